@@ -1,0 +1,216 @@
+//! The tour: each form of scope in a few lines, and what it changes.
+//!
+//! ```text
+//! cargo run --release -p grad-examples --bin scopes
+//! ```
+
+#[macro_use]
+extern crate grad_runtime;
+
+use std::num::ParseIntError;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use grad_runtime::prelude::*;
+use grad_runtime::{GradMode, grad_mode};
+
+fn main() -> anyhow::Result<()> {
+    forms();
+    #[cfg(feature = "cpu")]
+    arrays::show::<grad_runtime::cpu::Array>(|| Ok("cpu"))?;
+    #[cfg(feature = "mlx")]
+    match Mlx::available() {
+        Ok(()) => arrays::show::<grad_runtime::mlx::Array>(mlx_device)?,
+        Err(reason) => println!("\nNot shown on MLX: {reason}"),
+    }
+    Ok(())
+}
+
+/// Every way to write a scope. None of them needs a backend.
+fn forms() {
+    println!(
+        "The name exists, with MLX or without: this thread's mode is {:?}",
+        grad_mode()
+    );
+
+    #[no_grad]
+    fn on_a_function() -> GradMode {
+        grad_mode()
+    }
+    show("#[no_grad] fn", on_a_function());
+
+    struct Trainer {
+        training: bool,
+    }
+    impl Trainer {
+        #[no_grad]
+        fn evaluate(&self) -> GradMode {
+            grad_mode()
+        }
+
+        #[set_grad_enabled(self.training)]
+        fn step(&self) -> GradMode {
+            grad_mode()
+        }
+    }
+    show(
+        "#[no_grad] on a method",
+        Trainer { training: true }.evaluate(),
+    );
+    show(
+        "#[set_grad_enabled(self.training)], training",
+        Trainer { training: true }.step(),
+    );
+    show(
+        "#[set_grad_enabled(self.training)], evaluating",
+        Trainer { training: false }.step(),
+    );
+
+    #[no_grad]
+    async fn on_an_async_function() -> GradMode {
+        suspend_once().await;
+        grad_mode()
+    }
+    let (inside, between) = poll_to_the_end(on_an_async_function());
+    show("#[no_grad] async fn, at each poll", inside);
+    show("  and its caller, between two polls", between);
+
+    fn with_a_question_mark(text: &str) -> Result<i32, ParseIntError> {
+        Ok(no_grad! { text.parse::<i32>()? } + 1)
+    }
+    assert!(with_a_question_mark("many").is_err());
+    show("after no_grad! { … } was left by `?`", grad_mode());
+
+    no_grad! { <Mlx>
+        show("no_grad! { <Mlx> … }, MLX", Mlx.grad_mode());
+        show("  and the CPU, which it leaves alone", Cpu.grad_mode());
+    }
+
+    let guard = grad_runtime::no_grad();
+    show("a guard", grad_mode());
+    show("  enable_grad! in it", enable_grad! { grad_mode() });
+    drop(guard);
+    show("  dropped", grad_mode());
+
+    inference_mode! {
+        show("inference_mode!", grad_mode());
+        show("  enable_grad! in it changes nothing", enable_grad! { grad_mode() });
+        show("  only inference_mode!(false, …) does", inference_mode!(false, { grad_mode() }));
+    }
+}
+
+fn show(form: &str, mode: GradMode) {
+    println!("  {form:<50} {mode:?}");
+}
+
+/// A future that is pending once.
+async fn suspend_once() {
+    let mut polled = false;
+    std::future::poll_fn(|_| {
+        if std::mem::replace(&mut polled, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// What the future returns, and the mode that its caller sees while it is pending.
+fn poll_to_the_end<T>(future: impl Future<Output = T>) -> (T, GradMode) {
+    let mut future = pin!(future);
+    let mut between = grad_mode();
+    loop {
+        match future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(output) => return (output, between),
+            Poll::Pending => between = grad_mode(),
+        }
+    }
+}
+
+#[cfg(feature = "mlx")]
+fn mlx_device() -> grad_runtime::Result<&'static str> {
+    Ok(match grad_runtime::mlx::default_device()? {
+        grad_runtime::mlx::Device::Gpu => "gpu",
+        _ => "cpu",
+    })
+}
+
+/// What a scope changes about arrays.
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+mod arrays {
+    use std::num::NonZeroUsize;
+
+    use grad_examples::embedder::{Embed, Embedder};
+    use grad_examples::model_files::ModelFiles;
+    use grad_runtime::prelude::*;
+
+    /// Shows it on the backend of `A`, whose default device `device` tells.
+    pub fn show<A: Array>(
+        device: fn() -> grad_runtime::Result<&'static str>,
+    ) -> anyhow::Result<()> {
+        println!("\nOn {}:", A::backend().name());
+        inside_a_transform::<A>()?;
+
+        let before = device()?;
+        let inside = no_grad! { device()? };
+        println!(
+            "  device before, inside and after a scope: {before}, {inside}, {}",
+            device()?
+        );
+
+        embeddings::<A>()
+    }
+
+    /// The derivative of x · x² at 3, where x² is meant to be a fixed target.
+    fn inside_a_transform<A: Array>() -> anyhow::Result<()> {
+        let x = A::from_slice(&[3.0_f32], &[1])?;
+        let derivative = |loss: fn(&A) -> grad_runtime::Result<A>| -> grad_runtime::Result<f32> {
+            A::grad(|primals| loss(&primals[0]), std::slice::from_ref(&x))?[0].item()
+        };
+
+        let scoped = derivative(|x| {
+            let target = no_grad! { x.square()? };
+            x.multiply(&target)?.sum_all()
+        })?;
+        // What a `no_grad` that does nothing amounts to.
+        let no_op = derivative(|x| {
+            let target = x.square()?;
+            x.multiply(&target)?.sum_all()
+        })?;
+        println!("  d/dx x·no_grad(x²) at 3: {scoped}, since the target is a constant: x²");
+        println!(
+            "  with a no_grad that does nothing: {no_op}, since gradient flows through the target as well: 3x²"
+        );
+        Ok(())
+    }
+
+    /// The embedding engine, which runs under `#[no_grad]`.
+    fn embeddings<A: Array>() -> anyhow::Result<()> {
+        const SENTENCES: [&str; 3] = [
+            "A cat sits on the mat.",
+            "A kitten rests on a rug.",
+            "The compiler is slow.",
+        ];
+        let engine = Embedder::<A>::new(
+            A::backend().name().into(),
+            &ModelFiles::open(None)?,
+            NonZeroUsize::MIN,
+        )?;
+        let vectors = engine.embed(&SENTENCES, &mut |_| {})?;
+        let cosine = |a: usize, b: usize| -> f32 {
+            vectors[a].iter().zip(&vectors[b]).map(|(a, b)| a * b).sum()
+        };
+        println!(
+            "  the embedding of {:?} has length {:.6}",
+            SENTENCES[0],
+            cosine(0, 0).sqrt()
+        );
+        println!("  its cosine with {:?}: {:.3}", SENTENCES[1], cosine(0, 1));
+        println!("  its cosine with {:?}: {:.3}", SENTENCES[2], cosine(0, 2));
+        Ok(())
+    }
+}

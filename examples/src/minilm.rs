@@ -1,0 +1,423 @@
+//! all-MiniLM-L6-v2: a BERT encoder, mean pooling, unit length. Written once, for every backend.
+//!
+//! Of the 104 tensors in the model's file 101 are used: all but `embeddings.position_ids`, which only counts from 0
+//! to 511, and `pooler.dense.weight` and `pooler.dense.bias`, a head that sentence embeddings do not go through.
+
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use grad_runtime::attr::no_grad;
+use grad_runtime::{Array, Result};
+use safetensors::SafeTensors;
+
+/// The length of an embedding.
+pub const HIDDEN: usize = 384;
+const HEADS: usize = 12;
+const HEAD: usize = HIDDEN / HEADS;
+const INTERMEDIATE: usize = 4 * HIDDEN;
+const LAYERS: usize = 6;
+const VOCABULARY: usize = 30_522;
+const POSITIONS: usize = 512;
+const TOKEN_TYPES: usize = 2;
+const LAYER_NORM_EPS: f32 = 1e-12;
+
+/// What is added to the attention score of a padded position: enough for a weight of zero after softmax.
+const MASKED: f32 = -1e9;
+
+/// The parameters before the layers, by their names in the model's file.
+const EMBEDDINGS: [(&str, &[usize]); 5] = [
+    ("word_embeddings.weight", &[VOCABULARY, HIDDEN]),
+    ("position_embeddings.weight", &[POSITIONS, HIDDEN]),
+    ("token_type_embeddings.weight", &[TOKEN_TYPES, HIDDEN]),
+    ("LayerNorm.weight", &[HIDDEN]),
+    ("LayerNorm.bias", &[HIDDEN]),
+];
+
+/// The parameters of one layer. Weights of dense layers are `[outputs, inputs]`.
+const LAYER: [(&str, &[usize]); 16] = [
+    ("attention.self.query.weight", &[HIDDEN, HIDDEN]),
+    ("attention.self.query.bias", &[HIDDEN]),
+    ("attention.self.key.weight", &[HIDDEN, HIDDEN]),
+    ("attention.self.key.bias", &[HIDDEN]),
+    ("attention.self.value.weight", &[HIDDEN, HIDDEN]),
+    ("attention.self.value.bias", &[HIDDEN]),
+    ("attention.output.dense.weight", &[HIDDEN, HIDDEN]),
+    ("attention.output.dense.bias", &[HIDDEN]),
+    ("attention.output.LayerNorm.weight", &[HIDDEN]),
+    ("attention.output.LayerNorm.bias", &[HIDDEN]),
+    ("intermediate.dense.weight", &[INTERMEDIATE, HIDDEN]),
+    ("intermediate.dense.bias", &[INTERMEDIATE]),
+    ("output.dense.weight", &[HIDDEN, INTERMEDIATE]),
+    ("output.dense.bias", &[HIDDEN]),
+    ("output.LayerNorm.weight", &[HIDDEN]),
+    ("output.LayerNorm.bias", &[HIDDEN]),
+];
+
+/// Name and shape of every parameter, in the order of [`MiniLm::parameters`].
+fn specification() -> impl Iterator<Item = (String, &'static [usize])> {
+    let embeddings = EMBEDDINGS
+        .iter()
+        .map(|(name, shape)| (format!("embeddings.{name}"), *shape));
+    let layers = (0..LAYERS).flat_map(|layer| {
+        LAYER
+            .iter()
+            .map(move |(name, shape)| (format!("encoder.layer.{layer}.{name}"), *shape))
+    });
+    embeddings.chain(layers)
+}
+
+/// Tokenized texts, padded to the longest of them.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    tokens: Vec<u32>,
+    lengths: Vec<usize>,
+    longest: usize,
+}
+
+impl Batch {
+    /// A batch of texts, each given by its tokens, with `[CLS]` and `[SEP]`.
+    ///
+    /// # Errors
+    ///
+    /// If there are no texts, one has no tokens, or one has more than the model has positions: 512.
+    pub fn new<T: AsRef<[u32]>>(texts: &[T]) -> anyhow::Result<Self> {
+        let lengths = texts
+            .iter()
+            .map(|tokens| tokens.as_ref().len())
+            .collect::<Vec<_>>();
+        let longest = lengths
+            .iter()
+            .copied()
+            .max()
+            .context("a batch needs a text")?;
+        ensure!(
+            !lengths.contains(&0),
+            "a text without tokens in a batch: there are always [CLS] and [SEP]"
+        );
+        ensure!(
+            longest <= POSITIONS,
+            "a text of {longest} tokens in a batch: the model has {POSITIONS} positions"
+        );
+        let mut tokens = vec![0; texts.len() * longest];
+        for (row, text) in tokens.chunks_exact_mut(longest).zip(texts) {
+            row[..text.as_ref().len()].copy_from_slice(text.as_ref());
+        }
+        Ok(Self {
+            tokens,
+            lengths,
+            longest,
+        })
+    }
+
+    /// The number of texts.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// A row for each text with `real` at its tokens, given the text's length, and `padding` elsewhere.
+    fn rows<A: Array>(
+        &self,
+        shape: &[usize],
+        real: impl Fn(f32) -> f32,
+        padding: f32,
+    ) -> Result<A> {
+        let mut rows = vec![padding; self.tokens.len()];
+        for (row, &length) in rows.chunks_exact_mut(self.longest).zip(&self.lengths) {
+            #[expect(clippy::cast_precision_loss, reason = "a length is at most 512")]
+            row[..length].fill(real(length as f32));
+        }
+        A::from_slice(&rows, shape)
+    }
+
+    /// What is added to the attention scores, shape `[texts, 1, 1, tokens]`; nothing if no text is padded.
+    fn attention_bias<A: Array>(&self) -> Result<Option<A>> {
+        if self.lengths.iter().all(|&length| length == self.longest) {
+            return Ok(None);
+        }
+        self.rows(&[self.size(), 1, 1, self.longest], |_| 0.0, MASKED)
+            .map(Some)
+    }
+
+    /// The share of each token in its text's mean, shape `[texts, 1, tokens]`.
+    fn pooling<A: Array>(&self) -> Result<A> {
+        self.rows(&[self.size(), 1, self.longest], |length| 1.0 / length, 0.0)
+    }
+}
+
+/// The model with its parameters on one backend.
+#[derive(Debug, Clone)]
+pub struct MiniLm<A> {
+    parameters: Vec<A>,
+    embeddings: Embeddings<A>,
+    layers: Vec<Layer<A>>,
+}
+
+impl<A: Array> MiniLm<A> {
+    /// Reads `model.safetensors` in `dir`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or [`from_safetensors`](Self::from_safetensors) refuses it.
+    pub fn load(dir: &Path) -> anyhow::Result<Self> {
+        let path = dir.join("model.safetensors");
+        let contents = std::fs::read(&path)
+            .with_context(|| format!("cannot read the model {}", path.display()))?;
+        Self::from_safetensors(&contents)
+            .with_context(|| format!("{} is not all-MiniLM-L6-v2", path.display()))
+    }
+
+    /// Takes the parameters from the contents of a safetensors file.
+    ///
+    /// # Errors
+    ///
+    /// If the file is damaged, or a parameter is missing in it or has another shape or dtype.
+    pub fn from_safetensors(contents: &[u8]) -> anyhow::Result<Self> {
+        let file = SafeTensors::deserialize(contents).context("the safetensors file is damaged")?;
+        let parameters = specification()
+            .map(|(name, shape)| {
+                let tensor = file
+                    .tensor(&name)
+                    .with_context(|| format!("there is no tensor {name}"))?;
+                if tensor.dtype() != safetensors::Dtype::F32 || tensor.shape() != shape {
+                    bail!(
+                        "{name} is {:?}{:?}, expected F32{shape:?}",
+                        tensor.dtype(),
+                        tensor.shape()
+                    );
+                }
+                let (elements, _) = tensor.data().as_chunks::<4>();
+                let elements = elements
+                    .iter()
+                    .copied()
+                    .map(f32::from_le_bytes)
+                    .collect::<Vec<_>>();
+                Ok(A::from_slice(&elements, shape)?)
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let model = Self::new(parameters)?;
+        model.eval()?;
+        Ok(model)
+    }
+
+    /// The names of the parameters, in the order of [`parameters`](Self::parameters): the model file's own.
+    #[must_use]
+    pub fn parameter_names() -> Vec<String> {
+        specification().map(|(name, _)| name).collect()
+    }
+
+    /// The parameters, as they stand in the model's file.
+    #[must_use]
+    pub fn parameters(&self) -> &[A] {
+        &self.parameters
+    }
+
+    /// The same model with other parameters, in the order of [`parameters`](Self::parameters): with a transform's
+    /// primals, the gradient reaches each of them.
+    ///
+    /// # Errors
+    ///
+    /// If their number or a shape is wrong.
+    pub fn with_parameters(&self, parameters: &[A]) -> anyhow::Result<Self> {
+        Self::new(parameters.to_vec())
+    }
+
+    fn new(parameters: Vec<A>) -> anyhow::Result<Self> {
+        let expected = EMBEDDINGS.len() + LAYERS * LAYER.len();
+        let found = parameters.len();
+        ensure!(
+            found == expected,
+            "{found} parameters for a model that has {expected}"
+        );
+        for (parameter, (name, shape)) in parameters.iter().zip(specification()) {
+            let found = parameter.shape();
+            ensure!(
+                found == shape,
+                "{name} has shape {found:?}, expected {shape:?}"
+            );
+        }
+        let (embeddings, layers) = parameters.split_first_chunk().expect("counted above");
+        let (layers, _) = layers.as_chunks();
+        Ok(Self {
+            embeddings: Embeddings::new(embeddings)?,
+            layers: layers.iter().map(Layer::new).collect::<Result<_>>()?,
+            parameters,
+        })
+    }
+
+    /// Computes what a lazy backend would compute again in each forward pass.
+    fn eval(&self) -> Result<()> {
+        self.embeddings.positions.eval()?;
+        self.layers.iter().try_for_each(|layer| {
+            layer.query_key_value.weight.eval()?;
+            layer.query_key_value.bias.eval()
+        })
+    }
+
+    /// A unit vector for each text, shape `[texts, 384]`, with nothing recorded.
+    ///
+    /// # Errors
+    ///
+    /// If the backend refuses an operation.
+    #[no_grad]
+    pub fn embed(&self, batch: &Batch) -> Result<A> {
+        self.forward(batch)
+    }
+
+    /// What [`embed`](Self::embed) computes, in the grad mode of the caller.
+    ///
+    /// # Errors
+    ///
+    /// If the backend refuses an operation.
+    pub fn forward(&self, batch: &Batch) -> Result<A> {
+        let attention_bias = batch.attention_bias()?;
+        let mut hidden = self.embeddings.forward(batch)?;
+        for layer in &self.layers {
+            hidden = layer.forward(&hidden, batch, attention_bias.as_ref())?;
+        }
+        let hidden = hidden.reshape(&[batch.size(), batch.longest, HIDDEN])?;
+        let mean = batch.pooling::<A>()?.matmul(&hidden)?.squeeze(1)?;
+        let norm = mean.square()?.sum(&[1], true)?.sqrt()?;
+        mean.divide(&norm.maximum(&A::scalar(1e-12_f32)?)?)
+    }
+}
+
+// Between the parts the hidden states are a matrix, [texts · tokens, 384]: plain matrix products are the fastest.
+
+#[derive(Debug, Clone)]
+struct Embeddings<A> {
+    words: A,
+    /// Positions, with the type that all tokens of a single sentence have added in.
+    positions: A,
+    norm: LayerNorm<A>,
+}
+
+impl<A: Array> Embeddings<A> {
+    fn new([words, positions, token_types, weight, bias]: &[A; EMBEDDINGS.len()]) -> Result<Self> {
+        Ok(Self {
+            words: words.clone(),
+            positions: positions.add(&token_types.slice(&[0, 0], &[1, HIDDEN])?)?,
+            norm: LayerNorm::new(weight, bias),
+        })
+    }
+
+    fn forward(&self, batch: &Batch) -> Result<A> {
+        let tokens = A::from_slice(&batch.tokens, &[batch.size(), batch.longest])?;
+        let positions = self.positions.slice(&[0, 0], &[batch.longest, HIDDEN])?;
+        let hidden = self.words.take(&tokens, 0)?.add(&positions)?;
+        self.norm
+            .forward(&hidden.reshape(&[batch.tokens.len(), HIDDEN])?)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Layer<A> {
+    query_key_value: Linear<A>,
+    attention_output: Linear<A>,
+    attention_norm: LayerNorm<A>,
+    intermediate: Linear<A>,
+    output: Linear<A>,
+    output_norm: LayerNorm<A>,
+}
+
+impl<A: Array> Layer<A> {
+    #[rustfmt::skip]
+    fn new(
+        [
+            query_weight, query_bias, key_weight, key_bias, value_weight, value_bias,
+            attention_weight, attention_bias, attention_norm_weight, attention_norm_bias,
+            intermediate_weight, intermediate_bias, output_weight, output_bias,
+            output_norm_weight, output_norm_bias,
+        ]: &[A; LAYER.len()],
+    ) -> Result<Self> {
+        // Scaling the queries here scales the attention scores, which are many more.
+        #[expect(clippy::cast_precision_loss, reason = "it is 32")]
+        let scale = A::scalar(1.0 / (HEAD as f32).sqrt())?;
+        let weights = [query_weight.multiply(&scale)?, key_weight.clone(), value_weight.clone()];
+        let biases = [query_bias.multiply(&scale)?, key_bias.clone(), value_bias.clone()];
+        Ok(Self {
+            query_key_value: Linear::new(&A::concatenate(&weights, 0)?, &A::concatenate(&biases, 0)?)?,
+            attention_output: Linear::new(attention_weight, attention_bias)?,
+            attention_norm: LayerNorm::new(attention_norm_weight, attention_norm_bias),
+            intermediate: Linear::new(intermediate_weight, intermediate_bias)?,
+            output: Linear::new(output_weight, output_bias)?,
+            output_norm: LayerNorm::new(output_norm_weight, output_norm_bias),
+        })
+    }
+
+    fn forward(&self, hidden: &A, batch: &Batch, attention_bias: Option<&A>) -> Result<A> {
+        let attended =
+            self.attention_output
+                .forward(&self.attend(hidden, batch, attention_bias)?)?;
+        let hidden = self.attention_norm.forward(&attended.add(hidden)?)?;
+        let output = self
+            .output
+            .forward(&self.intermediate.forward(&hidden)?.gelu()?)?;
+        self.output_norm.forward(&output.add(&hidden)?)
+    }
+
+    fn attend(&self, hidden: &A, batch: &Batch, attention_bias: Option<&A>) -> Result<A> {
+        let (texts, tokens) = (batch.size(), batch.longest);
+        // [texts · tokens, 3 · 384] to [3, texts, heads, tokens, 32], and one each of the three.
+        let heads = self
+            .query_key_value
+            .forward(hidden)?
+            .reshape(&[texts, tokens, 3, HEADS, HEAD])?
+            .transpose(&[2, 0, 3, 1, 4])?
+            .reshape(&[3, texts * HEADS * tokens * HEAD])?;
+        let part = |at: usize| {
+            heads
+                .slice(&[at, 0], &[at + 1, texts * HEADS * tokens * HEAD])?
+                .reshape(&[texts, HEADS, tokens, HEAD])
+        };
+        let (query, key, value) = (part(0)?, part(1)?, part(2)?);
+        let mut scores = query.matmul(&key.transpose(&[0, 1, 3, 2])?)?;
+        if let Some(bias) = attention_bias {
+            scores = scores.add(bias)?;
+        }
+        scores
+            .softmax(-1)?
+            .matmul(&value)?
+            .transpose(&[0, 2, 1, 3])?
+            .reshape(&[texts * tokens, HIDDEN])
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Linear<A> {
+    /// `[inputs, outputs]`: a transposed view of the parameter.
+    weight: A,
+    bias: A,
+}
+
+impl<A: Array> Linear<A> {
+    fn new(weight: &A, bias: &A) -> Result<Self> {
+        Ok(Self {
+            weight: weight.transpose(&[1, 0])?,
+            bias: bias.clone(),
+        })
+    }
+
+    fn forward(&self, inputs: &A) -> Result<A> {
+        inputs.matmul(&self.weight)?.add(&self.bias)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct LayerNorm<A> {
+    weight: A,
+    bias: A,
+}
+
+impl<A: Array> LayerNorm<A> {
+    fn new(weight: &A, bias: &A) -> Self {
+        Self {
+            weight: weight.clone(),
+            bias: bias.clone(),
+        }
+    }
+
+    fn forward(&self, hidden: &A) -> Result<A> {
+        hidden.layer_norm(&self.weight, &self.bias, LAYER_NORM_EPS)
+    }
+}

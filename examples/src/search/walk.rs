@@ -1,0 +1,150 @@
+//! The text files of a source tree.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use ignore::WalkBuilder;
+
+/// Files larger than this, in bytes, are data rather than source.
+pub const MAX_FILE_SIZE: u64 = 1 << 20;
+
+/// A regular file of a tree.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Relative to the root, with `/` between its parts; empty if the root itself is the file.
+    pub relative: String,
+    /// Where to read it.
+    pub path: PathBuf,
+    /// When it was last modified, where the file system knows.
+    pub modified: Option<SystemTime>,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A file that is left out, and why.
+#[derive(Debug)]
+pub struct Skipped {
+    /// Which file.
+    pub path: PathBuf,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a file is left out.
+#[derive(Debug)]
+pub enum Why {
+    /// It contains NUL bytes.
+    Binary,
+    /// It is not UTF-8.
+    NotUtf8,
+    /// Its name is not UTF-8.
+    NameNotUtf8,
+    /// It is larger than [`MAX_FILE_SIZE`].
+    Large(u64),
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// A folder cannot be walked, or an ignore file not be understood.
+    Walk(ignore::Error),
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.why {
+            Why::Binary => write!(f, "{path}: binary"),
+            Why::NotUtf8 => write!(f, "{path}: not UTF-8"),
+            Why::NameNotUtf8 => write!(f, "{path}: its name is not UTF-8"),
+            Why::Large(size) => write!(f, "{path}: {size} bytes, more than {MAX_FILE_SIZE}"),
+            Why::Unreadable(error) => write!(f, "{path}: {error}"),
+            Why::Walk(error) => error.fmt(f),
+        }
+    }
+}
+
+/// The regular files under `root`, sorted by path, without what ignore files exclude and without hidden ones.
+///
+/// # Errors
+///
+/// If there is no `root`. What cannot be walked below it is skipped.
+pub fn files(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<Found>> {
+    fs::metadata(root).with_context(|| format!("cannot search {}", root.display()))?;
+    let mut found = Vec::new();
+    // A .gitignore means the same in an exported tree as in a repository.
+    for entry in WalkBuilder::new(root).require_git(false).build() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                skipped.push(Skipped {
+                    path: root.to_owned(),
+                    why: Why::Walk(error),
+                });
+                continue;
+            }
+        };
+        if !entry.file_type().is_some_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let size_and_time = entry
+            .metadata()
+            .map(|metadata| (metadata.len(), metadata.modified().ok()));
+        let path = entry.into_path();
+        let Some(relative) = path.strip_prefix(root).ok().and_then(portable) else {
+            skipped.push(Skipped {
+                path,
+                why: Why::NameNotUtf8,
+            });
+            continue;
+        };
+        match size_and_time {
+            Err(error) => skipped.push(Skipped {
+                path,
+                why: Why::Walk(error),
+            }),
+            Ok((size, _)) if size > MAX_FILE_SIZE => skipped.push(Skipped {
+                path,
+                why: Why::Large(size),
+            }),
+            Ok((size, modified)) => found.push(Found {
+                relative,
+                path,
+                modified,
+                size,
+            }),
+        }
+    }
+    found.sort_by(|a, b| a.relative.cmp(&b.relative));
+    Ok(found)
+}
+
+/// The text of a file.
+///
+/// # Errors
+///
+/// If it is not text, or cannot be read.
+pub fn read(path: &Path) -> Result<String, Why> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells that the file has grown since it was found.
+    let file = File::open(path).map_err(Why::Unreadable)?;
+    file.take(MAX_FILE_SIZE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(Why::Unreadable)?;
+    if bytes.len() as u64 > MAX_FILE_SIZE {
+        return Err(Why::Large(bytes.len() as u64));
+    }
+    if bytes.contains(&0) {
+        return Err(Why::Binary);
+    }
+    String::from_utf8(bytes).map_err(|_| Why::NotUtf8)
+}
+
+fn portable(relative: &Path) -> Option<String> {
+    let parts = relative
+        .iter()
+        .map(|part| part.to_str())
+        .collect::<Option<Vec<_>>>()?;
+    Some(parts.join("/"))
+}

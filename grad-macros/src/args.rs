@@ -1,0 +1,349 @@
+//! What the user asks for: the arguments of an attribute, the head of a block macro, and the scope that both name.
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::parse::discouraged::Speculative;
+use syn::parse::{ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Error, Expr, ExprPath, Ident, LitStr, Path, Result, Token};
+
+/// Which of the four scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    NoGrad,
+    EnableGrad,
+    SetGradEnabled,
+    InferenceMode,
+}
+
+impl Kind {
+    /// The scope of that name, if there is one.
+    pub fn named(name: &Ident) -> Option<Self> {
+        [
+            Self::NoGrad,
+            Self::EnableGrad,
+            Self::SetGradEnabled,
+            Self::InferenceMode,
+        ]
+        .into_iter()
+        .find(|kind| name == kind.name())
+    }
+
+    /// The name of the attribute and of the block macro.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoGrad => "no_grad",
+            Self::EnableGrad => "enable_grad",
+            Self::SetGradEnabled => "set_grad_enabled",
+            Self::InferenceMode => "inference_mode",
+        }
+    }
+
+    /// Whether a condition may say how the scope is entered.
+    pub const fn takes_condition(self) -> bool {
+        matches!(self, Self::SetGradEnabled | Self::InferenceMode)
+    }
+}
+
+/// A scope to enter.
+pub struct Scope {
+    kind: Kind,
+    /// The path of `grad_runtime`.
+    pub root: TokenStream,
+    condition: Option<TokenStream>,
+    backend: Option<TokenStream>,
+}
+
+impl Scope {
+    /// Parses the arguments of an attribute: `condition, backend = path, crate = path`.
+    pub fn of_attribute(kind: Kind, arguments: TokenStream) -> Result<Self> {
+        (|input: ParseStream| parse_arguments(kind, input)).parse2(arguments)
+    }
+
+    /// Parses what comes before the body of a block macro: `<backend> condition,`. After an error too, what is left of
+    /// `input` is the body.
+    pub fn of_block(kind: Kind, root: TokenStream, input: ParseStream) -> Result<Self> {
+        let backend = parse_selector(kind, input)?;
+        let condition = parse_block_condition(kind, input)?;
+        Ok(Self {
+            kind,
+            root,
+            condition,
+            backend,
+        })
+    }
+
+    /// Whether the two switch different backends.
+    pub fn is_apart_from(&self, other: &Self) -> bool {
+        match (&self.backend, &other.backend) {
+            (Some(a), Some(b)) => a.to_string() != b.to_string(),
+            _ => false,
+        }
+    }
+
+    /// An expression for the `grad_runtime::Scope`.
+    pub fn value(&self) -> TokenStream {
+        let root = &self.root;
+        let span = Span::mixed_site();
+        let scope = quote_spanned!(span=> #root::Scope);
+        match (self.kind, &self.condition) {
+            (Kind::NoGrad, _) => quote_spanned!(span=> #scope::NoGrad),
+            (Kind::EnableGrad, _) => quote_spanned!(span=> #scope::EnableGrad),
+            (Kind::InferenceMode, None) => quote_spanned!(span=> #scope::InferenceMode(true)),
+            (kind, condition) => {
+                let make = if kind == Kind::InferenceMode {
+                    "InferenceMode"
+                } else {
+                    "set_grad_enabled"
+                };
+                let make = Ident::new(make, span);
+                // The type stands here so that a condition of another type is an error at the condition, and not one
+                // about a function that the user never called.
+                quote_spanned!(span=> {
+                    let condition: ::core::primitive::bool = #condition;
+                    #scope::#make(condition)
+                })
+            }
+        }
+    }
+
+    /// An expression that enters `scope`, a variable that holds the value.
+    pub fn enter(&self, scope: &Ident) -> TokenStream {
+        match &self.backend {
+            None => quote_spanned!(Span::mixed_site()=> #scope.enter()),
+            Some(backend) => {
+                // A value that is no backend is an error at its name.
+                let reference = quote_spanned!(first_span(backend)=> &);
+                quote_spanned!(Span::mixed_site()=> #scope.enter_on(#reference #backend))
+            }
+        }
+    }
+}
+
+fn first_span(tokens: &TokenStream) -> Span {
+    tokens
+        .clone()
+        .into_iter()
+        .next()
+        .map_or_else(Span::call_site, |token| token.span())
+}
+
+fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
+    let mut condition = None;
+    let mut backend = None;
+    let mut root = None;
+    while !input.is_empty() {
+        if input.peek(Token![,]) {
+            return Err(input.error("expected an argument before this comma"));
+        }
+        if is_named(kind, input) {
+            parse_named(kind, input, &mut backend, &mut root)?;
+        } else {
+            let ahead = input.fork();
+            let Ok(argument) = ahead.parse::<Expr>() else {
+                return Err(Error::new_spanned(
+                    until_comma(input)?,
+                    "the condition is not a whole expression",
+                ));
+            };
+            input.advance_to(&ahead);
+            if !kind.takes_condition() {
+                return Err(no_condition(kind, &argument));
+            }
+            if condition.is_some() || backend.is_some() || root.is_some() {
+                let problem = if condition.is_some() {
+                    "there is one condition"
+                } else {
+                    "the condition comes first"
+                };
+                let name = kind.name();
+                return Err(Error::new_spanned(
+                    argument,
+                    format!("{problem}\nhelp: write `#[{name}(condition, backend = …)]`"),
+                ));
+            }
+            condition = Some(argument.into_token_stream());
+        }
+        if !input.is_empty() {
+            input.parse::<Token![,]>()?;
+        }
+    }
+    if kind == Kind::SetGradEnabled && condition.is_none() {
+        return Err(Error::new(
+            Span::call_site(),
+            "`#[set_grad_enabled]` needs a condition\n\
+             help: write `#[set_grad_enabled(self.training)]`, for example, or use `#[no_grad]` or `#[enable_grad]`",
+        ));
+    }
+    let root = root.unwrap_or_else(|| quote_spanned!(Span::mixed_site()=> ::grad_runtime));
+    Ok(Scope {
+        kind,
+        root,
+        condition,
+        backend,
+    })
+}
+
+/// Whether `name = …` comes next, or the name of an argument that has lost its value.
+fn is_named(kind: Kind, input: ParseStream) -> bool {
+    let ahead = input.fork();
+    let Ok(name) = ahead.call(Ident::parse_any) else {
+        return false;
+    };
+    let alone = ahead.is_empty() || ahead.peek(Token![,]);
+    let assigned = ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>]);
+    assigned || alone && (name == "crate" || name == "backend" && !kind.takes_condition())
+}
+
+fn parse_named(
+    kind: Kind,
+    input: ParseStream,
+    backend: &mut Option<TokenStream>,
+    root: &mut Option<TokenStream>,
+) -> Result<()> {
+    let name = input.call(Ident::parse_any)?;
+    let (slot, example) = if name == "backend" {
+        (backend, "backend = Mlx")
+    } else if name == "crate" {
+        (root, "crate = renamed_grad_runtime")
+    } else {
+        return Err(Error::new(
+            name.span(),
+            format!(
+                "unknown argument `{name}`\nhelp: `#[{}]` takes {}`backend = path` and `crate = path`",
+                kind.name(),
+                if kind.takes_condition() {
+                    "a condition, "
+                } else {
+                    ""
+                },
+            ),
+        ));
+    };
+    if slot.is_some() {
+        let help = if name == "backend" {
+            "for two backends, write the attribute twice"
+        } else {
+            "remove one of the two"
+        };
+        return Err(Error::new(
+            name.span(),
+            format!("`{name}` is given twice\nhelp: {help}"),
+        ));
+    }
+    let equals: Option<Token![=]> = input.parse()?;
+    if equals.is_none() || input.is_empty() || input.peek(Token![,]) {
+        let message = format!("`{name}` needs a value\nhelp: write `{example}`");
+        return Err(Error::new(name.span(), message));
+    }
+    let value = if input.peek(LitStr) {
+        None
+    } else {
+        input.parse::<ExprPath>().ok()
+    };
+    // What is left belongs to a value that is no path.
+    let rest = until_comma(input)?;
+    match value {
+        Some(path) if rest.is_empty() => *slot = Some(path.into_token_stream()),
+        value => {
+            let message = format!(
+                "the value of `{name}` is a path\nhelp: write `{example}`, without quotes or calls"
+            );
+            return Err(Error::new_spanned(quote!(#value #rest), message));
+        }
+    }
+    Ok(())
+}
+
+/// The tokens before the next comma.
+fn until_comma(input: ParseStream) -> Result<TokenStream> {
+    let mut tokens = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        tokens.extend([input.parse::<TokenTree>()?]);
+    }
+    Ok(tokens)
+}
+
+/// `<path>` at the start of a block, unless it is the start of a qualified path such as `<T>::new()`.
+fn parse_selector(kind: Kind, input: ParseStream) -> Result<Option<TokenStream>> {
+    let ahead = input.fork();
+    let Ok(open) = ahead.parse::<Token![<]>() else {
+        return Ok(None);
+    };
+    let names = Punctuated::<Path, Token![,]>::parse_separated_nonempty(&ahead);
+    let Ok(close) = ahead.parse::<Token![>]>() else {
+        return Ok(None);
+    };
+    if ahead.peek(Token![::]) {
+        return Ok(None);
+    }
+    input.advance_to(&ahead);
+    match names.unwrap_or_default() {
+        names if names.len() == 1 => Ok(Some(names.into_token_stream())),
+        names if names.is_empty() => Err(Error::new_spanned(
+            quote!(#open #close),
+            "this selector names no backend\n\
+             help: write `<Mlx>`, for example, or leave it out to switch every installed backend",
+        )),
+        names => {
+            let name = kind.name();
+            Err(Error::new_spanned(
+                quote!(#open #names #close),
+                format!(
+                    "a selector names one backend\nhelp: nest two blocks: `{name}! {{ <A> {name}! {{ <B> … }} }}`"
+                ),
+            ))
+        }
+    }
+}
+
+/// `expression,` at the start of a block.
+fn parse_block_condition(kind: Kind, input: ParseStream) -> Result<Option<TokenStream>> {
+    let ahead = input.fork();
+    let condition: Result<Expr> = ahead.parse();
+    let comma: Result<Token![,]> = ahead.parse();
+    match (condition, comma) {
+        (Ok(condition), Ok(_)) => {
+            input.advance_to(&ahead);
+            if kind.takes_condition() {
+                Ok(Some(condition.into_token_stream()))
+            } else {
+                let name = kind.name();
+                Err(Error::new_spanned(
+                    condition,
+                    format!(
+                        "`{name}!` takes no condition\nhelp: write `set_grad_enabled!(condition, {{ … }})`"
+                    ),
+                ))
+            }
+        }
+        _ if kind == Kind::SetGradEnabled => Err(Error::new(
+            if input.is_empty() {
+                Span::call_site()
+            } else {
+                input.span()
+            },
+            "`set_grad_enabled!` needs a condition and a comma before the block\n\
+             help: write `set_grad_enabled!(condition, { … })`",
+        )),
+        _ => Ok(None),
+    }
+}
+
+fn no_condition(kind: Kind, argument: &Expr) -> Error {
+    let name = kind.name();
+    let help = match argument {
+        Expr::Path(path) => {
+            let path = path.to_token_stream();
+            format!(
+                "for one backend write `#[{name}(backend = {path})]`; a condition goes with `#[set_grad_enabled(…)]`"
+            )
+        }
+        _ => "a condition goes with `#[set_grad_enabled(…)]`".to_owned(),
+    };
+    Error::new_spanned(
+        argument,
+        format!("`#[{name}]` takes no condition\nhelp: {help}"),
+    )
+}

@@ -1,0 +1,165 @@
+//! The attributes `#[no_grad]`, `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`, and the parser
+//! behind the block macros of the same names.
+//!
+//! This is a part of `grad-runtime`: depend on that. It re-exports the attributes as `grad_runtime::attr`, and the
+//! code that they generate calls it.
+//!
+//! Each attribute goes on a function with a body: a free, associated or nested function, or a method of an `impl` or
+//! a trait, generic, unsafe, extern or async. These arguments go with each of them:
+//!
+//! - `backend = Mlx` switches that backend only: a unit struct or a static that implements `grad_runtime::Backend`.
+//! - `crate = path` says where `grad_runtime` is, when the dependency was renamed.
+//!
+//! What the body makes is dropped inside the scope: its locals, and the temporaries of its last expression in every
+//! edition. Arguments are the caller's: they are dropped after the scope. In an `async fn`, those that the body uses
+//! belong to its future, and are dropped inside.
+//!
+//! What a function that is not async returns to be run later, such as a boxed future, an iterator or a closure, does
+//! not run in the scope.
+
+mod args;
+mod awaits;
+mod block;
+mod function;
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenTree;
+
+use crate::args::Kind;
+
+/// Runs a function and records nothing inside, as `@torch.no_grad()`.
+///
+/// ```
+/// use grad_runtime::{attr::no_grad, is_grad_enabled};
+///
+/// struct Encoder;
+///
+/// impl Encoder {
+///     #[no_grad]
+///     fn embed(&self, text: &str) -> Result<usize, String> {
+///         assert!(!is_grad_enabled());
+///         text.split(' ').next_back().map(str::len).ok_or_else(|| text.to_owned())
+///     }
+/// }
+///
+/// assert_eq!(Encoder.embed("two words"), Ok(5));
+/// assert!(is_grad_enabled());
+/// ```
+///
+/// An `async fn` is in the scope whenever it is polled, and while it is dropped. In between, the mode is the caller's:
+///
+/// ```
+/// use grad_runtime::{attr::no_grad, is_grad_enabled};
+///
+/// #[no_grad]
+/// async fn embed(text: &str) -> usize {
+///     std::future::ready(()).await;
+///     assert!(!is_grad_enabled());
+///     text.len()
+/// }
+///
+/// assert_eq!(futures::executor::block_on(embed("text")), 4);
+/// assert!(is_grad_enabled());
+/// ```
+///
+/// With `backend = …` the scope is that backend's:
+///
+/// ```
+/// use grad_runtime::prelude::*;
+///
+/// #[no_grad(backend = Mlx)]
+/// fn on_mlx() -> (GradMode, GradMode) {
+///     (Mlx.grad_mode(), Cpu.grad_mode())
+/// }
+///
+/// assert_eq!(on_mlx(), (GradMode::NoGrad, GradMode::Enabled));
+/// ```
+#[proc_macro_attribute]
+pub fn no_grad(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    function::expand(Kind::NoGrad, arguments.into(), item.into()).into()
+}
+
+/// Runs a function and records again inside, where a `no_grad` scope had switched recording off, as
+/// `@torch.enable_grad()`. In inference mode it changes nothing.
+///
+/// ```
+/// use grad_runtime::{attr::enable_grad, is_grad_enabled};
+///
+/// #[enable_grad]
+/// fn penalty() -> bool {
+///     is_grad_enabled()
+/// }
+///
+/// let _guard = grad_runtime::no_grad();
+/// assert!(penalty());
+/// ```
+#[proc_macro_attribute]
+pub fn enable_grad(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    function::expand(Kind::EnableGrad, arguments.into(), item.into()).into()
+}
+
+/// Runs a function and records inside if the condition is true, which may use the arguments and `self`.
+///
+/// The condition is evaluated once for each call, outside of the scope; in an `async fn`, at the first poll.
+///
+/// ```
+/// use grad_runtime::{attr::set_grad_enabled, is_grad_enabled};
+///
+/// struct Critic {
+///     training: bool,
+/// }
+///
+/// impl Critic {
+///     #[set_grad_enabled(self.training)]
+///     fn value(&self) -> bool {
+///         is_grad_enabled()
+///     }
+/// }
+///
+/// assert!(Critic { training: true }.value());
+/// assert!(!Critic { training: false }.value());
+/// ```
+#[proc_macro_attribute]
+pub fn set_grad_enabled(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    function::expand(Kind::SetGradEnabled, arguments.into(), item.into()).into()
+}
+
+/// Runs a function in inference mode; with a condition, in inference mode or out of it.
+///
+/// In inference mode nothing is recorded, and `#[enable_grad]` does not change that; `#[inference_mode(false)]` does.
+///
+/// ```
+/// use grad_runtime::{GradMode, attr::inference_mode, grad_mode};
+///
+/// #[inference_mode]
+/// fn serve() -> (GradMode, GradMode) {
+///     (grad_mode(), learn())
+/// }
+///
+/// #[inference_mode(false)]
+/// fn learn() -> GradMode {
+///     grad_mode()
+/// }
+///
+/// assert_eq!(serve(), (GradMode::Inference, GradMode::Enabled));
+/// ```
+#[proc_macro_attribute]
+pub fn inference_mode(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    function::expand(Kind::InferenceMode, arguments.into(), item.into()).into()
+}
+
+/// What `no_grad!` and its siblings expand to: `block! { [$crate no_grad] … }`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn block(input: TokenStream) -> TokenStream {
+    block::expand(input.into()).into()
+}
+
+fn is_punct(token: &TokenTree, expected: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == expected)
+}
+
+/// The tests crate runs these in edition 2024.
+#[cfg(doctest)]
+#[doc = concat!("```edition2021\n", include_str!("../../tests/macros/editions.rs"), "\nfn main() { check() }\n```")]
+mod edition_2021 {}

@@ -1,0 +1,312 @@
+//! Forward kernels: candle's, and a few of our own where candle has none or another meaning.
+//!
+//! Operands have a common dtype, and shapes that fit.
+
+use candle_core::cpu_backend::{binary_map, unary_map};
+use candle_core::{D, DType, Device, Error, Result, Storage, Tensor, WithDType};
+
+/// A kernel for real numbers, in float32; the result is rounded once to `x`'s dtype.
+pub(super) fn in_float32(
+    x: &Tensor,
+    kernel: impl FnOnce(&Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    match x.dtype() {
+        DType::F32 => kernel(x),
+        half => kernel(&x.to_dtype(DType::F32)?)?.to_dtype(half),
+    }
+}
+
+/// As [`in_float32`], for two operands.
+fn both_in_float32(
+    x: &Tensor,
+    y: &Tensor,
+    kernel: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    in_float32(x, |x| kernel(x, &y.to_dtype(DType::F32)?))
+}
+
+/// An empty view may begin past the end of the elements, where candle's kernels would look.
+pub(super) fn from_its_start_if_empty(x: Tensor) -> Result<Tensor> {
+    if x.elem_count() > 0 {
+        return Ok(x);
+    }
+    Tensor::zeros(x.shape(), x.dtype(), x.device())
+}
+
+/// `f` of each element.
+fn map<T: WithDType>(x: &Tensor, f: impl FnMut(T) -> T) -> Result<Tensor> {
+    let (storage, layout) = x.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        return Err(not_on_the_cpu());
+    };
+    Tensor::from_vec(
+        unary_map(storage.as_slice::<T>()?, layout, f),
+        x.shape(),
+        &Device::Cpu,
+    )
+}
+
+/// `f` of each pair of elements, broadcast.
+fn zip<T: WithDType>(x: &Tensor, y: &Tensor, f: impl FnMut(T, T) -> T) -> Result<Tensor> {
+    let shape = x.shape().broadcast_shape_binary_op(y.shape(), "zip")?;
+    let (x, y) = (x.broadcast_as(&shape)?, y.broadcast_as(&shape)?);
+    let ((x_storage, x_layout), (y_storage, y_layout)) =
+        (x.storage_and_layout(), y.storage_and_layout());
+    let (Storage::Cpu(x), Storage::Cpu(y)) = (&*x_storage, &*y_storage) else {
+        return Err(not_on_the_cpu());
+    };
+    let elements = binary_map(
+        x_layout,
+        y_layout,
+        x.as_slice::<T>()?,
+        y.as_slice::<T>()?,
+        f,
+    );
+    Tensor::from_vec(elements, shape, &Device::Cpu)
+}
+
+fn not_on_the_cpu() -> Error {
+    Error::Msg("the elements are not on the CPU".into())
+}
+
+/// candle's kernel for floats; for integers one of our own that wraps around, because candle's panics in debug builds.
+/// A bool is a number that saturates at 1.
+macro_rules! arithmetic {
+    ($name:ident, $candle:ident, $wrapping:ident, $bool:tt) => {
+        pub(super) fn $name(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+            match x.dtype() {
+                DType::I32 => zip::<i32>(x, y, i32::$wrapping),
+                DType::U32 => zip::<u32>(x, y, u32::$wrapping),
+                DType::U8 => zip::<u8>(x, y, |x, y| x $bool y),
+                _ => x.$candle(y),
+            }
+        }
+    };
+}
+arithmetic!(add, broadcast_add, wrapping_add, |);
+arithmetic!(subtract, broadcast_sub, wrapping_sub, ^);
+arithmetic!(multiply, broadcast_mul, wrapping_mul, &);
+
+/// NaN where either is NaN; candle's kernels lose it.
+pub(super) fn maximum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::I32 | DType::U32 | DType::U8 => x.broadcast_maximum(y),
+        _ => both_in_float32(x, y, |x, y| zip(x, y, larger)),
+    }
+}
+
+pub(super) fn minimum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::I32 | DType::U32 | DType::U8 => x.broadcast_minimum(y),
+        _ => both_in_float32(x, y, |x, y| zip(x, y, smaller)),
+    }
+}
+
+fn larger(x: f32, y: f32) -> f32 {
+    if x > y || x.is_nan() { x } else { y }
+}
+
+fn smaller(x: f32, y: f32) -> f32 {
+    if x < y || x.is_nan() { x } else { y }
+}
+
+/// candle's kernel is `exp(y · log(x))`, which has no negative bases.
+pub(super) fn power(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::I32 => zip::<i32>(x, y, |x, y| match u32::try_from(y) {
+            Ok(y) => x.wrapping_pow(y),
+            // The quotient 1 / x^|y|, without its fraction.
+            Err(_) if x.unsigned_abs() == 1 => x.wrapping_pow(y.unsigned_abs() % 2),
+            Err(_) => 0,
+        }),
+        DType::U32 => zip::<u32>(x, y, u32::wrapping_pow),
+        DType::U8 => zip::<u8>(x, y, |x, y| x | (y ^ 1)),
+        _ => both_in_float32(x, y, |x, y| zip(x, y, f32::powf)),
+    }
+}
+
+pub(super) fn abs(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::I32 => map(x, i32::wrapping_abs),
+        DType::U32 | DType::U8 => Ok(x.clone()),
+        _ => x.abs(),
+    }
+}
+
+pub(super) fn negative(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::I32 => map(x, i32::wrapping_neg),
+        DType::U32 => map(x, u32::wrapping_neg),
+        _ => x.neg(),
+    }
+}
+
+pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::I32 => map(x, |x: i32| x.max(0)),
+        DType::U32 | DType::U8 => Ok(x.clone()),
+        // Not `max`, which turns NaN into 0.
+        _ => in_float32(x, |x| map(x, |x: f32| if x <= 0.0 { 0.0 } else { x })),
+    }
+}
+
+/// The elements along `axes` next to each other, reduced by `f`; `shape` is that of the result.
+fn fold<T: WithDType>(
+    x: &Tensor,
+    axes: &[usize],
+    shape: &[usize],
+    f: impl Fn(&[T]) -> T,
+) -> Result<Tensor> {
+    let kept = (0..x.rank()).filter(|axis| !axes.contains(axis));
+    let x = x
+        .permute(kept.chain(axes.iter().copied()).collect::<Vec<_>>())?
+        .contiguous()?;
+    let length = x.dims()[x.rank() - axes.len()..]
+        .iter()
+        .product::<usize>()
+        .max(1);
+    let (storage, layout) = x.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        return Err(not_on_the_cpu());
+    };
+    let elements = &storage.as_slice::<T>()?[layout.start_offset()..][..x.elem_count()];
+    Tensor::from_vec(
+        elements.chunks_exact(length).map(f).collect(),
+        shape,
+        &Device::Cpu,
+    )
+}
+
+/// Integers wrap around; half precision adds up in float32.
+pub(super) fn sum(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
+    match x.dtype() {
+        _ if x.elem_count() == 0 => Tensor::zeros(shape, x.dtype(), x.device()),
+        DType::I32 => fold(x, axes, shape, |xs: &[i32]| {
+            xs.iter().fold(0, |sum, x| sum.wrapping_add(*x))
+        }),
+        DType::U32 => fold(x, axes, shape, |xs: &[u32]| {
+            xs.iter().fold(0, |sum, x| sum.wrapping_add(*x))
+        }),
+        _ => in_float32(x, |x| x.sum_keepdim(axes)?.reshape(shape)),
+    }
+}
+
+macro_rules! extremum {
+    ($name:ident, $larger:expr, $ord:ident) => {
+        /// NaN where there is one.
+        pub(super) fn $name(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
+            match x.dtype() {
+                DType::I32 => fold(x, axes, shape, |xs: &[i32]| {
+                    xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))
+                }),
+                DType::U32 => fold(x, axes, shape, |xs: &[u32]| {
+                    xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))
+                }),
+                DType::U8 => fold(x, axes, shape, |xs: &[u8]| {
+                    xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))
+                }),
+                _ => in_float32(x, |x| {
+                    fold(x, axes, shape, |xs: &[f32]| {
+                        xs[1..].iter().fold(xs[0], |x, y| $larger(x, *y))
+                    })
+                }),
+            }
+        }
+    };
+}
+extremum!(max, larger, max);
+extremum!(min, smaller, min);
+
+/// `log(sum(exp(x)))`, with the largest element taken out.
+pub(super) fn logsumexp(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
+    in_float32(x, |x| {
+        fold(x, axes, shape, |xs: &[f32]| {
+            let largest = xs.iter().copied().fold(f32::NEG_INFINITY, larger);
+            if largest.is_infinite() {
+                return largest;
+            }
+            xs.iter().map(|x| (x - largest).exp()).sum::<f32>().ln() + largest
+        })
+    })
+}
+
+/// Along the last axis.
+pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
+    if x.elem_count() == 0 {
+        return Ok(x.clone());
+    }
+    in_float32(x, |x| candle_nn::ops::softmax_last_dim(&x.contiguous()?))
+}
+
+pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
+    if x.elem_count() == 0 {
+        return Ok(x.clone());
+    }
+    candle_nn::ops::layer_norm(
+        &x.contiguous()?,
+        &weight.contiguous()?,
+        &bias.contiguous()?,
+        eps,
+    )
+}
+
+/// Matrices, or batches of matrices whose leading axes are the same.
+pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    if x.dtype() == DType::BF16 {
+        return both_in_float32(x, y, matmul); // candle's has no bfloat16.
+    }
+    if x.rank() == 2 {
+        return x.matmul(y);
+    }
+    let mut shape = x.dims().to_vec();
+    shape[x.rank() - 1] = y.dim(D::Minus1)?;
+    stack(x)?.matmul(&stack(y)?)?.reshape(shape)
+}
+
+/// A batch of matrices with one leading axis, in a layout that candle multiplies: the matrices densely one after the
+/// other, each of them row-major or column-major.
+fn stack(x: &Tensor) -> Result<Tensor> {
+    let (rows, columns) = (x.rank() - 2, x.rank() - 1);
+    let dims = x.dims();
+    let batch = dims[..rows].iter().product::<usize>();
+    if x.stride()[rows] == 1 && x.stride()[columns] != 1 {
+        x.transpose(rows, columns)?
+            .contiguous()?
+            .reshape((batch, dims[columns], dims[rows]))?
+            .transpose(1, 2)
+    } else {
+        x.contiguous()?.reshape((batch, dims[rows], dims[columns]))
+    }
+}
+
+/// `sums[index] += x[at]` along `axis`, whose length becomes `length`.
+pub(super) fn scatter_add(
+    x: &Tensor,
+    indices: &Tensor,
+    axis: usize,
+    length: usize,
+) -> Result<Tensor> {
+    let mut shape = x.dims().to_vec();
+    shape[axis] = length;
+    in_float32(x, |x| {
+        Tensor::zeros(shape, DType::F32, x.device())?.index_add(indices, &x.contiguous()?, axis)
+    })
+}
+
+/// Zeros around `x`.
+pub(super) fn pad(x: &Tensor, before: &[usize], shape: &[usize]) -> Result<Tensor> {
+    let mut padded = x.clone();
+    for (axis, (&before, &length)) in before.iter().zip(shape).enumerate() {
+        padded = padded.pad_with_zeros(axis, before, length - before - x.dims()[axis])?;
+    }
+    Ok(padded)
+}
+
+/// As Rust's `as`; a bool is whether the number is not zero.
+pub(super) fn convert(x: &Tensor, dtype: DType) -> Result<Tensor> {
+    match (x.dtype(), dtype) {
+        (DType::U8, DType::U8) => Ok(x.clone()),
+        (_, DType::U8) => x.ne(&x.zeros_like()?),
+        _ => x.to_dtype(dtype),
+    }
+}

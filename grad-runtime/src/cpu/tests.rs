@@ -1,0 +1,461 @@
+//! What needs the tape's insides, and every gradient against finite differences, twice.
+#![allow(clippy::float_cmp, reason = "the numbers in these tests are exact")]
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::slice::from_ref;
+use std::sync::Arc;
+
+use super::Array;
+use crate::array::{Array as _, Dtype};
+use crate::{Error, Result, grad_mode, inference_mode, no_grad};
+
+fn array(elements: &[f32], shape: &[usize]) -> Array {
+    Array::from_slice(elements, shape).unwrap()
+}
+
+/// Numbers of no pattern between `low` and `high`, the same in each run.
+fn numbers(seed: u32, shape: &[usize], low: f32, high: f32) -> Array {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        low + (high - low) * f32::from(u16::try_from(state >> 16).unwrap()) / 65_535.0
+    };
+    let elements: Vec<_> = (0..shape.iter().product()).map(|_| next()).collect();
+    array(&elements, shape)
+}
+
+type Function = dyn Fn(&[Array]) -> Result<Array>;
+
+/// `function` as a scalar that treats no two elements of its result alike.
+fn scalar(function: &Function, primals: &[Array]) -> Result<Array> {
+    let result = function(primals)?;
+    let weights = numbers(99, &result.shape(), 0.5, 1.5);
+    result.multiply(&weights)?.sum_all()
+}
+
+/// Asserts that the gradient of `function` is that of finite differences.
+fn assert_gradient(name: &str, function: &Function, primals: &[Array]) {
+    const STEP: f32 = 1e-2;
+    let gradients = Array::grad(function, primals).unwrap();
+    for (at, gradient) in gradients.iter().enumerate() {
+        assert_eq!(gradient.shape(), primals[at].shape(), "{name}");
+        let elements = primals[at].to_vec::<f32>().unwrap();
+        for (element, found) in gradient.to_vec::<f32>().unwrap().into_iter().enumerate() {
+            let value = |step: f32| {
+                let mut moved = elements.clone();
+                moved[element] += step;
+                let mut primals = primals.to_vec();
+                primals[at] = array(&moved, &primals[at].shape());
+                function(&primals).unwrap().item::<f32>().unwrap()
+            };
+            // Fourth order, so that the step may be large enough for float32.
+            let near = (value(STEP) - value(-STEP)) * (2.0 / 3.0);
+            let far = (value(2.0 * STEP) - value(-2.0 * STEP)) / 12.0;
+            let expected = (near - far) / STEP;
+            let error = (found - expected).abs() / (1.0 + expected.abs());
+            assert!(
+                error < 1e-2,
+                "{name}, primal {at}, element {element}: {found} is not {expected}"
+            );
+        }
+    }
+}
+
+/// The gradient, and the gradient of the sum of its squares.
+fn assert_gradients(
+    name: &str,
+    primals: &[Array],
+    function: impl Fn(&[Array]) -> Result<Array> + 'static,
+) {
+    let first = move |primals: &[Array]| scalar(&function, primals);
+    assert_gradient(name, &first, primals);
+    let second = move |primals: &[Array]| {
+        let gradients = Array::grad(&first, primals)?;
+        gradients
+            .iter()
+            .try_fold(Array::scalar(0.0_f32)?, |sum, gradient| {
+                sum.add(&gradient.square()?.sum_all()?)
+            })
+    };
+    assert_gradient(&format!("{name}, second order"), &second, primals);
+}
+
+#[test]
+fn gradients_of_functions_of_an_element() {
+    let any = numbers(1, &[2, 3], -1.5, 1.5);
+    let positive = numbers(2, &[2, 3], 0.5, 2.0);
+    let away_from_zero = array(&[-1.3, -0.4, 0.3, 0.8, 1.1, -0.7], &[2, 3]);
+    let check = |name, x: &Array, function: fn(&Array) -> Result<Array>| {
+        assert_gradients(name, from_ref(x), move |primals| function(&primals[0]));
+    };
+    check("abs", &away_from_zero, |x| x.abs()?.multiply(x));
+    check("negative", &any, |x| x.negative()?.multiply(x));
+    check("exp", &any, Array::exp);
+    check("log", &positive, Array::log);
+    check("sqrt", &positive, Array::sqrt);
+    check("square", &any, Array::square);
+    check("sin", &any, Array::sin);
+    check("cos", &any, Array::cos);
+    check("tanh", &any, Array::tanh);
+    check("erf", &any, Array::erf);
+    check("sigmoid", &any, Array::sigmoid);
+    check("relu", &away_from_zero, |x| x.relu()?.multiply(x));
+    check("gelu", &any, Array::gelu);
+    check("affine", &any, |x| x.affine(1.5, -0.5)?.multiply(x));
+}
+
+#[test]
+fn gradients_of_functions_of_a_pair() {
+    let shapes: [(&[usize], &[usize]); 5] = [
+        (&[2, 3], &[2, 3]),
+        (&[2, 3], &[3]),
+        (&[2, 1], &[3]),
+        (&[], &[2, 2]),
+        (&[3], &[2, 1, 1]),
+    ];
+    for (x, y) in shapes {
+        let pair = |low, high| [numbers(3, x, low, high), numbers(4, y, low, high)];
+        let check =
+            |name: &str, pair: [Array; 2], function: fn(&Array, &Array) -> Result<Array>| {
+                let name = format!("{name} of {x:?} and {y:?}");
+                assert_gradients(&name, &pair, move |primals| {
+                    function(&primals[0], &primals[1])
+                });
+            };
+        check("add", pair(-1.0, 1.0), |x, y| x.add(y)?.square());
+        check("subtract", pair(-1.0, 1.0), |x, y| x.subtract(y)?.square());
+        check("multiply", pair(-1.0, 1.0), Array::multiply);
+        check("divide", pair(0.5, 1.5), Array::divide);
+        check("power", pair(0.5, 1.5), Array::power);
+        let apart = [numbers(5, x, 0.5, 1.0), numbers(6, y, 1.1, 1.5)];
+        check("maximum", apart.clone(), |x, y| x.maximum(y)?.square());
+        check("minimum", apart, |x, y| x.minimum(y)?.square());
+        check("where_cond", pair(-1.0, 1.0), |x, y| {
+            let condition = Array::from_slice(&[true, false], &[2, 1, 1])?;
+            condition.where_cond(&x.square()?, &y.sin()?)
+        });
+    }
+}
+
+#[test]
+fn gradients_of_reductions() {
+    let x = numbers(7, &[2, 3, 2], -1.0, 1.0);
+    for axes in [&[0][..], &[1], &[-1], &[0, 2], &[2, 0, 1], &[]] {
+        for keepdims in [false, true] {
+            let check = |name: &str, function: fn(&Array, &[isize], bool) -> Result<Array>| {
+                let name = format!("{name} over {axes:?}");
+                assert_gradients(&name, from_ref(&x), move |primals| {
+                    function(&primals[0], axes, keepdims)
+                });
+            };
+            check("sum", |x, axes, keepdims| x.sum(axes, keepdims)?.square());
+            check("mean", |x, axes, keepdims| x.mean(axes, keepdims)?.square());
+            check("max", |x, axes, keepdims| x.max(axes, keepdims)?.square());
+            check("min", |x, axes, keepdims| x.min(axes, keepdims)?.square());
+            check("logsumexp", Array::logsumexp);
+        }
+    }
+    for axis in [0, 1, -1] {
+        assert_gradients("softmax", from_ref(&x), move |primals| {
+            primals[0].softmax(axis)
+        });
+    }
+}
+
+#[test]
+fn gradients_of_matmul() {
+    let shapes: [(&[usize], &[usize]); 8] = [
+        (&[2, 3], &[3, 2]),
+        (&[3], &[3]),
+        (&[3], &[3, 2]),
+        (&[2, 3], &[3]),
+        (&[2, 2, 3], &[3, 2]),
+        (&[2, 3], &[2, 3, 2]),
+        (&[2, 1, 2, 3], &[2, 3, 2]),
+        (&[2, 2, 3], &[3]),
+    ];
+    for (x, y) in shapes {
+        let pair = [numbers(8, x, -1.0, 1.0), numbers(9, y, -1.0, 1.0)];
+        assert_gradients(&format!("matmul of {x:?} and {y:?}"), &pair, |primals| {
+            primals[0].matmul(&primals[1])
+        });
+    }
+    let pair = [
+        numbers(8, &[2, 3, 2, 2], -1.0, 1.0),
+        numbers(9, &[2, 3, 2, 2], -1.0, 1.0),
+    ];
+    assert_gradients("matmul of transposed", &pair, |primals| {
+        let x = primals[0].transpose(&[0, 2, 1, 3])?;
+        x.matmul(&primals[1].transpose(&[0, 2, 3, 1])?)
+    });
+}
+
+#[test]
+fn gradients_of_layer_norm() {
+    let primals = [
+        numbers(10, &[2, 2, 4], -1.0, 1.0),
+        numbers(11, &[4], 0.5, 1.5),
+        numbers(12, &[4], -1.0, 1.0),
+    ];
+    assert_gradients("layer_norm", &primals, |primals| {
+        primals[0].layer_norm(&primals[1], &primals[2], 0.1)
+    });
+}
+
+#[test]
+fn gradients_of_shapes_and_indexing() {
+    let x = numbers(13, &[2, 3, 1], -1.0, 1.0);
+    let check = |name, function: fn(&Array) -> Result<Array>| {
+        assert_gradients(name, from_ref(&x), move |primals| {
+            function(&primals[0].sin()?)?.square()
+        });
+    };
+    check("reshape", |x| x.reshape(&[3, 2]));
+    check("transpose", |x| x.transpose(&[2, 0, 1]));
+    check("reshape of transpose", |x| {
+        x.transpose(&[1, 0, 2])?.reshape(&[6])
+    });
+    check("expand_dims", |x| x.expand_dims(-2));
+    check("squeeze", |x| x.squeeze(-1));
+    check("broadcast_to", |x| x.broadcast_to(&[2, 2, 3, 2]));
+    check("concatenate", |x| {
+        Array::concatenate(&[x.clone(), x.exp()?, x.slice(&[0, 1, 0], &[2, 2, 1])?], 1)
+    });
+    check("slice", |x| x.slice(&[1, 0, 0], &[2, 2, 1]));
+    check("take", |x| {
+        x.take(&Array::from_slice(&[2_u32, 0, 2, 2], &[2, 2])?, 1)
+    });
+    check("take of a column", |x| x.take(&Array::scalar(1_i32)?, 0));
+    check("astype", |x| x.astype(Dtype::Float32));
+}
+
+#[test]
+fn gradients_pass_through_half_precision() {
+    for dtype in [Dtype::Float16, Dtype::BFloat16] {
+        let x = array(&[0.5, 2.0], &[2]);
+        let gradients = Array::grad(
+            |primals| primals[0].astype(dtype)?.square()?.sum_all(),
+            from_ref(&x),
+        )
+        .unwrap();
+        assert_eq!(gradients[0].to_vec::<f32>().unwrap(), [1.0, 4.0]);
+        let gradients = Array::grad(
+            |primals| primals[0].multiply(&x)?.sum_all(),
+            &[x.astype(dtype).unwrap()],
+        )
+        .unwrap();
+        assert_eq!(gradients[0].dtype(), dtype);
+        assert_eq!(
+            gradients[0]
+                .astype(Dtype::Float32)
+                .unwrap()
+                .to_vec::<f32>()
+                .unwrap(),
+            [0.5, 2.0]
+        );
+    }
+}
+
+#[test]
+fn slopes_at_kinks_and_ties_are_those_of_mlx() {
+    let grad = |x: &[f32], function: fn(&Array) -> Result<Array>| {
+        let x = array(x, &[x.len()]);
+        Array::grad(|primals| function(&primals[0])?.sum_all(), &[x]).unwrap()[0]
+            .to_vec::<f32>()
+            .unwrap()
+    };
+    assert_eq!(grad(&[0.0], Array::abs), [0.0]);
+    assert_eq!(grad(&[0.0], Array::relu), [0.0]);
+    assert_eq!(
+        grad(&[2.0, 1.0, 2.0], |x| x.max(&[0], false)),
+        [0.5, 0.0, 0.5]
+    );
+    assert_eq!(
+        grad(&[1.0, 1.0, 2.0], |x| x.min(&[0], false)),
+        [0.5, 0.5, 0.0]
+    );
+    assert_eq!(grad(&[1.0], |x| x.maximum(&x.stop_gradient()?)), [0.0]);
+    assert_eq!(grad(&[1.0], |x| x.stop_gradient()?.minimum(x)), [1.0]);
+    assert_eq!(
+        grad(&[0.0, 3.0], |x| x.power(&Array::scalar(0.0_f32)?)),
+        [0.0, 0.0]
+    );
+    assert_eq!(
+        grad(&[0.0, -3.0], |x| x.power(&Array::scalar(2.0_f32)?)),
+        [0.0, -6.0]
+    );
+    assert_eq!(grad(&[2.0], |x| Array::scalar(0.0_f32)?.power(x)), [0.0]);
+}
+
+#[test]
+fn what_is_made_in_a_scope_or_outside_of_a_transform_has_no_node() {
+    let x = array(&[1.0, 2.0], &[2]);
+    assert!(x.exp().unwrap().node.is_none());
+    Array::grad(
+        |primals| {
+            let x = &primals[0];
+            assert!(x.is_tracer());
+            no_grad! { assert!(x.exp()?.node.is_none()) }
+            assert!(x.greater(&x.exp()?)?.node.is_none());
+            assert!(x.astype(Dtype::Int32)?.node.is_none());
+            assert!(x.stop_gradient()?.node.is_none());
+            x.exp()?.sum_all()
+        },
+        &[x],
+    )
+    .unwrap();
+}
+
+#[test]
+fn results_of_the_outermost_transform_have_no_node_and_those_of_inner_ones_do() {
+    let x = Array::scalar(3.0_f32).unwrap();
+    let cube = |primals: &[Array]| primals[0].square()?.multiply(&primals[0]);
+    let (value, gradients) = Array::value_and_grad(
+        |primals| {
+            let (value, gradients) = Array::value_and_grad(cube, primals)?;
+            assert!(value.is_tracer() && gradients[0].is_tracer());
+            let (value, gradients) = no_grad! { Array::value_and_grad(cube, primals)? };
+            assert!(value.node.is_none() && gradients[0].node.is_none());
+            Array::grad(cube, primals).map(|mut gradients| gradients.remove(0))
+        },
+        &[x],
+    )
+    .unwrap();
+    assert!(value.node.is_none() && gradients[0].node.is_none());
+    assert_eq!(value.item::<f32>().unwrap(), 27.0);
+    assert_eq!(gradients[0].item::<f32>().unwrap(), 18.0);
+}
+
+#[test]
+fn a_stale_graph_is_freed() {
+    let leaked = RefCell::new(None);
+    let x = array(&[1.0, 2.0], &[2]);
+    let function = |primals: &[Array]| {
+        let y = primals[0].exp()?;
+        *leaked.borrow_mut() = Some(y.clone());
+        y.sum_all()
+    };
+    Array::grad(function, from_ref(&x)).unwrap();
+    let stale = leaked.take().unwrap();
+    assert!(!stale.is_tracer());
+    let watched = Arc::downgrade(stale.node.as_ref().unwrap());
+
+    // Neither an operation nor another transform keeps the graph of the one that ended.
+    let constant = stale.exp().unwrap();
+    assert!(constant.node.is_none());
+    let gradients = Array::grad(
+        |primals| {
+            let product = primals[0].multiply(&stale)?;
+            assert!(
+                product
+                    .node
+                    .as_ref()
+                    .unwrap()
+                    .is_made_from_constants_and_leaves()
+            );
+            product.sum_all()
+        },
+        &[x],
+    )
+    .unwrap();
+    assert_eq!(
+        gradients[0].to_vec::<f32>().unwrap(),
+        stale.to_vec::<f32>().unwrap()
+    );
+    drop(stale);
+    assert!(watched.upgrade().is_none());
+}
+
+#[test]
+fn a_deep_chain_is_walked_and_dropped_without_recursion() {
+    let x = Array::scalar(1.0_f32).unwrap();
+    let gradients = Array::grad(
+        |primals| (0..200_000).try_fold(primals[0].clone(), |x, _| x.negative()),
+        &[x],
+    )
+    .unwrap();
+    assert_eq!(gradients[0].item::<f32>().unwrap(), 1.0);
+}
+
+#[test]
+fn a_transform_that_panics_or_fails_ends() {
+    let x = Array::scalar(1.0_f32).unwrap();
+    let leaked = RefCell::new(None);
+    let guard = no_grad();
+    let mode = grad_mode();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        Array::grad::<_, Error>(
+            |primals| {
+                *leaked.borrow_mut() = Some(primals[0].clone());
+                panic!("in the function")
+            },
+            from_ref(&x),
+        )
+    }));
+    assert_eq!(
+        panicked.unwrap_err().downcast_ref(),
+        Some(&"in the function")
+    );
+    assert_eq!(grad_mode(), mode);
+    assert!(!leaked.take().unwrap().is_tracer());
+
+    let failed = Array::grad(
+        |primals| {
+            *leaked.borrow_mut() = Some(primals[0].clone());
+            primals[0].sum(&[7], false)
+        },
+        from_ref(&x),
+    );
+    assert_eq!(
+        failed.unwrap_err().to_string(),
+        "sum of float32[]: axis 7 is out of range for 0 axes"
+    );
+    assert_eq!(grad_mode(), mode);
+    assert!(!leaked.take().unwrap().is_tracer());
+    drop(guard);
+
+    let _guard = inference_mode(true);
+    let refused = Array::grad(|primals| primals[0].square(), &[x]);
+    assert_eq!(
+        refused.unwrap_err(),
+        Error::InferenceMode {
+            transform: "value_and_grad"
+        }
+    );
+}
+
+#[test]
+fn transforms_that_overlap_on_two_threads_keep_their_own_tracers() {
+    // The first ends while the second, which uses one of its arrays, still runs.
+    let x = Array::scalar(2.0_f32).unwrap();
+    let (hand_over, taken) = std::sync::mpsc::channel::<Array>();
+    let (use_it, used) = std::sync::mpsc::channel::<()>();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let second = std::thread::spawn({
+        let x = x.clone();
+        move || {
+            let foreign = taken.recv().unwrap();
+            let function = |primals: &[Array]| {
+                let product = primals[0].multiply(&foreign)?;
+                use_it.send(()).unwrap();
+                ended.recv().unwrap();
+                product.square()
+            };
+            Array::grad(function, &[x]).unwrap()[0]
+                .item::<f32>()
+                .unwrap()
+        }
+    });
+    Array::grad(
+        |primals| {
+            hand_over.send(primals[0].clone()).unwrap();
+            used.recv().unwrap();
+            primals[0].square()
+        },
+        &[x],
+    )
+    .unwrap();
+    end.send(()).unwrap();
+    assert_eq!(second.join().unwrap(), 16.0);
+}

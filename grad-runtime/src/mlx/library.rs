@@ -1,0 +1,160 @@
+//! Finding and loading libmlx and the shim, once for the process.
+
+use std::env;
+use std::ffi::OsString;
+use std::sync::OnceLock;
+
+use libloading::Library;
+
+use super::ffi::Api;
+use crate::error::{Error, Result};
+
+/// The shim's functions, or why they are not to be had. Whatever the outcome, it is the process's for good.
+pub fn api() -> Result<&'static Api> {
+    static API: OnceLock<Result<Api, String>> = OnceLock::new();
+    let loaded = API.get_or_init(load);
+    loaded.as_ref().map_err(|reason| Error::Unavailable {
+        backend: "mlx",
+        reason: reason.clone(),
+    })
+}
+
+#[cfg(not(mlx_shim))]
+fn load() -> Result<Api, String> {
+    let reason = option_env!("GRAD_MLX_MISSING").unwrap_or("the build did not say why");
+    Err(format!("this program was built without MLX: {reason}"))
+}
+
+#[cfg(mlx_shim)]
+fn load() -> Result<Api, String> {
+    let mlx = load_mlx()?;
+    // SAFETY: the symbol is `const char* mlx::core::version()`, since MLX 0.9 and in every mangling of the ABIs that
+    // MLX is built for; it takes nothing and returns a static string.
+    let found = unsafe {
+        let version = mlx
+            .get::<unsafe extern "C" fn() -> *const std::ffi::c_char>(b"_ZN3mlx4core7versionEv\0")
+            .map_err(|error| {
+                format!(
+                    "the library that was loaded is not libmlx: {}",
+                    reason(&error)
+                )
+            })?;
+        std::ffi::CStr::from_ptr(version())
+            .to_string_lossy()
+            .into_owned()
+    };
+    // MLX's C++ interface promises nothing from one version to the next.
+    let wanted = env!("GRAD_MLX_VERSION");
+    if found.split(".dev").next() != Some(wanted) {
+        return Err(format!(
+            "libmlx is version {found}, and this program was built for {wanted}: rebuild it with MLX {found} in place \
+             (or named in MLX_DIR), or name a libmlx of version {wanted} in GRAD_MLX_LIBRARY"
+        ));
+    }
+    let shim = load_shim()?;
+    let api = Api::load(&shim)
+        .map_err(|error| format!("the shim is not the one that was built: {}", reason(&error)))?;
+    // Their code runs as long as the process does.
+    std::mem::forget((mlx, shim));
+    Ok(api)
+}
+
+#[cfg(mlx_shim)]
+fn load_mlx() -> Result<Library, String> {
+    let candidates: Vec<OsString> = match env::var_os("GRAD_MLX_LIBRARY") {
+        Some(off) if off == "off" => return Err("GRAD_MLX_LIBRARY is `off`".into()),
+        Some(path) => vec![path],
+        None => vec![
+            env!("GRAD_MLX_BUILT_WITH").into(),
+            format!("libmlx{}", env::consts::DLL_SUFFIX).into(),
+        ],
+    };
+    #[cfg(target_os = "linux")]
+    load_blas()?;
+    let mut failures = Vec::new();
+    for candidate in candidates {
+        // SAFETY: libmlx's initializers set up tables of its own and nothing else.
+        match unsafe { Library::new(&candidate) } {
+            Ok(library) => return Ok(library),
+            Err(error) => failures.push(format!("{}: {}", candidate.display(), reason(&error))),
+        }
+    }
+    Err(format!(
+        "libmlx did not load ({}): name it in GRAD_MLX_LIBRARY",
+        failures.join("; ")
+    ))
+}
+
+/// Puts a fast BLAS ahead of the reference one that MLX's Linux wheels carry: what is loaded first, and globally,
+/// is what libmlx binds to. It is worth 10 to 35 times on matrix products.
+#[cfg(all(mlx_shim, target_os = "linux"))]
+fn load_blas() -> Result<(), String> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+
+    // SAFETY: a BLAS sets up its threads and buffers when it is loaded and nothing else.
+    let load = |name: &OsString| unsafe { Library::open(Some(name), RTLD_NOW | RTLD_GLOBAL) };
+    match env::var_os("GRAD_MLX_BLAS") {
+        Some(off) if off == "off" => {}
+        Some(path) => {
+            let library = load(&path).map_err(|error| {
+                format!(
+                    "GRAD_MLX_BLAS is {}, which did not load: {}",
+                    path.display(),
+                    reason(&error)
+                )
+            })?;
+            std::mem::forget(library);
+        }
+        None => {
+            let names = ["libopenblas.so.0", "libopenblas.so"].map(OsString::from);
+            if let Some(library) = names.iter().find_map(|name| load(name).ok()) {
+                std::mem::forget(library);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Loads the shim, which travels inside this program: a loader takes files only, so it becomes one for a moment.
+#[cfg(mlx_shim)]
+fn load_shim() -> Result<Library, String> {
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+
+    const SHIM: &[u8] = include_bytes!(env!("GRAD_MLX_SHIM"));
+
+    let name = format!(
+        "grad-mlx-shim-{}{}",
+        std::process::id(),
+        env::consts::DLL_SUFFIX
+    );
+    let path = env::temp_dir().join(name);
+    let cannot = |error: &dyn std::fmt::Display| {
+        format!(
+            "the shim cannot be loaded from {}: {error}; TMPDIR names another folder for it",
+            path.display()
+        )
+    };
+    // A file left by an earlier process of this number is replaced; nothing that exists is ever written to.
+    let _ = fs::remove_file(&path);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options
+        .open(&path)
+        .and_then(|mut file| file.write_all(SHIM));
+    // SAFETY: the file is the shim of this build, made just now for this user alone; it has no initializers that reach
+    // outside of it.
+    let shim = written
+        .map_err(|error| cannot(&error))
+        .and_then(|()| unsafe { Library::new(&path) }.map_err(|error| cannot(&reason(&error))));
+    let _ = fs::remove_file(&path);
+    shim
+}
+
+/// The loader's own words; `libloading` keeps them as the source of its error.
+#[cfg(mlx_shim)]
+fn reason(error: &libloading::Error) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| error.to_string(), ToString::to_string)
+}

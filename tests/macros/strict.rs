@@ -1,0 +1,171 @@
+//! Generated code in the strictest of crates: no prelude, no unsafe, every warning an error, and modules of the
+//! user's own named like the crates that it relies on. That it compiles is half of the test; clippy's run over it is
+//! the other half.
+#![no_implicit_prelude]
+#![forbid(unsafe_code)]
+#![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+#![deny(
+    unreachable_code,
+    unused_qualifications,
+    unused_results,
+    let_underscore_drop,
+    tail_expr_drop_order,
+    if_let_rescope,
+    trivial_casts,
+    unit_bindings,
+    single_use_lifetimes,
+    missing_docs,
+    unused_lifetimes,
+    elided_lifetimes_in_paths
+)]
+
+use ::grad_runtime::attr::{enable_grad, inference_mode, no_grad, set_grad_enabled};
+use ::grad_runtime::{GradMode, Mlx, grad_mode};
+
+mod core {}
+mod std {}
+mod alloc {}
+mod grad_runtime {}
+mod grad_macros {}
+
+/// Named like the language's own.
+#[allow(non_camel_case_types, dead_code)]
+struct bool;
+
+#[no_grad]
+fn value() -> GradMode {
+    grad_mode()
+}
+
+#[no_grad]
+fn unit() {}
+
+#[enable_grad]
+fn explicit_value(x: i32) -> i32 {
+    if x > 0 {
+        return x;
+    }
+    -x
+}
+
+#[inference_mode]
+#[allow(dead_code)]
+fn diverges() -> ! {
+    loop {
+        ::std::thread::yield_now();
+    }
+}
+
+#[no_grad]
+#[allow(dead_code)]
+fn panics() -> i32 {
+    ::std::panic!("never called")
+}
+
+#[must_use]
+#[no_grad]
+fn must_be_used() -> i32 {
+    1
+}
+
+#[set_grad_enabled(x > 0, backend = Mlx)]
+fn conditional(x: i32) -> i32 {
+    x
+}
+
+#[no_grad]
+fn lifetimes(x: &str) -> &str {
+    x
+}
+
+#[no_grad]
+async fn asynchronous(x: &str) -> ::core::option::Option<&str> {
+    ::core::future::ready(()).await;
+    ::core::option::Option::Some(x)
+}
+
+#[no_grad]
+async fn asynchronous_unit() {
+    ::core::future::ready(()).await;
+}
+
+#[set_grad_enabled(on, backend = Mlx)]
+async fn asynchronous_condition(on: ::core::primitive::bool) -> GradMode {
+    ::core::future::ready(()).await;
+    grad_mode()
+}
+
+#[no_grad]
+#[allow(dead_code)]
+async fn asynchronous_panic() -> i32 {
+    ::core::future::ready(()).await;
+    ::std::panic!("never called")
+}
+
+#[no_grad]
+fn allowed_by_the_user() -> i32 {
+    #![allow(clippy::let_and_return)]
+    #[allow(unused_variables)]
+    let unused = 1;
+    let x = 2;
+    x
+}
+
+fn blocks() -> ::core::option::Option<i32> {
+    ::grad_runtime::no_grad! {}
+    ::grad_runtime::no_grad! { unit() }
+    ::grad_runtime::no_grad! { unit(); }
+    let one = ::grad_runtime::no_grad! { ::core::option::Option::Some(1) }?;
+    let two = ::grad_runtime::no_grad!({ ::core::option::Option::Some(2)? });
+    let three = ::grad_runtime::set_grad_enabled!(one > two, { one + two });
+    let four = ::grad_runtime::inference_mode! { <Mlx> three + 1 };
+    let five = ::grad_runtime::enable_grad!(must_be_used());
+    ::grad_runtime::no_grad! {
+        if four > 100 {
+            return ::core::option::Option::None;
+        }
+    }
+    for x in 0..four {
+        ::grad_runtime::no_grad! {
+            if x == 1 {
+                continue;
+            }
+            if x == 2 {
+                break;
+            }
+        }
+    }
+    ::grad_runtime::no_grad! { ::core::option::Option::Some(four + five) }
+}
+
+#[allow(dead_code)]
+fn never_ends() -> i32 {
+    ::grad_runtime::no_grad! { ::std::panic!("never called") }
+}
+
+#[allow(dead_code)]
+fn only_returns() -> i32 {
+    ::grad_runtime::no_grad! { loop { ::std::thread::yield_now(); } }
+}
+
+#[::core::prelude::v1::test]
+fn it_works_too() {
+    ::std::assert_eq!(value(), GradMode::NoGrad);
+    unit();
+    ::std::assert_eq!(explicit_value(-2), 2);
+    ::std::assert_eq!(explicit_value(2), 2);
+    ::std::assert_eq!(must_be_used(), 1);
+    ::std::assert_eq!(conditional(3), 3);
+    ::std::assert_eq!(lifetimes("x"), "x");
+    ::std::assert_eq!(allowed_by_the_user(), 2);
+    ::std::assert_eq!(blocks(), ::core::option::Option::Some(5));
+    let future = async {
+        asynchronous_unit().await;
+        (asynchronous("x").await, asynchronous_condition(false).await)
+    };
+    let (text, mode) = ::futures::executor::block_on(future);
+    ::std::assert_eq!(
+        (text, mode),
+        (::core::option::Option::Some("x"), GradMode::Enabled)
+    );
+}

@@ -1,0 +1,135 @@
+//! Law 2, out of order, and law 9: guards as values.
+
+use grad_runtime::{GradGuard, GradMode, Scope, enable_grad, grad_mode, inference_mode, no_grad};
+use proptest::prelude::*;
+
+use GradMode::{Enabled, Inference, NoGrad};
+
+#[test]
+fn a_guard_is_at_most_24_bytes() {
+    assert!(
+        size_of::<GradGuard>() <= 24,
+        "it is {} bytes",
+        size_of::<GradGuard>()
+    );
+    assert!(size_of::<Option<GradGuard>>() <= 32);
+}
+
+/// Three guards, every order of dropping them, and the mode that each drop must leave.
+#[test]
+fn law_2_three_guards_in_every_order() {
+    let established = [NoGrad, Enabled, Inference];
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let mut guards = [
+            Some(no_grad()),
+            Some(enable_grad()),
+            Some(inference_mode(true)),
+        ];
+        for at in order {
+            guards[at] = None;
+            let innermost_alive = (0..3).rev().find(|&guard| guards[guard].is_some());
+            let expected = innermost_alive.map_or(Enabled, |guard| established[guard]);
+            assert_eq!(grad_mode(), expected, "dropping {order:?}, after {at}");
+        }
+    }
+}
+
+#[test]
+fn a_guard_stored_in_a_struct() {
+    struct Evaluation {
+        scope: GradGuard,
+        batches: usize,
+    }
+    let evaluation = Evaluation {
+        scope: no_grad(),
+        batches: 3,
+    };
+    assert_eq!((grad_mode(), evaluation.batches), (NoGrad, 3));
+    let moved = Box::new(evaluation);
+    assert_eq!(grad_mode(), NoGrad, "moving a guard moves no scope");
+    let Evaluation { scope, .. } = *moved;
+    assert_eq!(grad_mode(), NoGrad);
+    drop(scope);
+    assert_eq!(grad_mode(), Enabled);
+}
+
+#[test]
+fn a_guard_dropped_inside_another_guards_scope() {
+    let outer = no_grad();
+    {
+        let _inner = enable_grad();
+        drop(outer);
+        assert_eq!(
+            grad_mode(),
+            Enabled,
+            "the innermost guard alive is the inner one"
+        );
+        let _innermost = inference_mode(true);
+        assert_eq!(grad_mode(), Inference);
+    }
+    assert_eq!(grad_mode(), Enabled, "nobody is left");
+}
+
+#[test]
+fn replacing_a_guard_drops_the_old_one_after_the_new_one_was_entered() {
+    let mut guard = no_grad();
+    guard = {
+        let new = enable_grad();
+        drop(guard);
+        new
+    };
+    assert_eq!(grad_mode(), Enabled);
+    drop(guard);
+    assert_eq!(grad_mode(), Enabled);
+    let mut slot = Some(inference_mode(true));
+    assert!(slot.is_some());
+    slot = Some(inference_mode(false));
+    assert_eq!(grad_mode(), Enabled);
+    drop(slot);
+    assert_eq!(grad_mode(), Enabled);
+}
+
+/// What the thread should be in, told by a list of the guards alive: the plainest statement of law 2.
+#[derive(Default)]
+struct Model {
+    alive: Vec<(usize, GradMode)>,
+}
+
+impl Model {
+    fn mode(&self) -> GradMode {
+        self.alive.last().map_or(Enabled, |&(_, mode)| mode)
+    }
+}
+
+proptest! {
+    /// Guards entered and dropped in any order agree with the model at every step.
+    #[test]
+    fn law_2_any_order_agrees_with_a_list_of_the_living(
+        steps in prop::collection::vec((0..6_usize, any::<prop::sample::Index>()), 0..200)
+    ) {
+        let scopes = [Scope::NoGrad, Scope::EnableGrad, Scope::InferenceMode(true), Scope::InferenceMode(false)];
+        let (mut guards, mut model, mut next) = (Vec::new(), Model::default(), 0);
+        for (step, which) in steps {
+            if let Some(&scope) = scopes.get(step) {
+                guards.push((next, scope.enter()));
+                let mode = scope.applied_to(model.mode());
+                model.alive.push((next, mode));
+                next += 1;
+            } else if !guards.is_empty() {
+                let (dropped, guard) = guards.swap_remove(which.index(guards.len()));
+                drop(guard);
+                model.alive.retain(|&(guard, _)| guard != dropped);
+            }
+            prop_assert_eq!(grad_mode(), model.mode());
+        }
+        drop(guards);
+        prop_assert_eq!(grad_mode(), Enabled);
+    }
+}

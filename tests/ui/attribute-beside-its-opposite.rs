@@ -1,0 +1,11 @@
+use grad_runtime::prelude::*;
+
+#[no_grad]
+#[enable_grad(backend = Mlx)]
+pub fn embed(x: f32) -> f32 {
+    x
+}
+
+fn main() {
+    embed(1.0);
+}

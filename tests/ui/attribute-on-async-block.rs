@@ -1,0 +1,8 @@
+use grad_runtime::prelude::*;
+
+fn main() {
+    let _future = #[no_grad]
+    async {
+        1
+    };
+}

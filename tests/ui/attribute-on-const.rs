@@ -1,0 +1,6 @@
+use grad_runtime::prelude::*;
+
+#[no_grad]
+pub const WIDTH: usize = 384;
+
+fn main() {}

@@ -1,0 +1,12 @@
+use grad_runtime::prelude::*;
+
+pub struct Model;
+
+#[no_grad]
+impl Model {
+    pub fn forward(&self) {}
+}
+
+fn main() {
+    Model.forward();
+}

@@ -1,0 +1,6 @@
+use grad_runtime::prelude::*;
+
+#[no_grad]
+pub mod layers {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use grad_runtime::prelude::*;
+
+#[no_grad]
+pub struct Model;
+
+fn main() {}

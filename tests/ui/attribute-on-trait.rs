@@ -1,0 +1,8 @@
+use grad_runtime::prelude::*;
+
+#[no_grad]
+pub trait Layer {
+    fn forward(&self);
+}
+
+fn main() {}

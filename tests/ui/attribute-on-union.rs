@@ -1,0 +1,8 @@
+use grad_runtime::prelude::*;
+
+#[no_grad]
+pub union Word {
+    pub bits: u32,
+}
+
+fn main() {}

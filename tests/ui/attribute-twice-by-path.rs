@@ -1,0 +1,11 @@
+use grad_runtime::prelude::*;
+
+#[no_grad]
+#[grad_runtime::attr::no_grad]
+pub fn embed(x: f32) -> f32 {
+    x
+}
+
+fn main() {
+    embed(1.0);
+}

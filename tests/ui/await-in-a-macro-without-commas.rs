@@ -1,0 +1,10 @@
+#[macro_use]
+extern crate grad_runtime;
+
+async fn future() {}
+
+pub async fn step() {
+    no_grad!(vec![future().await]);
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+#[macro_use]
+extern crate grad_runtime;
+
+async fn future() {}
+
+pub async fn step() {
+    no_grad! {
+        enable_grad! {
+            future().await;
+        }
+    }
+}
+
+fn main() {}

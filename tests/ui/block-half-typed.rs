@@ -1,0 +1,8 @@
+#[macro_use]
+extern crate grad_runtime;
+
+fn main() {
+    no_grad! {
+        let x = ;
+    }
+}
