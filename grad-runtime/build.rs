@@ -34,11 +34,7 @@ mod mlx {
             Ok(()) => {}
             Err(reason) => {
                 // One line: it is a warning of Cargo's, and a message at run time.
-                let reason = reason
-                    .to_string()
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" ");
+                let reason = reason.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
                 println!("cargo::warning=built without MLX: {reason}");
                 println!("cargo::rustc-env=GRAD_MLX_MISSING={reason}");
             }
@@ -55,34 +51,23 @@ mod mlx {
         fn find() -> Result<Self> {
             if let Some(dir) = env::var_os("MLX_DIR") {
                 let dir = PathBuf::from(dir);
-                return Self::at(&dir)
-                    .or_else(|| Self::at(&dir.join("mlx")))
-                    .ok_or_else(|| {
-                        let (header, library) = (HEADER, library_name());
-                        format!(
-                            "MLX_DIR is {}, where {header} or lib/{library} is missing",
-                            dir.display()
-                        )
-                        .into()
-                    });
+                return Self::at(&dir).or_else(|| Self::at(&dir.join("mlx"))).ok_or_else(|| {
+                    let (header, library) = (HEADER, library_name());
+                    format!("MLX_DIR is {}, where {header} or lib/{library} is missing", dir.display()).into()
+                });
             }
             if let Some(mlx) = python_package().iter().find_map(|dir| Self::at(dir)) {
                 return Ok(mlx);
             }
             let homebrew = env::var_os("HOMEBREW_PREFIX").map(PathBuf::from);
             let prefixes = ["/opt/homebrew", "/usr/local"].map(PathBuf::from);
-            if let Some(mlx) = homebrew
-                .iter()
-                .chain(&prefixes)
-                .find_map(|dir| Self::at(dir))
-            {
+            if let Some(mlx) = homebrew.iter().chain(&prefixes).find_map(|dir| Self::at(dir)) {
                 return Ok(mlx);
             }
             if cfg!(feature = "download-mlx") {
                 let dir = download()?;
-                return Self::at(&dir.join("mlx")).ok_or_else(|| {
-                    format!("the package in {} has no {HEADER}", dir.display()).into()
-                });
+                return Self::at(&dir.join("mlx"))
+                    .ok_or_else(|| format!("the package in {} has no {HEADER}", dir.display()).into());
             }
             Err("no MLX was found. Install it (`python3 -m pip install mlx-cpu`, `mlx-cuda-13`, or `mlx` on macOS), \
                  or name its folder in MLX_DIR, or build with the feature `download-mlx`"
@@ -90,10 +75,7 @@ mod mlx {
         }
 
         fn at(dir: &Path) -> Option<Self> {
-            let mlx = Self {
-                include: dir.join("include"),
-                library: dir.join("lib").join(library_name()),
-            };
+            let mlx = Self { include: dir.join("include"), library: dir.join("lib").join(library_name()) };
             (dir.join(HEADER).is_file() && mlx.library.is_file()).then_some(mlx)
         }
 
@@ -127,19 +109,12 @@ mod mlx {
                 .arg("-lmlx")
                 .output()?;
             if !linked.status.success() {
-                return Err(format!(
-                    "the shim did not link: {}",
-                    String::from_utf8_lossy(&linked.stderr)
-                )
-                .into());
+                return Err(format!("the shim did not link: {}", String::from_utf8_lossy(&linked.stderr)).into());
             }
             println!("cargo::rerun-if-changed={}", self.library.display());
             println!("cargo::rustc-cfg=mlx_shim");
             println!("cargo::rustc-env=GRAD_MLX_SHIM={}", shim.display());
-            println!(
-                "cargo::rustc-env=GRAD_MLX_BUILT_WITH={}",
-                self.library.display()
-            );
+            println!("cargo::rustc-env=GRAD_MLX_BUILT_WITH={}", self.library.display());
             println!("cargo::rustc-env=GRAD_MLX_VERSION={}", self.version()?);
             Ok(())
         }
@@ -148,18 +123,11 @@ mod mlx {
         fn version(&self) -> Result<String> {
             let header = fs::read_to_string(self.include.join("mlx/version.h"))?;
             let part = |name| {
-                let line = header
-                    .lines()
-                    .find(|line| line.starts_with(&format!("#define MLX_VERSION_{name} ")));
+                let line = header.lines().find(|line| line.starts_with(&format!("#define MLX_VERSION_{name} ")));
                 line.and_then(|line| line.split_whitespace().nth(2))
                     .ok_or_else(|| format!("mlx/version.h defines no MLX_VERSION_{name}"))
             };
-            Ok(format!(
-                "{}.{}.{}",
-                part("MAJOR")?,
-                part("MINOR")?,
-                part("PATCH")?
-            ))
+            Ok(format!("{}.{}.{}", part("MAJOR")?, part("MINOR")?, part("PATCH")?))
         }
     }
 
@@ -177,10 +145,7 @@ mod mlx {
         let Ok(found) = Command::new("python3").args(["-c", program]).output() else {
             return Vec::new();
         };
-        String::from_utf8_lossy(&found.stdout)
-            .lines()
-            .map(PathBuf::from)
-            .collect()
+        String::from_utf8_lossy(&found.stdout).lines().map(PathBuf::from).collect()
     }
 
     /// Fetches the wheel with pip, once for each package, into a folder beside Cargo's own.
@@ -190,17 +155,10 @@ mod mlx {
             _ => "mlx-cpu",
         };
         let package = env::var("GRAD_MLX_PACKAGE").unwrap_or_else(|_| default.to_owned());
-        let package = if package.contains("==") {
-            package
-        } else {
-            format!("{package}=={VERSION}")
-        };
+        let package = if package.contains("==") { package } else { format!("{package}=={VERSION}") };
         // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out.
         let out = PathBuf::from(env::var("OUT_DIR")?);
-        let target = out
-            .ancestors()
-            .nth(4)
-            .ok_or("OUT_DIR is not where Cargo puts it")?;
+        let target = out.ancestors().nth(4).ok_or("OUT_DIR is not where Cargo puts it")?;
         let place = target.join(package.replace("==", "-"));
         if place.is_dir() {
             return Ok(place);
@@ -208,14 +166,7 @@ mod mlx {
         // Under another name until it is whole.
         let unfinished = target.join(format!("{package}.{}", std::process::id()));
         let pip = Command::new("python3")
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--target",
-            ])
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
             .arg(&unfinished)
             .arg(&package)
             .output()

@@ -13,6 +13,13 @@ use crate::minilm::{Batch, HIDDEN, MiniLm};
 use crate::model_files::ModelFiles;
 use crate::tokenize::Tokenizer;
 
+/// More texts at a time leave the processor's caches.
+#[cfg(feature = "cpu")]
+const CPU_BATCH: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+/// A GPU wants to be kept busy.
+#[cfg(feature = "mlx")]
+const MLX_BATCH: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
 /// A text's embedding: a unit vector, so that the dot product of two is their cosine.
 pub type Vector = Vec<f32>;
 
@@ -49,7 +56,8 @@ pub trait Embed {
     fn embed(&self, texts: &[&str], progress: &mut dyn FnMut(usize)) -> Result<Vec<Vector>>;
 }
 
-/// Puts the model on a backend; at most `batch` texts are computed at a time.
+/// Puts the model on a backend; at most `batch` texts are computed at a time, or as many as are
+/// quickest there.
 ///
 /// # Errors
 ///
@@ -58,7 +66,7 @@ pub fn open(
     choice: Choice,
     device: Option<Device>,
     model: &ModelFiles,
-    batch: NonZeroUsize,
+    batch: Option<NonZeroUsize>,
 ) -> Result<Box<dyn Embed>> {
     let on_mlx = match (choice, device) {
         (Choice::Cpu, Some(Device::Gpu)) => {
@@ -69,33 +77,21 @@ pub fn open(
         (Choice::Auto, Some(Device::Cpu)) => !cfg!(feature = "cpu"),
         (Choice::Auto, None) => !cfg!(feature = "cpu") || mlx_has_a_gpu(),
     };
-    if on_mlx {
-        open_mlx(device, model, batch)
-    } else {
-        open_cpu(model, batch)
-    }
+    if on_mlx { open_mlx(device, model, batch) } else { open_cpu(model, batch) }
 }
 
 #[cfg(feature = "cpu")]
-fn open_cpu(model: &ModelFiles, batch: NonZeroUsize) -> Result<Box<dyn Embed>> {
-    Ok(Box::new(Embedder::<grad_runtime::cpu::Array>::new(
-        "cpu".into(),
-        model,
-        batch,
-    )?))
+fn open_cpu(model: &ModelFiles, batch: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
+    Ok(Box::new(Embedder::<grad_runtime::cpu::Array>::new("cpu".into(), model, batch.unwrap_or(CPU_BATCH))?))
 }
 
 #[cfg(not(feature = "cpu"))]
-fn open_cpu(_: &ModelFiles, _: NonZeroUsize) -> Result<Box<dyn Embed>> {
+fn open_cpu(_: &ModelFiles, _: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
     bail!("this program was built without the CPU fallback: build it with `--features cpu`")
 }
 
 #[cfg(feature = "mlx")]
-fn open_mlx(
-    device: Option<Device>,
-    model: &ModelFiles,
-    batch: NonZeroUsize,
-) -> Result<Box<dyn Embed>> {
+fn open_mlx(device: Option<Device>, model: &ModelFiles, batch: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
     use grad_runtime::mlx;
 
     grad_runtime::Mlx::available().context("`--backend cpu` does without MLX")?;
@@ -105,25 +101,16 @@ fn open_mlx(
             Device::Gpu => mlx::Device::Gpu,
         };
         if !mlx::is_available(device)? {
-            bail!(
-                "MLX has no GPU here: ask for `--device cpu`, or `--backend cpu`, which is faster"
-            );
+            bail!("MLX has no GPU here: ask for `--device cpu`, or `--backend cpu`, which is faster");
         }
         mlx::set_default_device(device)?;
     }
-    let device = match mlx::default_device()? {
-        mlx::Device::Gpu => "gpu",
-        _ => "cpu",
-    };
-    Ok(Box::new(Embedder::<mlx::Array>::new(
-        format!("mlx on {device}"),
-        model,
-        batch,
-    )?))
+    let name = format!("mlx on {}", mlx::default_device()?);
+    Ok(Box::new(Embedder::<mlx::Array>::new(name, model, batch.unwrap_or(MLX_BATCH))?))
 }
 
 #[cfg(not(feature = "mlx"))]
-fn open_mlx(_: Option<Device>, _: &ModelFiles, _: NonZeroUsize) -> Result<Box<dyn Embed>> {
+fn open_mlx(_: Option<Device>, _: &ModelFiles, _: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
     bail!("this program was built without MLX: build it with `--features mlx`")
 }
 
@@ -159,12 +146,7 @@ impl<A: Array> Embedder<A> {
         let tokenizer = Tokenizer::from_json(&model.tokenizer)?;
         let model = MiniLm::from_safetensors(&model.weights)
             .with_context(|| format!("the model cannot be put on the backend {name}"))?;
-        Ok(Self {
-            name,
-            tokenizer,
-            model,
-            batch,
-        })
+        Ok(Self { name, tokenizer, model, batch })
     }
 }
 

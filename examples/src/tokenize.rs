@@ -18,18 +18,11 @@ impl Tokenizer {
     ///
     /// If they do not describe a tokenizer.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let mut tokenizer = tokenizers::Tokenizer::from_bytes(json).map_err(|error| {
-            anyhow!(error).context("tokenizer.json does not describe a tokenizer")
-        })?;
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(json)
+            .map_err(|error| anyhow!(error).context("tokenizer.json does not describe a tokenizer"))?;
         // The file asks for 128 tokens, always padded: sentence-transformers overrides both.
-        let truncation = TruncationParams {
-            max_length: MAX_TOKENS,
-            ..TruncationParams::default()
-        };
-        tokenizer
-            .with_truncation(Some(truncation))
-            .map_err(|error| anyhow!(error))?
-            .with_padding(None);
+        let truncation = TruncationParams { max_length: MAX_TOKENS, ..TruncationParams::default() };
+        tokenizer.with_truncation(Some(truncation)).map_err(|error| anyhow!(error))?.with_padding(None);
         Ok(Self(tokenizer))
     }
 
@@ -45,9 +38,6 @@ impl Tokenizer {
             .encode_batch_fast(texts, true)
             .map_err(|error| anyhow!(error))
             .context("the tokenizer refuses a text")?;
-        Ok(encodings
-            .iter()
-            .map(|encoding| encoding.get_ids().to_vec())
-            .collect())
+        Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
     }
 }

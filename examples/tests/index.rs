@@ -19,14 +19,12 @@ struct Letters {
 }
 
 impl Embed for Letters {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "letters"
     }
 
     fn embed(&self, texts: &[&str], progress: &mut dyn FnMut(usize)) -> Result<Vec<Vector>> {
-        self.asked
-            .borrow_mut()
-            .extend(texts.iter().map(|&text| text.to_owned()));
+        self.asked.borrow_mut().extend(texts.iter().map(|&text| text.to_owned()));
         progress(texts.len());
         Ok(texts.iter().map(|text| letters(text)).collect())
     }
@@ -37,12 +35,7 @@ fn letters(text: &str) -> Vector {
     for letter in text.bytes().filter(u8::is_ascii_lowercase) {
         counts[usize::from(letter - b'a')] += 1.0;
     }
-    let norm = counts
-        .iter()
-        .map(|count| count * count)
-        .sum::<f32>()
-        .sqrt()
-        .max(1.0);
+    let norm = counts.iter().map(|count| count * count).sum::<f32>().sqrt().max(1.0);
     counts.iter().map(|count| count / norm).collect()
 }
 
@@ -54,10 +47,7 @@ struct Tree {
 
 impl Tree {
     fn new() -> Self {
-        let tree = Self {
-            dir: TempDir::new().unwrap(),
-            embedder: Letters::default(),
-        };
+        let tree = Self { dir: TempDir::new().unwrap(), embedder: Letters::default() };
         fs::create_dir(tree.root()).unwrap();
         tree.write("alpha.txt", "aaaa aaaa\n");
         tree.write("beta.txt", "bbbb bbbb\n");
@@ -82,11 +72,8 @@ impl Tree {
     fn run(&self) -> (Index, Update, Result<()>) {
         let mut index = Index::new(&self.root(), "the model");
         let loaded = index.load(&self.index_file());
-        let update = index
-            .update(&self.embedder, &mut |_, _| {}, &mut |index| {
-                index.save(&self.index_file())
-            })
-            .unwrap();
+        let update =
+            index.update(&self.embedder, &mut |_, _| {}, &mut |index| index.save(&self.index_file())).unwrap();
         (index, update, loaded)
     }
 
@@ -98,15 +85,12 @@ impl Tree {
 
 fn touch(path: &Path, seconds_ago: u64) {
     let file = fs::File::options().write(true).open(path).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_secs(seconds_ago))
-        .unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(seconds_ago)).unwrap();
 }
 
 fn best(index: Index, query: &str) -> Option<String> {
     let indexes = [index];
-    rank::best(&letters(query), &indexes, 1)
-        .first()
-        .map(|hit| hit.file.to_owned())
+    rank::best(&letters(query), &indexes, 1).first().map(|hit| hit.file.to_owned())
 }
 
 #[test]
@@ -128,7 +112,7 @@ fn an_unchanged_tree_is_not_embedded_again() {
 #[test]
 fn only_a_changed_file_is_embedded_again() {
     let tree = Tree::new();
-    tree.run();
+    let _ = tree.run();
     tree.asked();
     tree.write("alpha.txt", "cccc\n");
     let (index, update, _) = tree.run();
@@ -141,7 +125,7 @@ fn only_a_changed_file_is_embedded_again() {
 #[test]
 fn a_file_of_the_same_contents_is_not_embedded_again() {
     let tree = Tree::new();
-    tree.run();
+    let _ = tree.run();
     tree.asked();
     touch(&tree.root().join("alpha.txt"), 30);
     fs::rename(tree.root().join("beta.txt"), tree.root().join("moved.txt")).unwrap();
@@ -157,15 +141,10 @@ fn a_change_within_the_grain_of_the_clock_is_seen() {
     let now = SystemTime::now();
     let write = |contents: &str| {
         fs::write(&path, contents).unwrap();
-        fs::File::options()
-            .write(true)
-            .open(&path)
-            .unwrap()
-            .set_modified(now)
-            .unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(now).unwrap();
     };
     write("dddd");
-    tree.run();
+    let _ = tree.run();
     write("eeee");
     let (index, ..) = tree.run();
     assert_eq!(best(index, "e").as_deref(), Some("alpha.txt"));
@@ -174,7 +153,7 @@ fn a_change_within_the_grain_of_the_clock_is_seen() {
 #[test]
 fn a_deleted_file_is_not_found() {
     let tree = Tree::new();
-    tree.run();
+    let _ = tree.run();
     fs::remove_file(tree.root().join("beta.txt")).unwrap();
     let (index, update, _) = tree.run();
     assert_eq!((update.embedded, update.removed), (0, 1));
@@ -205,7 +184,7 @@ fn a_truncated_index_is_reported_and_built_anew() {
 #[test]
 fn a_flipped_bit_anywhere_is_noticed() {
     let tree = Tree::new();
-    tree.run();
+    let _ = tree.run();
     let contents = fs::read(tree.index_file()).unwrap();
     for at in 0..contents.len() {
         let mut damaged = contents.clone();
@@ -220,11 +199,8 @@ fn a_flipped_bit_anywhere_is_noticed() {
 #[test]
 fn an_index_of_another_model_or_tree_is_not_used() {
     let tree = Tree::new();
-    tree.run();
-    for mut other in [
-        Index::new(&tree.root(), "another model"),
-        Index::new(Path::new("elsewhere"), "the model"),
-    ] {
+    let _ = tree.run();
+    for mut other in [Index::new(&tree.root(), "another model"), Index::new(Path::new("elsewhere"), "the model")] {
         let error = other.load(&tree.index_file()).expect_err("another origin");
         assert!(error.to_string().contains("it was made"), "{error}");
         assert_eq!(other.passages(), 0);
@@ -254,19 +230,11 @@ fn what_is_no_text_is_skipped_with_a_word() {
     let names = index.files().keys().map(String::as_str).collect::<Vec<_>>();
     assert_eq!(names, ["alpha.txt", "beta.txt", "blank.txt", "empty.txt"]);
     assert_eq!(index.passages(), 2);
-    let mut skipped = update
-        .skipped
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>();
+    let mut skipped = update.skipped.iter().map(ToString::to_string).collect::<Vec<_>>();
     skipped.sort();
     let root = tree.root();
-    let expected = [
-        "binary.bin: binary",
-        "huge.txt: 1048577 bytes, more than 1048576",
-        "latin1.txt: not UTF-8",
-    ]
-    .map(|line| format!("{}/{line}", root.display()));
+    let expected = ["binary.bin: binary", "huge.txt: 1048577 bytes, more than 1048576", "latin1.txt: not UTF-8"]
+        .map(|line| format!("{}/{line}", root.display()));
     assert_eq!(skipped, expected);
 }
 
@@ -280,38 +248,20 @@ fn what_cannot_be_read_is_skipped_with_a_word() {
     let tree = Tree::new();
     fs::write(tree.root().join(OsStr::from_bytes(b"name\xff.txt")), "x").unwrap();
     tree.write("locked.txt", "secret");
-    fs::set_permissions(
-        tree.root().join("locked.txt"),
-        fs::Permissions::from_mode(0),
-    )
-    .unwrap();
+    fs::set_permissions(tree.root().join("locked.txt"), fs::Permissions::from_mode(0o000)).unwrap();
     symlink("nowhere", tree.root().join("dangling.txt")).unwrap();
     let privileged = fs::read(tree.root().join("locked.txt")).is_ok();
     let (index, update, _) = tree.run();
-    assert!(
-        update
-            .skipped
-            .iter()
-            .any(|file| matches!(file.why, Why::NameNotUtf8))
-    );
-    let unreadable = update
-        .skipped
-        .iter()
-        .filter(|file| matches!(file.why, Why::Unreadable(_)))
-        .count();
+    assert!(update.skipped.iter().any(|file| matches!(file.why, Why::NameNotUtf8)));
+    let unreadable = update.skipped.iter().filter(|file| matches!(file.why, Why::Unreadable(_))).count();
     // The superuser may read everything.
-    assert_eq!(
-        (unreadable, index.files().len()),
-        if privileged { (0, 3) } else { (1, 2) }
-    );
+    assert_eq!((unreadable, index.files().len()), if privileged { (0, 3) } else { (1, 2) });
 }
 
 #[test]
 fn a_missing_tree_is_an_error_that_names_it() {
     let mut index = Index::new(Path::new("no/such/tree"), "the model");
-    let error = index
-        .update(&Letters::default(), &mut |_, _| {}, &mut |_| Ok(()))
-        .expect_err("nothing there");
+    let error = index.update(&Letters::default(), &mut |_, _| {}, &mut |_| Ok(())).expect_err("nothing there");
     assert_eq!(error.to_string(), "cannot search no/such/tree");
 }
 
@@ -319,9 +269,7 @@ fn a_missing_tree_is_an_error_that_names_it() {
 fn a_single_file_is_a_tree() {
     let tree = Tree::new();
     let mut index = Index::new(&tree.root().join("beta.txt"), "the model");
-    index
-        .update(&tree.embedder, &mut |_, _| {}, &mut |_| Ok(()))
-        .unwrap();
+    index.update(&tree.embedder, &mut |_, _| {}, &mut |_| Ok(())).unwrap();
     assert_eq!(index.files().keys().collect::<Vec<_>>(), [""]);
     assert_eq!(tree.asked(), ["bbbb bbbb"]);
 }
@@ -329,18 +277,12 @@ fn a_single_file_is_a_tree() {
 #[test]
 fn of_passages_that_overlap_the_better_is_kept() {
     let tree = Tree::new();
-    tree.write(
-        "long.txt",
-        format!("{}{}", "zz zz\n".repeat(28), "zz qq\n".repeat(28)),
-    );
+    tree.write("long.txt", format!("{}{}", "zz zz\n".repeat(28), "zz qq\n".repeat(28)));
     let (index, ..) = tree.run();
     let indexes = [index];
     let hits = rank::best(&letters("z"), &indexes, 10);
-    let spans = hits
-        .iter()
-        .filter(|hit| hit.file == "long.txt")
-        .map(|hit| (hit.start, hit.end))
-        .collect::<Vec<_>>();
+    let spans =
+        hits.iter().filter(|hit| hit.file == "long.txt").map(|hit| (hit.start, hit.end)).collect::<Vec<_>>();
     assert_eq!(spans, [(1, 30)]);
     assert!(hits.is_sorted_by(|a, b| a.score >= b.score));
 }

@@ -14,15 +14,8 @@ fn texts() -> impl Strategy<Value = String> {
     ];
     let ending = prop_oneof![4 => Just("\n"), 1 => Just("\r\n")];
     (prop::collection::vec((line, ending), 0..150), any::<bool>()).prop_map(|(lines, ends)| {
-        let text = lines
-            .iter()
-            .map(|(line, ending)| format!("{line}{ending}"))
-            .collect::<String>();
-        if ends {
-            text
-        } else {
-            text.trim_end().to_owned()
-        }
+        let text = lines.iter().flat_map(|(line, ending)| [line, *ending]).collect::<String>();
+        if ends { text } else { text.trim_end().to_owned() }
     })
 }
 
@@ -69,10 +62,7 @@ proptest! {
 }
 
 fn spans(text: &str) -> Vec<(usize, usize)> {
-    cut(text)
-        .iter()
-        .map(|passage| (passage.start, passage.end))
-        .collect()
+    cut(text).iter().map(|passage| (passage.start, passage.end)).collect()
 }
 
 #[test]

@@ -20,14 +20,9 @@ pub enum Kind {
 impl Kind {
     /// The scope of that name, if there is one.
     pub fn named(name: &Ident) -> Option<Self> {
-        [
-            Self::NoGrad,
-            Self::EnableGrad,
-            Self::SetGradEnabled,
-            Self::InferenceMode,
-        ]
-        .into_iter()
-        .find(|kind| name == kind.name())
+        [Self::NoGrad, Self::EnableGrad, Self::SetGradEnabled, Self::InferenceMode]
+            .into_iter()
+            .find(|kind| name == kind.name())
     }
 
     /// The name of the attribute and of the block macro.
@@ -66,12 +61,7 @@ impl Scope {
     pub fn of_block(kind: Kind, root: TokenStream, input: ParseStream) -> Result<Self> {
         let backend = parse_selector(kind, input)?;
         let condition = parse_block_condition(kind, input)?;
-        Ok(Self {
-            kind,
-            root,
-            condition,
-            backend,
-        })
+        Ok(Self { kind, root, condition, backend })
     }
 
     /// Whether the two switch different backends.
@@ -92,11 +82,7 @@ impl Scope {
             (Kind::EnableGrad, _) => quote_spanned!(span=> #scope::EnableGrad),
             (Kind::InferenceMode, None) => quote_spanned!(span=> #scope::InferenceMode(true)),
             (kind, condition) => {
-                let make = if kind == Kind::InferenceMode {
-                    "InferenceMode"
-                } else {
-                    "set_grad_enabled"
-                };
+                let make = if kind == Kind::InferenceMode { "InferenceMode" } else { "set_grad_enabled" };
                 let make = Ident::new(make, span);
                 // The type stands here so that a condition of another type is an error at the condition, and not one
                 // about a function that the user never called.
@@ -122,11 +108,7 @@ impl Scope {
 }
 
 fn first_span(tokens: &TokenStream) -> Span {
-    tokens
-        .clone()
-        .into_iter()
-        .next()
-        .map_or_else(Span::call_site, |token| token.span())
+    tokens.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span())
 }
 
 fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
@@ -142,21 +124,15 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
         } else {
             let ahead = input.fork();
             let Ok(argument) = ahead.parse::<Expr>() else {
-                return Err(Error::new_spanned(
-                    until_comma(input)?,
-                    "the condition is not a whole expression",
-                ));
+                return Err(Error::new_spanned(until_comma(input)?, "the condition is not a whole expression"));
             };
             input.advance_to(&ahead);
             if !kind.takes_condition() {
                 return Err(no_condition(kind, &argument));
             }
             if condition.is_some() || backend.is_some() || root.is_some() {
-                let problem = if condition.is_some() {
-                    "there is one condition"
-                } else {
-                    "the condition comes first"
-                };
+                let problem =
+                    if condition.is_some() { "there is one condition" } else { "the condition comes first" };
                 let name = kind.name();
                 return Err(Error::new_spanned(
                     argument,
@@ -177,12 +153,7 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
         ));
     }
     let root = root.unwrap_or_else(|| quote_spanned!(Span::mixed_site()=> ::grad_runtime));
-    Ok(Scope {
-        kind,
-        root,
-        condition,
-        backend,
-    })
+    Ok(Scope { kind, root, condition, backend })
 }
 
 /// Whether `name = …` comes next, or the name of an argument that has lost its value.
@@ -213,43 +184,28 @@ fn parse_named(
             format!(
                 "unknown argument `{name}`\nhelp: `#[{}]` takes {}`backend = path` and `crate = path`",
                 kind.name(),
-                if kind.takes_condition() {
-                    "a condition, "
-                } else {
-                    ""
-                },
+                if kind.takes_condition() { "a condition, " } else { "" },
             ),
         ));
     };
     if slot.is_some() {
-        let help = if name == "backend" {
-            "for two backends, write the attribute twice"
-        } else {
-            "remove one of the two"
-        };
-        return Err(Error::new(
-            name.span(),
-            format!("`{name}` is given twice\nhelp: {help}"),
-        ));
+        let help =
+            if name == "backend" { "for two backends, write the attribute twice" } else { "remove one of the two" };
+        return Err(Error::new(name.span(), format!("`{name}` is given twice\nhelp: {help}")));
     }
     let equals: Option<Token![=]> = input.parse()?;
     if equals.is_none() || input.is_empty() || input.peek(Token![,]) {
         let message = format!("`{name}` needs a value\nhelp: write `{example}`");
         return Err(Error::new(name.span(), message));
     }
-    let value = if input.peek(LitStr) {
-        None
-    } else {
-        input.parse::<ExprPath>().ok()
-    };
+    let value = if input.peek(LitStr) { None } else { input.parse::<ExprPath>().ok() };
     // What is left belongs to a value that is no path.
     let rest = until_comma(input)?;
     match value {
         Some(path) if rest.is_empty() => *slot = Some(path.into_token_stream()),
         value => {
-            let message = format!(
-                "the value of `{name}` is a path\nhelp: write `{example}`, without quotes or calls"
-            );
+            let message =
+                format!("the value of `{name}` is a path\nhelp: write `{example}`, without quotes or calls");
             return Err(Error::new_spanned(quote!(#value #rest), message));
         }
     }
@@ -312,18 +268,12 @@ fn parse_block_condition(kind: Kind, input: ParseStream) -> Result<Option<TokenS
                 let name = kind.name();
                 Err(Error::new_spanned(
                     condition,
-                    format!(
-                        "`{name}!` takes no condition\nhelp: write `set_grad_enabled!(condition, {{ … }})`"
-                    ),
+                    format!("`{name}!` takes no condition\nhelp: write `set_grad_enabled!(condition, {{ … }})`"),
                 ))
             }
         }
         _ if kind == Kind::SetGradEnabled => Err(Error::new(
-            if input.is_empty() {
-                Span::call_site()
-            } else {
-                input.span()
-            },
+            if input.is_empty() { Span::call_site() } else { input.span() },
             "`set_grad_enabled!` needs a condition and a comma before the block\n\
              help: write `set_grad_enabled!(condition, { … })`",
         )),
@@ -342,8 +292,5 @@ fn no_condition(kind: Kind, argument: &Expr) -> Error {
         }
         _ => "a condition goes with `#[set_grad_enabled(…)]`".to_owned(),
     };
-    Error::new_spanned(
-        argument,
-        format!("`#[{name}]` takes no condition\nhelp: {help}"),
-    )
+    Error::new_spanned(argument, format!("`#[{name}]` takes no condition\nhelp: {help}"))
 }

@@ -17,9 +17,7 @@ pub fn find_await(body: TokenStream) -> Option<Span> {
         match token {
             TokenTree::Ident(word) if word == "await" && after_dot => return Some(word.span()),
             TokenTree::Ident(word) if word == "async" => skip_async(&mut tokens),
-            TokenTree::Ident(word)
-                if Kind::named(&word).is_some_and(|kind| !kind.takes_condition()) =>
-            {
+            TokenTree::Ident(word) if Kind::named(&word).is_some_and(|kind| !kind.takes_condition()) => {
                 if tokens.next_if(|next| is_punct(next, '!')).is_some() {
                     tokens.next();
                 }
@@ -47,8 +45,7 @@ fn skip_async(tokens: &mut std::iter::Peekable<impl Iterator<Item = TokenTree>>)
         if bars == 2 && end_of_expression {
             return;
         }
-        let braces =
-            matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
+        let braces = matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
         if bars < 2 && is_punct(token, '|') {
             bars += 1;
         }

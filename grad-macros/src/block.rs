@@ -51,11 +51,7 @@ fn forwarded(token: TokenTree) -> Option<(TokenStream, Kind)> {
 }
 
 /// Splits what the user wrote into the scope and the body.
-fn split(
-    kind: Kind,
-    root: TokenStream,
-    written: TokenStream,
-) -> Result<(Result<Scope>, TokenStream)> {
+fn split(kind: Kind, root: TokenStream, written: TokenStream) -> Result<(Result<Scope>, TokenStream)> {
     (|input: ParseStream| {
         let scope = Scope::of_block(kind, root, input);
         Ok((scope, input.parse()?))
@@ -68,11 +64,7 @@ fn no_await(kind: Kind, body: TokenStream) -> Result<()> {
         return Ok(());
     };
     let name = kind.name();
-    let condition = if kind == Kind::SetGradEnabled {
-        "(…)"
-    } else {
-        ""
-    };
+    let condition = if kind == Kind::SetGradEnabled { "(…)" } else { "" };
     let message = format!(
         "`.await` inside `{name}!`: while this task waits, others would run in its scope\n\
          help: put `#[{name}{condition}]` on an `async fn`, or `.await` outside of the block"

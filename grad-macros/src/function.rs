@@ -6,9 +6,7 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit_mut::{VisitMut, visit_type_mut};
-use syn::{
-    Attribute, Error, Expr, LitStr, Meta, Result, ReturnType, Signature, Token, Type, Visibility,
-};
+use syn::{Attribute, Error, Expr, LitStr, Meta, Result, ReturnType, Signature, Token, Type, Visibility};
 
 use crate::args::{Kind, Scope};
 use crate::is_punct;
@@ -16,8 +14,7 @@ use crate::is_punct;
 /// Expands the attribute `kind`. A mistake is an error beside the item as it was written, so that the rest of the
 /// program still finds it.
 pub fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let parsed = Scope::of_attribute(kind, arguments)
-        .and_then(|scope| Ok((scope, parse(kind, item.clone())?)));
+    let parsed = Scope::of_attribute(kind, arguments).and_then(|scope| Ok((scope, parse(kind, item.clone())?)));
     match parsed {
         Ok((scope, mut function)) => match take_second(kind, &scope, &mut function.attributes) {
             None => annotate(&scope, &function),
@@ -46,12 +43,7 @@ struct Function {
 
 impl ToTokens for Function {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self {
-            attributes,
-            visibility,
-            signature,
-            body,
-        } = self;
+        let Self { attributes, visibility, signature, body } = self;
         tokens.extend(quote!(#(#attributes)* #visibility #signature #body));
     }
 }
@@ -131,45 +123,28 @@ fn not_a_function(kind: Kind, input: ParseStream) -> Error {
         // Only functions without a body are `safe`: those of `extern` blocks.
         "safe" => return no_body(kind, span),
         "impl" => ("an `impl` block", "annotate each of its methods"),
-        "trait" => (
-            "a trait",
-            "annotate its methods that have a body, and those of each `impl`",
-        ),
+        "trait" => ("a trait", "annotate its methods that have a body, and those of each `impl`"),
         "mod" => ("a module", "annotate each of its functions"),
-        "extern" => (
-            "an `extern` block",
-            "annotate the functions that call what it declares",
-        ),
+        "extern" => ("an `extern` block", "annotate the functions that call what it declares"),
         "struct" => ("a struct", "annotate the functions and methods that use it"),
         "enum" => ("an enum", "annotate the functions and methods that use it"),
         "union" => ("a union", "annotate the functions and methods that use it"),
-        "type" => (
-            "a type alias",
-            "annotate the functions and methods that use it",
-        ),
-        "use" => (
-            "an import",
-            "annotate the function where it is defined, or the one that calls it",
-        ),
+        "type" => ("a type alias", "annotate the functions and methods that use it"),
+        "use" => ("an import", "annotate the function where it is defined, or the one that calls it"),
         "const" => ("a constant", "annotate the functions that use it"),
         "static" => ("a static", "annotate the functions that use it"),
         "let" => {
-            let message = format!(
-                "`#[{name}]` goes on a function, not on a `let`\nhelp: write `let … = {name}! {{ … }};`"
-            );
+            let message =
+                format!("`#[{name}]` goes on a function, not on a `let`\nhelp: write `let … = {name}! {{ … }};`");
             return Error::new(span, message);
         }
         _ => {
-            let message = format!(
-                "`#[{name}]` goes on a function\nhelp: for an expression, write `{name}! {{ … }}`"
-            );
+            let message =
+                format!("`#[{name}]` goes on a function\nhelp: for an expression, write `{name}! {{ … }}`");
             return Error::new(span, message);
         }
     };
-    Error::new(
-        span,
-        format!("`#[{name}]` goes on a function, not on {what}\nhelp: {help}"),
-    )
+    Error::new(span, format!("`#[{name}]` goes on a function, not on {what}\nhelp: {help}"))
 }
 
 /// Takes out another attribute of ours, and says that it is one too many: the compiler expands the first one first, so
@@ -187,10 +162,7 @@ fn take_second(kind: Kind, scope: &Scope, attributes: &mut Vec<Attribute>) -> Op
         let other_scope = Scope::of_attribute(other, arguments).ok()?;
         (!scope.is_apart_from(&other_scope)).then_some(other)
     };
-    let (at, other) = attributes
-        .iter()
-        .enumerate()
-        .find_map(|(at, a)| Some((at, conflicts(a)?)))?;
+    let (at, other) = attributes.iter().enumerate().find_map(|(at, a)| Some((at, conflicts(a)?)))?;
     let (name, other) = (kind.name(), other.name());
     let message = if name == other {
         format!("`#[{name}]` stands here twice\nhelp: remove one of the two")
@@ -204,12 +176,7 @@ fn take_second(kind: Kind, scope: &Scope, attributes: &mut Vec<Attribute>) -> Op
 }
 
 fn annotate(scope: &Scope, function: &Function) -> TokenStream {
-    let Function {
-        attributes,
-        visibility,
-        signature,
-        body,
-    } = function;
+    let Function { attributes, visibility, signature, body } = function;
     let (inner_attributes, statements) = split_inner_attributes(body.stream());
     let mut body = Group::new(Delimiter::Brace, statements);
     body.set_span(function.body.span());
@@ -273,7 +240,8 @@ fn in_scope_when_polled(scope: &Scope, output: &ReturnType, body: &Group) -> Tok
             InferOpaque.visit_type_mut(&mut ty);
             // Errors say "return type inferred here", so here is where the type stands.
             let root = at(ty.span(), &scope.root);
-            let never = quote_spanned!(ty.span()=> #root::__private::never::<#ty>());
+            let place = span.located_at(ty.span());
+            let never = quote_spanned!(place=> #root::__private::never::<#ty>());
             quote_spanned!(span=> if false { return #never; })
         }
         _ => TokenStream::new(),

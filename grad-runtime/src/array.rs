@@ -236,11 +236,7 @@ pub trait Array: Clone + fmt::Debug + Sized + 'static {
     fn item<T: Element>(&self) -> Result<T> {
         match self.to_vec::<T>()?[..] {
             [item] => Ok(item),
-            _ => Err(refused(
-                "item",
-                &[self],
-                "only an array of size 1 has an item".into(),
-            )),
+            _ => Err(refused("item", &[self], "only an array of size 1 has an item".into())),
         }
     }
 
@@ -398,15 +394,8 @@ pub trait Array: Clone + fmt::Debug + Sized + 'static {
 
 /// The error of an operation that refuses its operands.
 pub(crate) fn refused<A: Array>(op: &'static str, operands: &[&A], reason: String) -> Error {
-    let operands = operands
-        .iter()
-        .map(|operand| (operand.shape(), operand.dtype()))
-        .collect();
-    Error::Operation {
-        op,
-        operands,
-        reason,
-    }
+    let operands = operands.iter().map(|operand| (operand.shape(), operand.dtype())).collect();
+    Error::Operation { op, operands, reason }
 }
 
 /// What any transform asks before it starts.
@@ -416,11 +405,7 @@ pub(crate) fn require_primals<A: Array>(transform: &'static str, primals: &[A]) 
     }
     let operands: Vec<&A> = primals.iter().collect();
     if primals.is_empty() {
-        return Err(refused::<A>(
-            transform,
-            &[],
-            "there are no primals to differentiate with respect to".into(),
-        ));
+        return Err(refused::<A>(transform, &[], "there are no primals to differentiate with respect to".into()));
     }
     if primals.iter().any(|primal| !primal.dtype().is_float()) {
         return Err(refused(
@@ -437,8 +422,7 @@ pub(crate) fn require_loss<A: Array>(transform: &'static str, loss: &A) -> Resul
     if loss.ndim() == 0 && loss.dtype().is_float() {
         return Ok(());
     }
-    let reason =
-        "the function must return a floating point scalar: reduce it, for example with `sum_all`";
+    let reason = "the function must return a floating point scalar: reduce it, for example with `sum_all`";
     Err(refused(transform, &[loss], reason.into()))
 }
 

@@ -1,12 +1,10 @@
 //! The `Backend` trait, the two backends whose mode this crate keeps, and the list of installed ones.
 
-use std::cell::RefCell;
-use std::mem::ManuallyDrop;
-use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
-use crate::mode::{self, GradMode, Lane, Scope};
+use crate::lanes::{self, Lane};
+use crate::mode::GradMode;
 
 /// A library whose gradient recording can be switched, thread by thread.
 ///
@@ -34,6 +32,11 @@ use crate::mode::{self, GradMode, Lane, Scope};
 /// assert!(RECORDING.get());
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a gradient backend",
+    label = "does not implement `grad_runtime::Backend`",
+    note = "a backend is `Cpu`, `Mlx`, or a type of your own that implements `Backend`"
+)]
 pub trait Backend: Sync {
     /// The name that identifies the backend, in lower case.
     fn name(&self) -> &'static str;
@@ -102,11 +105,11 @@ macro_rules! kept_in_a_lane {
             }
 
             fn grad_mode(&self) -> GradMode {
-                mode::lane_mode(Lane::$backend)
+                lanes::mode(Lane::$backend)
             }
 
             fn set_grad_mode(&self, mode: GradMode) {
-                mode::set_lane_mode(Lane::$backend, mode);
+                lanes::set_mode(Lane::$backend, mode);
             }
 
             fn lane(&self) -> Option<Lane> {
@@ -131,22 +134,16 @@ pub fn install(backend: &'static dyn Backend) -> Result<()> {
         return Err(Error::AlreadyInstalled { name });
     }
     let mut place = &INSTALLED;
-    let mut new = Box::new(Installed {
-        backend,
-        next: OnceLock::new(),
-    });
+    let mut new = Box::new(Installed { backend, next: OnceLock::new() });
     loop {
-        match place.set(new) {
-            Ok(()) => return Ok(()),
-            Err(rejected) => new = rejected,
+        match place.get() {
+            Some(taken) if taken.backend.name() == name => return Err(Error::AlreadyInstalled { name }),
+            Some(taken) => place = &taken.next,
+            None => match place.set(new) {
+                Ok(()) => return Ok(()),
+                Err(outrun) => new = outrun, // Another thread was faster: look at what it installed.
+            },
         }
-        let taken = place
-            .get()
-            .expect("set() was refused, so the place is taken");
-        if taken.backend.name() == name {
-            return Err(Error::AlreadyInstalled { name });
-        }
-        place = &taken.next;
     }
 }
 
@@ -169,7 +166,7 @@ pub fn installed() -> impl Iterator<Item = &'static dyn Backend> {
     kept.into_iter().chain(with_a_switch())
 }
 
-fn with_a_switch() -> impl Iterator<Item = &'static dyn Backend> {
+pub(crate) fn with_a_switch() -> impl Iterator<Item = &'static dyn Backend> {
     std::iter::successors(INSTALLED.get(), |at| at.next.get()).map(|at| at.backend)
 }
 
@@ -177,80 +174,4 @@ fn with_a_switch() -> impl Iterator<Item = &'static dyn Backend> {
 #[inline]
 pub(crate) fn any_with_a_switch() -> bool {
     INSTALLED.get().is_some()
-}
-
-/// A mode that a guard found in a backend with a switch of its own, and owes it back.
-struct Debt {
-    guard: NonZeroU32,
-    backend: &'static dyn Backend,
-    found: GradMode,
-}
-
-thread_local! {
-    // Outermost guard first. No destructor, as for the lanes: scopes work while a thread is torn down.
-    static DEBTS: ManuallyDrop<RefCell<Vec<Debt>>> =
-        const { ManuallyDrop::new(RefCell::new(Vec::new())) };
-}
-
-/// A number for a new guard on this thread, higher than that of any other guard in debt.
-pub(crate) fn next_guard() -> NonZeroU32 {
-    DEBTS.with(|debts| {
-        let last = debts.borrow().last().map_or(0, |debt| debt.guard.get());
-        NonZeroU32::MIN.saturating_add(last)
-    })
-}
-
-/// Switches the installed backends for `guard`.
-pub(crate) fn switch_installed(guard: NonZeroU32, scope: Scope) {
-    with_a_switch().for_each(|backend| switch(guard, scope, backend));
-}
-
-/// Switches one backend for `guard`.
-pub(crate) fn switch(guard: NonZeroU32, scope: Scope, backend: &'static dyn Backend) {
-    let found = backend.grad_mode();
-    DEBTS.with(|debts| {
-        debts.borrow_mut().push(Debt {
-            guard,
-            backend,
-            found,
-        })
-    });
-    let wanted = scope.applied_to(found);
-    if wanted != found {
-        backend.set_grad_mode(wanted);
-    }
-}
-
-/// Pays what `guard` owes. A backend that a guard entered later has switched too stays as that one left it, and that
-/// guard inherits the debt.
-pub(crate) fn restore(guard: NonZeroU32) {
-    while let Some(debt) = take_debt(guard) {
-        debt.backend.set_grad_mode(debt.found);
-    }
-}
-
-/// Takes the last debt of `guard` that no later guard inherits. No borrow is held when it returns, so a backend may
-/// use scopes itself.
-fn take_debt(guard: NonZeroU32) -> Option<Debt> {
-    DEBTS.with(|debts| {
-        let mut debts = debts.borrow_mut();
-        // Guards' numbers only grow along the list.
-        while let Some(at) = debts.partition_point(|debt| debt.guard <= guard).checked_sub(1)
-            && debts[at].guard == guard
-        {
-            let debt = debts.remove(at);
-            if debts.is_empty() {
-                *debts = Vec::new(); // Gives the memory back: nothing else will.
-            }
-            let above = debts.iter_mut().skip(at);
-            match above
-                .into_iter()
-                .find(|other| other.backend.name() == debt.backend.name())
-            {
-                Some(heir) => heir.found = debt.found,
-                None => return Some(debt),
-            }
-        }
-        None
-    })
 }

@@ -38,10 +38,7 @@ where
     F: Future,
     E: Fn() -> GradGuard,
 {
-    Scoped {
-        future: Some(future),
-        enter,
-    }
+    Scoped { future: Some(future), enter }
 }
 
 impl<F, E> Future for Scoped<F, E>

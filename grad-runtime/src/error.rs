@@ -59,18 +59,10 @@ impl fmt::Display for Error {
                 write!(f, "{backend} is not available: {reason}")
             }
             #[cfg(any(feature = "cpu", feature = "mlx"))]
-            Self::Operation {
-                op,
-                operands,
-                reason,
-            } => {
+            Self::Operation { op, operands, reason } => {
                 f.write_str(op)?;
                 for (at, (shape, dtype)) in operands.iter().enumerate() {
-                    write!(
-                        f,
-                        "{}{dtype}{shape:?}",
-                        if at == 0 { " of " } else { " and " }
-                    )?;
+                    write!(f, "{}{dtype}{shape:?}", if at == 0 { " of " } else { " and " })?;
                 }
                 write!(f, ": {reason}")
             }

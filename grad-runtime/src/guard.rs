@@ -1,10 +1,9 @@
 //! `GradGuard` and its constructors: a scope that lasts as long as a value.
 
-use std::marker::PhantomData;
-use std::num::NonZeroU32;
-
-use crate::backend::{self, Backend};
-use crate::mode::{self, ALL_LANES, Scope, Swap};
+use crate::backend::{Backend, any_with_a_switch};
+use crate::debt::Debtor;
+use crate::lanes::Swap;
+use crate::mode::Scope;
 
 /// A scope that ends when this value is dropped.
 ///
@@ -26,11 +25,11 @@ use crate::mode::{self, ALL_LANES, Scope, Swap};
 #[clippy::has_significant_drop]
 #[derive(Debug)]
 pub struct GradGuard {
-    swap: Swap,
-    /// Set if the scope switched backends with a switch of their own.
-    debtor: Option<NonZeroU32>,
+    // Dropping these leaves the scope.
+    _lanes: Swap,
+    _switches: Option<Debtor>,
     /// The scope is this thread's alone.
-    not_send: PhantomData<*const ()>,
+    _not_send: [*const (); 0],
 }
 
 impl Scope {
@@ -44,15 +43,9 @@ impl Scope {
     /// ```
     #[inline]
     pub fn enter(self) -> GradGuard {
-        let mut guard = GradGuard {
-            swap: mode::enter(self, ALL_LANES),
-            debtor: None,
-            not_send: PhantomData,
-        };
-        if backend::any_with_a_switch() {
-            guard.switch_installed(self);
-        }
-        guard
+        // A process without such backends pays for one look.
+        let switches = any_with_a_switch().then(|| Debtor::of_installed(self));
+        GradGuard { _lanes: Swap::every_lane(self), _switches: switches, _not_send: [] }
     }
 
     /// Enters this scope on `backend` alone, installed or not.
@@ -65,36 +58,11 @@ impl Scope {
     /// assert!(Cpu.grad_mode().is_enabled());
     /// ```
     pub fn enter_on(self, backend: &'static dyn Backend) -> GradGuard {
-        let lane = backend.lane();
-        let mut guard = GradGuard {
-            swap: mode::enter(self, lane.map_or(0, mode::Lane::mask)),
-            debtor: None,
-            not_send: PhantomData,
+        let (lanes, switches) = match backend.lane() {
+            Some(lane) => (Swap::one_lane(self, lane), None),
+            None => (Swap::no_lane(), Some(Debtor::of(self, backend))),
         };
-        if lane.is_none() {
-            let debtor = *guard.debtor.insert(backend::next_guard());
-            backend::switch(debtor, self, backend);
-        }
-        guard
-    }
-}
-
-impl GradGuard {
-    // Out of line: `enter` is inlined into every scope, and most processes never come here.
-    #[cold]
-    fn switch_installed(&mut self, scope: Scope) {
-        let debtor = *self.debtor.insert(backend::next_guard());
-        backend::switch_installed(debtor, scope);
-    }
-}
-
-impl Drop for GradGuard {
-    #[inline]
-    fn drop(&mut self) {
-        mode::leave(&self.swap);
-        if let Some(debtor) = self.debtor {
-            backend::restore(debtor);
-        }
+        GradGuard { _lanes: lanes, _switches: switches, _not_send: [] }
     }
 }
 

@@ -7,8 +7,10 @@ mod backend;
 mod carry;
 #[cfg(feature = "cpu")]
 pub mod cpu;
+mod debt;
 mod error;
 mod guard;
+mod lanes;
 mod macros;
 #[cfg(feature = "mlx")]
 pub mod mlx;

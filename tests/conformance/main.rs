@@ -37,11 +37,7 @@ fn array<A: grad_runtime::Array>(elements: &[f32], shape: &[usize]) -> A {
 }
 
 fn elements<A: grad_runtime::Array>(array: &A) -> Vec<f32> {
-    array
-        .astype(grad_runtime::Dtype::Float32)
-        .unwrap()
-        .to_vec()
-        .unwrap()
+    array.astype(grad_runtime::Dtype::Float32).unwrap().to_vec().unwrap()
 }
 
 /// Elementwise, to a tolerance relative to the larger magnitude.

@@ -33,9 +33,7 @@ fn operand<A: Array>(range: Range, shape: &[usize], salt: usize) -> A {
 
 /// A scalar that depends on each element of `output` differently.
 fn weigh<A: Array>(output: &A) -> Result<A> {
-    output
-        .multiply(&operand(Positive, &output.shape(), 5))?
-        .sum_all()
+    output.multiply(&operand(Positive, &output.shape(), 5))?.sum_all()
 }
 
 type Operation<A> = fn(&[A]) -> Result<A>;
@@ -52,10 +50,7 @@ fn differences<A: Array>(operation: Operation<A>, operands: &[A]) -> Vec<f32> {
                 moved[element] += offset;
                 let mut operands = operands.to_vec();
                 operands[at] = array(&moved, &shape);
-                weigh(&operation(&operands).unwrap())
-                    .unwrap()
-                    .item::<f32>()
-                    .unwrap()
+                weigh(&operation(&operands).unwrap()).unwrap().item::<f32>().unwrap()
             };
             gradient.push((value_at(STEP) - value_at(-STEP)) / (2.0 * STEP));
         }
@@ -77,16 +72,8 @@ fn obeys_the_law<A: Array>(operation: Operation<A>, operands: &[A]) {
     let outside = operation(operands).unwrap();
     let inside = no_grad!(operation(operands).unwrap());
     // The graph of a lazy backend ends in the operation itself, with nothing behind it.
-    assert_eq!(
-        format!("{inside:?}"),
-        format!("{outside:?}"),
-        "outside a transform a scope adds nothing"
-    );
-    assert_eq!(
-        elements(&inside),
-        elements(&outside),
-        "a scope changes no value"
-    );
+    assert_eq!(format!("{inside:?}"), format!("{outside:?}"), "outside a transform a scope adds nothing");
+    assert_eq!(elements(&inside), elements(&outside), "a scope changes no value");
 
     let scoped = |operands: &[A]| weigh(&no_grad!(operation(operands)?));
     let (value, gradients) = A::value_and_grad(scoped, operands).unwrap();
@@ -105,10 +92,7 @@ fn is_differentiated<A: Array>(operation: Operation<A>, operands: &[A]) {
     let recorded = gradient(|operands| weigh(&operation(operands)?), operands);
     assert_close(&recorded, &differences(operation, operands), 1e-2);
     assert!(recorded.iter().any(|&element| element != 0.0));
-    let lifted = gradient(
-        |operands| no_grad!(enable_grad!(weigh(&operation(operands)?))),
-        operands,
-    );
+    let lifted = gradient(|operands| no_grad!(enable_grad!(weigh(&operation(operands)?))), operands);
     assert_eq!(lifted, recorded);
 }
 

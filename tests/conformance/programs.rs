@@ -10,9 +10,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use grad_runtime::prelude::*;
-use grad_runtime::{
-    Error, Result, Scope, enable_grad, grad_mode, inference_mode, no_grad, set_grad_enabled,
-};
+use grad_runtime::{Error, Result, Scope, enable_grad, grad_mode, inference_mode, no_grad, set_grad_enabled};
 
 use crate::{array, assert_close, elements, on_every_backend};
 
@@ -56,13 +54,11 @@ async fn square_later<A: Array>(x: &A) -> Result<A> {
 /// Pending once, then ready.
 fn yield_once() -> impl Future<Output = ()> {
     let mut yielded = false;
-    std::future::poll_fn(move |_| {
-        if std::mem::replace(&mut yielded, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
+    std::future::poll_fn(
+        move |_| {
+            if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+        },
+    )
 }
 
 /// x³ without a scope.

@@ -8,11 +8,7 @@ use crate::{array, on_every_backend};
 #[track_caller]
 fn refusal<A: Array>(result: Result<A>) -> (&'static str, Vec<Vec<usize>>) {
     match result.expect_err("operands do not fit") {
-        Error::Operation {
-            op,
-            operands,
-            reason,
-        } => {
+        Error::Operation { op, operands, reason } => {
             assert!(!reason.is_empty());
             (op, operands.into_iter().map(|(shape, _)| shape).collect())
         }

@@ -16,14 +16,7 @@ use crate::{Witness, dropped};
 /// Pending once, then ready.
 async fn suspend() {
     let mut polled = false;
-    poll_fn(move |_| {
-        if std::mem::replace(&mut polled, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
+    poll_fn(move |_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -101,11 +94,7 @@ fn interleaved_futures_do_not_disturb_each_other() {
         [first, grad_mode()]
     }
     let (mut a, mut b, mut c) = (pin!(off()), pin!(inference()), pin!(plain()));
-    assert!(
-        poll(a.as_mut()).is_pending()
-            && poll(b.as_mut()).is_pending()
-            && poll(c.as_mut()).is_pending()
-    );
+    assert!(poll(a.as_mut()).is_pending() && poll(b.as_mut()).is_pending() && poll(c.as_mut()).is_pending());
     assert_eq!(poll(b), Poll::Ready([Inference; 2]));
     assert_eq!(poll(c), Poll::Ready([Enabled; 2]));
     assert_eq!(poll(a), Poll::Ready([NoGrad; 2]));
@@ -125,15 +114,7 @@ fn dropped_half_way_it_cleans_up_inside_and_restores() {
     let mut half_way = Box::pin(future());
     assert!(poll(half_way.as_mut()).is_pending());
     drop(half_way);
-    assert_eq!(
-        dropped(),
-        [
-            ("local", NoGrad),
-            ("used", NoGrad),
-            ("wildcard", Enabled),
-            ("unused", Enabled)
-        ]
-    );
+    assert_eq!(dropped(), [("local", NoGrad), ("used", NoGrad), ("wildcard", Enabled), ("unused", Enabled)]);
     assert_eq!(grad_mode(), Enabled);
 
     block_on(async {
@@ -141,15 +122,7 @@ fn dropped_half_way_it_cleans_up_inside_and_restores() {
         assert!(futures::poll!(whole.as_mut()).is_pending());
         whole.await;
     });
-    assert_eq!(
-        dropped(),
-        [
-            ("used", NoGrad),
-            ("local", NoGrad),
-            ("wildcard", Enabled),
-            ("unused", Enabled)
-        ]
-    );
+    assert_eq!(dropped(), [("used", NoGrad), ("local", NoGrad), ("wildcard", Enabled), ("unused", Enabled)]);
 
     // Never polled: it was never in a scope.
     drop(future());
@@ -180,10 +153,7 @@ fn a_panic_restores() {
     let mut future = Box::pin(panics());
     assert!(poll(future.as_mut()).is_pending());
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(future.as_mut())));
-    assert_eq!(
-        *caught.unwrap_err().downcast::<&str>().unwrap(),
-        "on purpose"
-    );
+    assert_eq!(*caught.unwrap_err().downcast::<&str>().unwrap(), "on purpose");
     assert_eq!(grad_mode(), Enabled);
 }
 
@@ -286,26 +256,14 @@ fn ready<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn methods() {
-    let mut model = Model {
-        training: true,
-        name: "a".to_owned(),
-    };
+    let mut model = Model { training: true, name: "a".to_owned() };
     assert_eq!(ready(model.forward()), Enabled);
     model.training = false;
     assert_eq!(ready(model.forward()), NoGrad);
     assert_eq!(ready(model.name()), "a");
     assert_eq!(ready(model.rename("b")).name, "b");
     assert_eq!(ready(model.into_name()), "b!");
-    assert_eq!(
-        ready(
-            Arc::new(Model {
-                training: false,
-                name: "c".to_owned()
-            })
-            .arc()
-        ),
-        1
-    );
+    assert_eq!(ready(Arc::new(Model { training: false, name: "c".to_owned() }).arc()), 1);
 }
 
 #[test]
@@ -354,10 +312,7 @@ fn return_types() {
     assert_eq!(ready(coerced(false)).len(), 2);
     assert_eq!(ready(coerced(true)).len(), 0);
     assert_eq!(ready(fallible("7")).unwrap(), 7);
-    assert_eq!(
-        ready(fallible("x")).unwrap_err().to_string(),
-        "invalid digit found in string"
-    );
+    assert_eq!(ready(fallible("x")).unwrap_err().to_string(), "invalid digit found in string");
     assert_eq!(ready(opaque(3)).collect::<Vec<_>>(), [0, 2, 4]);
     assert_eq!(ready(opaque_inside(3)).unwrap()(1), 5);
     assert_eq!(ready(borrowed("a", "b")), "a");
@@ -372,12 +327,7 @@ fn return_types() {
 #[test]
 fn arguments() {
     #[no_grad]
-    async fn patterns(
-        mut a: i32,
-        (b, mut c): (i32, i32),
-        [d, ..]: [i32; 2],
-        text: impl AsRef<str>,
-    ) -> i32 {
+    async fn patterns(mut a: i32, (b, mut c): (i32, i32), [d, ..]: [i32; 2], text: impl AsRef<str>) -> i32 {
         suspend().await;
         a += 1;
         c += 1;
@@ -422,20 +372,12 @@ fn annotated_futures_are_send_and_move_between_threads() {
         }
         (first, grad_mode())
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let tasks: Vec<_> = (0..20).map(|_| runtime.spawn(travels())).collect();
     for task in tasks {
         assert_eq!(runtime.block_on(task).unwrap(), (NoGrad, NoGrad));
     }
-    assert_eq!(
-        runtime
-            .block_on(runtime.spawn(async { grad_mode() }))
-            .unwrap(),
-        Enabled
-    );
+    assert_eq!(runtime.block_on(runtime.spawn(async { grad_mode() })).unwrap(), Enabled);
 }
 
 #[test]
@@ -462,10 +404,7 @@ fn blocks_in_async_functions_between_awaits() {
         set_grad_enabled!(std::future::ready(false).await, { modes.push(grad_mode()) });
         modes
     }
-    assert_eq!(
-        ready(function()),
-        [NoGrad, Enabled, NoGrad, Enabled, NoGrad]
-    );
+    assert_eq!(ready(function()), [NoGrad, Enabled, NoGrad, Enabled, NoGrad]);
 }
 
 #[test]

@@ -11,10 +11,7 @@ use crate::{Witness, dropped};
 #[test]
 fn each_block_sets_its_mode_and_restores() {
     assert_eq!((no_grad!(grad_mode()), grad_mode()), (NoGrad, Enabled));
-    assert_eq!(
-        (inference_mode!(grad_mode()), grad_mode()),
-        (Inference, Enabled)
-    );
+    assert_eq!((inference_mode!(grad_mode()), grad_mode()), (Inference, Enabled));
     assert_eq!(no_grad!(enable_grad!(grad_mode())), Enabled);
     assert_eq!(inference_mode!(enable_grad!(grad_mode())), Inference);
     for (condition, enabled, inference) in [(true, Enabled, Inference), (false, NoGrad, Enabled)] {
@@ -63,10 +60,7 @@ fn in_every_place_of_a_block() {
 #[test]
 fn the_last_expression_keeps_its_expected_type() {
     let list: Vec<Box<dyn Display>> = no_grad! { vec![Box::new(1), Box::new("two")] };
-    assert_eq!(
-        list.iter().map(ToString::to_string).collect::<String>(),
-        "1two"
-    );
+    assert_eq!(list.iter().map(ToString::to_string).collect::<String>(), "1two");
     let closure: Box<dyn Fn(&str) -> usize> = no_grad!(Box::new(|text| text.len() + 1));
     assert_eq!(closure("four"), 5);
     let parsed: u8 = no_grad! { "7".parse().unwrap() };
@@ -127,10 +121,7 @@ fn inside_macro_rules() {
         };
     }
     assert_eq!(frozen!(x = 1; { assert_eq!(x, 1); grad_mode() }), NoGrad);
-    assert_eq!(
-        selected!(Mlx, (Mlx.grad_mode(), Cpu.grad_mode())),
-        (NoGrad, Enabled)
-    );
+    assert_eq!(selected!(Mlx, (Mlx.grad_mode(), Cpu.grad_mode())), (NoGrad, Enabled));
     assert_eq!(conditional!(1 > 2, grad_mode()), NoGrad);
 }
 
@@ -176,23 +167,11 @@ fn selectors() {
     assert_eq!(no_grad! { <Cpu> modes() }, (NoGrad, Enabled));
     assert_eq!(no_grad!(<nested::SWITCH> { modes() }), (NoGrad, Enabled));
     assert_eq!(no_grad! { <nested::SWITCH> modes() }, (NoGrad, Enabled));
-    assert_eq!(
-        no_grad! { enable_grad! { <Mlx> modes() } },
-        (NoGrad, Enabled)
-    );
-    assert_eq!(
-        set_grad_enabled!(<Mlx> 1 > 2, { modes() }),
-        (Enabled, NoGrad)
-    );
+    assert_eq!(no_grad! { enable_grad! { <Mlx> modes() } }, (NoGrad, Enabled));
+    assert_eq!(set_grad_enabled!(<Mlx> 1 > 2, { modes() }), (Enabled, NoGrad));
     assert_eq!(inference_mode! { <Mlx> modes() }, (Enabled, Inference));
-    assert_eq!(
-        inference_mode! { no_grad! { inference_mode!(<Mlx> false, modes()) } },
-        (Inference, Enabled)
-    );
-    assert_eq!(
-        no_grad! { <Mlx> no_grad! { <Cpu> modes() } },
-        (NoGrad, NoGrad)
-    );
+    assert_eq!(inference_mode! { no_grad! { inference_mode!(<Mlx> false, modes()) } }, (Inference, Enabled));
+    assert_eq!(no_grad! { <Mlx> no_grad! { <Cpu> modes() } }, (NoGrad, NoGrad));
     no_grad! { <Mlx>
         assert_eq!(modes(), (Enabled, NoGrad));
     }
@@ -236,17 +215,8 @@ fn a_condition_is_told_from_a_body() {
     let list = [1, 2];
     assert_eq!(inference_mode! { let [a, b] = list; a + b }, 3);
     assert_eq!(inference_mode! { (1, 2) }, (1, 2));
-    assert_eq!(
-        inference_mode! { assert_eq!(list.len(), 2); grad_mode() },
-        Inference
-    );
+    assert_eq!(inference_mode! { assert_eq!(list.len(), 2); grad_mode() }, Inference);
     assert_eq!(inference_mode!(list.len() > 5, grad_mode()), Enabled);
-    assert_eq!(
-        set_grad_enabled!(matches!(list, [1, ..]), grad_mode()),
-        Enabled
-    );
-    assert_eq!(
-        set_grad_enabled!(if list[0] == 1 { 1 > 2 } else { true }, grad_mode()),
-        NoGrad
-    );
+    assert_eq!(set_grad_enabled!(matches!(list, [1, ..]), grad_mode()), Enabled);
+    assert_eq!(set_grad_enabled!(if list[0] == 1 { 1 > 2 } else { true }, grad_mode()), NoGrad);
 }

@@ -68,10 +68,7 @@ struct Model {
     calls: usize,
 }
 
-const MODEL: Model = Model {
-    training: true,
-    calls: 0,
-};
+const MODEL: Model = Model { training: true, calls: 0 };
 
 #[expect(clippy::boxed_local)]
 impl Model {
@@ -185,10 +182,7 @@ impl Layer for u8 {
 fn trait_methods_with_and_without_default_bodies() {
     assert_eq!(3_u8.forward(), (3, Enabled));
     assert_eq!(no_grad!(3_u8.evaluate()), (3, Enabled));
-    let frozen = Model {
-        training: false,
-        calls: 2,
-    };
+    let frozen = Model { training: false, calls: 2 };
     assert_eq!(frozen.evaluate(), (2, NoGrad));
     assert_eq!(MODEL.evaluate(), (0, Enabled));
     assert_eq!(Model::width(), (7, Inference));
@@ -197,10 +191,7 @@ fn trait_methods_with_and_without_default_bodies() {
 #[test]
 fn generics_patterns_and_qualifiers() {
     #[no_grad]
-    fn generic<'a, T, const N: usize>(
-        items: &'a [T; N],
-        other: &impl Debug,
-    ) -> (&'a T, String, GradMode)
+    fn generic<'a, T, const N: usize>(items: &'a [T; N], other: &impl Debug) -> (&'a T, String, GradMode)
     where
         T: Debug,
     {
@@ -208,12 +199,7 @@ fn generics_patterns_and_qualifiers() {
     }
 
     #[no_grad]
-    fn patterns(
-        (a, mut b): (i32, i32),
-        [first, ..]: [i32; 3],
-        Model { calls, .. }: &Model,
-        _: Witness,
-    ) -> i32 {
+    fn patterns((a, mut b): (i32, i32), [first, ..]: [i32; 3], Model { calls, .. }: &Model, _: Witness) -> i32 {
         b += 1;
         a + b + first + i32::try_from(*calls).unwrap()
     }
@@ -229,10 +215,7 @@ fn generics_patterns_and_qualifiers() {
     }
 
     assert_eq!(generic(&[1, 2], &"x"), (&2, "\"x\"".to_owned(), NoGrad));
-    assert_eq!(
-        patterns((1, 2), [10, 0, 0], &MODEL, Witness("argument")),
-        14
-    );
+    assert_eq!(patterns((1, 2), [10, 0, 0], &MODEL, Witness("argument")), 14);
     assert_eq!(external(4), 4);
     let mut list = vec![];
     mutates(&mut list);
@@ -280,13 +263,7 @@ fn the_last_expression_keeps_its_expected_type() {
         list
     }
 
-    assert_eq!(
-        coerced()
-            .iter()
-            .map(ToString::to_string)
-            .collect::<String>(),
-        "1two"
-    );
+    assert_eq!(coerced().iter().map(ToString::to_string).collect::<String>(), "1two");
     assert_eq!(closure()("four"), 5);
     assert_eq!(opaque(3).collect::<Vec<_>>(), [0, 2, 4]);
     assert!((pointer()(1.0) - 2.0).abs() < 1e-6);
@@ -348,15 +325,7 @@ fn locals_are_dropped_inside_and_arguments_outside() {
     }
     assert_eq!(function(Witness("argument"), Witness("wildcard")), NoGrad);
     let dropped = dropped();
-    assert_eq!(
-        dropped,
-        [
-            ("temporary", NoGrad),
-            ("local", NoGrad),
-            ("wildcard", Enabled),
-            ("argument", Enabled),
-        ]
-    );
+    assert_eq!(dropped, [("temporary", NoGrad), ("local", NoGrad), ("wildcard", Enabled), ("argument", Enabled),]);
 }
 
 #[test]

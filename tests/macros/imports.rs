@@ -80,3 +80,27 @@ mod renamed_dependency {
         assert!(!renamed::no_grad! { <renamed::Cpu> renamed::is_grad_enabled() });
     }
 }
+
+/// A macro of another crate that re-exports what its users need not depend on.
+mod through_a_macro {
+    pub mod reexported {
+        pub use grad_runtime::*;
+    }
+
+    macro_rules! make {
+        ($name:ident, $output:ty) => {
+            #[$crate::imports::through_a_macro::reexported::attr::no_grad(
+                                                                crate = $crate::imports::through_a_macro::reexported
+                                                            )]
+            async fn $name() -> $output {
+                grad_runtime::is_grad_enabled()
+            }
+        };
+    }
+    make!(made, bool);
+
+    #[test]
+    fn works() {
+        assert!(!futures::executor::block_on(made()));
+    }
+}

@@ -164,8 +164,5 @@ fn it_works_too() {
         (asynchronous("x").await, asynchronous_condition(false).await)
     };
     let (text, mode) = ::futures::executor::block_on(future);
-    ::std::assert_eq!(
-        (text, mode),
-        (::core::option::Option::Some("x"), GradMode::Enabled)
-    );
+    ::std::assert_eq!((text, mode), (::core::option::Option::Some("x"), GradMode::Enabled));
 }

@@ -81,10 +81,7 @@ fn return_leaves_the_function() {
     fn returns_before_the_end() -> u8 {
         no_grad! { return 4; };
     }
-    assert_eq!(
-        (attribute(true), attribute(false)),
-        ((1, NoGrad), (2, NoGrad))
-    );
+    assert_eq!((attribute(true), attribute(false)), ((1, NoGrad), (2, NoGrad)));
     assert_eq!((block(true), block(false)), ((1, NoGrad), (2, Enabled)));
     assert_eq!((only_returns(), returns_before_the_end()), (3, 4));
     assert_eq!(grad_mode(), Enabled);
@@ -173,10 +170,7 @@ fn panic() {
         }
     }));
     let message = *caught.unwrap_err().downcast::<&str>().unwrap();
-    assert_eq!(
-        (message, inside, grad_mode()),
-        ("on purpose", Some(NoGrad), Enabled)
-    );
+    assert_eq!((message, inside, grad_mode()), ("on purpose", Some(NoGrad), Enabled));
 
     let _outer = grad_runtime::no_grad();
     assert!(catch_unwind(|| enable_grad! { assert!(!is_grad_enabled()) }).is_err());

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::sync::Once;
 
 use grad_runtime::{
-    Backend, Cpu, Error, GradGuard, GradMode, Mlx, Scope, enable_grad, grad_mode, inference_mode,
-    install, installed, no_grad,
+    Backend, Cpu, Error, GradGuard, GradMode, Mlx, Scope, enable_grad, grad_mode, inference_mode, install,
+    installed, no_grad,
 };
 use proptest::prelude::*;
 
@@ -67,11 +67,7 @@ fn modes() -> [GradMode; 4] {
 fn law_10_a_universal_scope_switches_every_installed_backend() {
     with_engine();
     let _guard = no_grad();
-    assert_eq!(
-        modes(),
-        [NoGrad, NoGrad, NoGrad, Enabled],
-        "all but the one that is not installed"
-    );
+    assert_eq!(modes(), [NoGrad, NoGrad, NoGrad, Enabled], "all but the one that is not installed");
     {
         let _inner = enable_grad();
         assert_eq!(modes(), [Enabled; 4]);
@@ -98,18 +94,9 @@ fn law_11_what_was_found_is_put_back() {
     with_engine();
     for found in [Enabled, NoGrad, Inference] {
         ENGINE_MODE.set(found);
-        for scope in [
-            Scope::NoGrad,
-            Scope::EnableGrad,
-            Scope::InferenceMode(true),
-            Scope::InferenceMode(false),
-        ] {
+        for scope in [Scope::NoGrad, Scope::EnableGrad, Scope::InferenceMode(true), Scope::InferenceMode(false)] {
             let guard = scope.enter();
-            assert_eq!(
-                ENGINE_MODE.get(),
-                scope.applied_to(found),
-                "{scope:?} in {found:?}"
-            );
+            assert_eq!(ENGINE_MODE.get(), scope.applied_to(found), "{scope:?} in {found:?}");
             drop(guard);
             assert_eq!(ENGINE_MODE.get(), found, "after {scope:?}");
         }
@@ -136,11 +123,7 @@ fn law_11_our_scopes_nest_with_the_engines_own() {
         });
         assert_eq!(ENGINE_MODE.get(), Enabled);
         drop(ours);
-        assert_eq!(
-            ENGINE_MODE.get(),
-            NoGrad,
-            "the engine's own scope is still on"
-        );
+        assert_eq!(ENGINE_MODE.get(), NoGrad, "the engine's own scope is still on");
     });
     assert_eq!(ENGINE_MODE.get(), Enabled);
 }
@@ -169,11 +152,7 @@ fn law_2_universal_and_selective_guards_out_of_order() {
     let mlx = Scope::InferenceMode(true).enter_on(&Mlx);
     assert_eq!(modes(), [NoGrad, Inference, Enabled, Enabled]);
     drop(universal);
-    assert_eq!(
-        modes(),
-        [Enabled, Inference, Enabled, Enabled],
-        "only the CPU had nobody else"
-    );
+    assert_eq!(modes(), [Enabled, Inference, Enabled, Enabled], "only the CPU had nobody else");
     drop(engine);
     assert_eq!(modes(), [Enabled, Inference, Enabled, Enabled]);
     drop(mlx);
@@ -218,14 +197,8 @@ fn a_name_can_be_installed_once() {
         }
     }
     with_engine();
-    assert_eq!(
-        install(&Engine),
-        Err(Error::AlreadyInstalled { name: "engine" })
-    );
-    assert_eq!(
-        install(&Impostor),
-        Err(Error::AlreadyInstalled { name: "mlx" })
-    );
+    assert_eq!(install(&Engine), Err(Error::AlreadyInstalled { name: "engine" }));
+    assert_eq!(install(&Impostor), Err(Error::AlreadyInstalled { name: "mlx" }));
     assert_eq!(install(&Cpu), Err(Error::AlreadyInstalled { name: "cpu" }));
     let names: Vec<_> = installed().map(Backend::name).collect();
     assert_eq!(names, ["cpu", "mlx", "engine"]);

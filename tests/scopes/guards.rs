@@ -7,11 +7,7 @@ use GradMode::{Enabled, Inference, NoGrad};
 
 #[test]
 fn a_guard_is_at_most_24_bytes() {
-    assert!(
-        size_of::<GradGuard>() <= 24,
-        "it is {} bytes",
-        size_of::<GradGuard>()
-    );
+    assert!(size_of::<GradGuard>() <= 24, "it is {} bytes", size_of::<GradGuard>());
     assert!(size_of::<Option<GradGuard>>() <= 32);
 }
 
@@ -19,19 +15,8 @@ fn a_guard_is_at_most_24_bytes() {
 #[test]
 fn law_2_three_guards_in_every_order() {
     let established = [NoGrad, Enabled, Inference];
-    for order in [
-        [0, 1, 2],
-        [0, 2, 1],
-        [1, 0, 2],
-        [1, 2, 0],
-        [2, 0, 1],
-        [2, 1, 0],
-    ] {
-        let mut guards = [
-            Some(no_grad()),
-            Some(enable_grad()),
-            Some(inference_mode(true)),
-        ];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut guards = [Some(no_grad()), Some(enable_grad()), Some(inference_mode(true))];
         for at in order {
             guards[at] = None;
             let innermost_alive = (0..3).rev().find(|&guard| guards[guard].is_some());
@@ -47,10 +32,7 @@ fn a_guard_stored_in_a_struct() {
         scope: GradGuard,
         batches: usize,
     }
-    let evaluation = Evaluation {
-        scope: no_grad(),
-        batches: 3,
-    };
+    let evaluation = Evaluation { scope: no_grad(), batches: 3 };
     assert_eq!((grad_mode(), evaluation.batches), (NoGrad, 3));
     let moved = Box::new(evaluation);
     assert_eq!(grad_mode(), NoGrad, "moving a guard moves no scope");
@@ -66,11 +48,7 @@ fn a_guard_dropped_inside_another_guards_scope() {
     {
         let _inner = enable_grad();
         drop(outer);
-        assert_eq!(
-            grad_mode(),
-            Enabled,
-            "the innermost guard alive is the inner one"
-        );
+        assert_eq!(grad_mode(), Enabled, "the innermost guard alive is the inner one");
         let _innermost = inference_mode(true);
         assert_eq!(grad_mode(), Inference);
     }

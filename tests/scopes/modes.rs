@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use grad_runtime::{
-    Backend, Cpu, GradGuard, GradMode, Mlx, Scope, enable_grad, grad_mode, inference_mode,
-    is_grad_enabled, no_grad, set_grad_enabled,
+    Backend, Cpu, GradGuard, GradMode, Mlx, Scope, enable_grad, grad_mode, inference_mode, is_grad_enabled,
+    no_grad, set_grad_enabled,
 };
 
 use GradMode::{Enabled, Inference, NoGrad};
@@ -20,32 +20,13 @@ fn law_7_each_scope_in_each_mode() {
         // entered in                               Enabled    NoGrad     Inference
         ("no_grad()", no_grad, [NoGrad, NoGrad, Inference]),
         ("enable_grad()", enable_grad, [Enabled, Enabled, Inference]),
-        (
-            "set_grad_enabled(false)",
-            || set_grad_enabled(false),
-            [NoGrad, NoGrad, Inference],
-        ),
-        (
-            "set_grad_enabled(true)",
-            || set_grad_enabled(true),
-            [Enabled, Enabled, Inference],
-        ),
-        (
-            "inference_mode(true)",
-            || inference_mode(true),
-            [Inference, Inference, Inference],
-        ),
-        (
-            "inference_mode(false)",
-            || inference_mode(false),
-            [Enabled, Enabled, Enabled],
-        ),
+        ("set_grad_enabled(false)", || set_grad_enabled(false), [NoGrad, NoGrad, Inference]),
+        ("set_grad_enabled(true)", || set_grad_enabled(true), [Enabled, Enabled, Inference]),
+        ("inference_mode(true)", || inference_mode(true), [Inference, Inference, Inference]),
+        ("inference_mode(false)", || inference_mode(false), [Enabled, Enabled, Enabled]),
     ];
-    let found_by: [(GradMode, Enter); 3] = [
-        (Enabled, enable_grad),
-        (NoGrad, no_grad),
-        (Inference, || inference_mode(true)),
-    ];
+    let found_by: [(GradMode, Enter); 3] =
+        [(Enabled, enable_grad), (NoGrad, no_grad), (Inference, || inference_mode(true))];
     for (name, enter, expected) in scopes {
         for ((found, outer), expected) in found_by.into_iter().zip(expected) {
             let _outer = outer();
@@ -64,20 +45,11 @@ fn law_7_each_scope_in_each_mode() {
 /// The table above, told by `Scope` and by `GradMode` alone.
 #[test]
 fn scope_applied_to_agrees_with_entering() {
-    for scope in [
-        Scope::NoGrad,
-        Scope::EnableGrad,
-        Scope::InferenceMode(true),
-        Scope::InferenceMode(false),
-    ] {
+    for scope in [Scope::NoGrad, Scope::EnableGrad, Scope::InferenceMode(true), Scope::InferenceMode(false)] {
         for found in [Enabled, NoGrad, Inference] {
             Cpu.set_grad_mode(found);
             let guard = scope.enter();
-            assert_eq!(
-                grad_mode(),
-                scope.applied_to(found),
-                "{scope:?} in {found:?}"
-            );
+            assert_eq!(grad_mode(), scope.applied_to(found), "{scope:?} in {found:?}");
             drop(guard);
             assert_eq!(grad_mode(), found);
         }
@@ -142,10 +114,7 @@ fn law_2_a_panic_restores() {
         let _inner = enable_grad();
         panic!("inside two scopes");
     });
-    assert_eq!(
-        *panicked.unwrap_err().downcast_ref::<&str>().unwrap(),
-        "inside two scopes"
-    );
+    assert_eq!(*panicked.unwrap_err().downcast_ref::<&str>().unwrap(), "inside two scopes");
     assert_eq!(grad_mode(), Enabled);
 }
 
@@ -182,28 +151,19 @@ fn scopes_in_a_thread_locals_destructor() {
             drop(first); // Out of order, so that the slow path is used here too.
             let one_left = grad_mode();
             drop(second);
-            self.0
-                .send([before, inside, one_left, grad_mode()])
-                .unwrap();
+            self.0.send([before, inside, one_left, grad_mode()]).unwrap();
         }
     }
     thread_local!(static AT_EXIT: RefCell<Option<AtExit>> = const { RefCell::new(None) });
 
     let (report, reported) = mpsc::channel();
-    thread::spawn(move || AT_EXIT.set(Some(AtExit(report))))
-        .join()
-        .unwrap();
-    assert_eq!(
-        reported.recv().unwrap(),
-        [Enabled, Enabled, Enabled, Enabled]
-    );
+    thread::spawn(move || AT_EXIT.set(Some(AtExit(report)))).join().unwrap();
+    assert_eq!(reported.recv().unwrap(), [Enabled, Enabled, Enabled, Enabled]);
 }
 
 #[test]
 fn scopes_nest_100_000_deep() {
-    let guards: Vec<GradGuard> = (0..100_000)
-        .map(|depth| set_grad_enabled(depth % 2 == 1))
-        .collect();
+    let guards: Vec<GradGuard> = (0..100_000).map(|depth| set_grad_enabled(depth % 2 == 1)).collect();
     assert_eq!(grad_mode(), Enabled);
     for (depth, guard) in guards.into_iter().enumerate().rev() {
         assert_eq!(grad_mode(), if depth % 2 == 1 { Enabled } else { NoGrad });
@@ -217,12 +177,7 @@ fn scopes_nest_100_000_deep() {
             recurse(depth - 1);
         }
     }
-    thread::Builder::new()
-        .stack_size(256 << 20)
-        .spawn(|| recurse(100_000))
-        .unwrap()
-        .join()
-        .unwrap();
+    thread::Builder::new().stack_size(256 << 20).spawn(|| recurse(100_000)).unwrap().join().unwrap();
 }
 
 /// A leaked guard stays alive, as its documentation says: the mode remains its own.

@@ -18,7 +18,12 @@ use grad_examples::search::index::{self, Index, Update};
 use grad_examples::search::rank::{self, Hit};
 use grad_examples::search::walk::{self, Skipped};
 use indicatif::{ProgressBar, ProgressStyle};
+use mimalloc::MiMalloc;
 use serde::Serialize;
+
+/// Arrays come and go by the megabyte: glibc gives each back to the system, which costs a third of the time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Finds the passages of source code that are nearest in meaning to a query
 ///
@@ -51,9 +56,9 @@ struct Args {
     #[arg(long, value_enum)]
     device: Option<Device>,
 
-    /// The most passages that are computed at a time
-    #[arg(long, value_name = "N", default_value = "32")]
-    batch: NonZeroUsize,
+    /// The most passages that are computed at a time [default: 8 on the CPU fallback, 64 on MLX]
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroUsize>,
 
     /// The folder of model.safetensors and tokenizer.json [default: fetched once with pip]
     #[arg(long, value_name = "DIR")]
@@ -81,19 +86,12 @@ fn main() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().map(io::Error::kind)
-    };
-    error
-        .chain()
-        .any(|cause| io(cause) == Some(io::ErrorKind::BrokenPipe))
+    let io = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    error.chain().any(|cause| io(cause) == Some(io::ErrorKind::BrokenPipe))
 }
 
 fn run(args: &Args) -> Result<()> {
-    ensure!(
-        !args.query.trim().is_empty(),
-        "the query is empty: say what to look for"
-    );
+    ensure!(!args.query.trim().is_empty(), "the query is empty: say what to look for");
     let roots = roots(&args.paths)?;
     let model = ModelFiles::open(args.model.as_deref())?;
     let embedder = embedder::open(args.backend, args.device, &model, args.batch)?;
@@ -101,41 +99,33 @@ fn run(args: &Args) -> Result<()> {
 
     let folder = index_folder(args);
     let mut indexes = Vec::new();
-    let mut embedded = 0;
+    let mut new_passages = 0;
     for (_, root) in &roots {
         let (index, update) = bring_up_to_date(root, folder.as_deref(), &*embedder)?;
-        embedded += update.embedded;
+        new_passages += update.embedded;
         warn(&update.skipped);
         indexes.push(index);
     }
     let query = embedder.embed(&[&args.query], &mut |_| {})?.remove(0);
     let hits = rank::best(&query, &indexes, args.top.get());
-    let results = hits
-        .iter()
-        .enumerate()
-        .map(|(at, hit)| Answer::new(at + 1, hit, &roots[hit.index]));
+    let results = hits.iter().enumerate().map(|(at, hit)| Answer::new(at + 1, hit, &roots[hit.index]));
     let output = Output {
         query: &args.query,
         backend: embedder.name(),
         files: indexes.iter().map(|index| index.files().len()).sum(),
         passages: indexes.iter().map(Index::passages).sum(),
-        embedded,
+        embedded: new_passages,
         results: results.collect(),
     };
     let stdout = io::stdout().lock();
-    if args.json {
-        print_json(stdout, &output)
-    } else {
-        print_text(stdout, &output)
-    }
+    if args.json { print_json(stdout, &output) } else { print_text(stdout, &output) }
 }
 
 /// Each path as it was given and in full, without those given twice.
 fn roots(paths: &[PathBuf]) -> Result<Vec<(&Path, PathBuf)>> {
     let mut roots = Vec::<(&Path, PathBuf)>::new();
     for path in paths {
-        let full =
-            fs::canonicalize(path).with_context(|| format!("cannot search {}", path.display()))?;
+        let full = fs::canonicalize(path).with_context(|| format!("cannot search {}", path.display()))?;
         if !roots.iter().any(|(_, root)| *root == full) {
             roots.push((path, full));
         }
@@ -147,48 +137,29 @@ fn index_folder(args: &Args) -> Option<PathBuf> {
     if args.no_index {
         return None;
     }
-    let folder = args
-        .index
-        .clone()
-        .or_else(|| Some(dirs::cache_dir()?.join("code-search")));
+    let folder = args.index.clone().or_else(|| Some(dirs::cache_dir()?.join("code-search")));
     if folder.is_none() {
-        eprintln!(
-            "code-search: there is no cache folder, so no index is kept: name one with --index"
-        );
+        eprintln!("code-search: there is no cache folder, so no index is kept: name one with --index");
     }
     folder
 }
 
-fn bring_up_to_date(
-    root: &Path,
-    folder: Option<&Path>,
-    embedder: &dyn Embed,
-) -> Result<(Index, Update)> {
+fn bring_up_to_date(root: &Path, folder: Option<&Path>, embedder: &dyn Embed) -> Result<(Index, Update)> {
     let file = folder.map(|folder| index::file_in(folder, root));
     let mut index = Index::new(root, WEIGHTS_SHA256);
     if let Some(file) = &file
         && let Err(error) = index.load(file)
     {
-        eprintln!(
-            "code-search: the index {} is built anew: {error:#}",
-            file.display()
-        );
+        eprintln!("code-search: the index {} is built anew: {error:#}", file.display());
     }
-    let style = ProgressStyle::with_template(
-        "embedding {bar:40} {pos}/{len} passages, {per_sec}, {eta} left",
-    )?;
+    let style = ProgressStyle::with_template("embedding {bar:40} {pos}/{len} passages, {per_sec}, {eta} left")?;
     let bar = ProgressBar::no_length().with_style(style);
     let mut save = |index: &Index| {
         // A search needs no index: one that cannot be written costs time only.
         if let Some(file) = &file
             && let Err(error) = index.save(file)
         {
-            bar.suspend(|| {
-                eprintln!(
-                    "code-search: cannot write the index {}: {error:#}",
-                    file.display()
-                )
-            });
+            bar.suspend(|| eprintln!("code-search: cannot write the index {}: {error:#}", file.display()));
         }
         Ok(())
     };
@@ -239,27 +210,16 @@ struct Answer {
 impl Answer {
     fn new(rank: usize, hit: &Hit<'_>, (given, root): &(&Path, PathBuf)) -> Self {
         let within = |root: &Path| {
-            if hit.file.is_empty() {
-                root.to_owned()
-            } else {
-                root.join(hit.file)
-            }
+            if hit.file.is_empty() { root.to_owned() } else { root.join(hit.file) }
         };
         // The file may have changed or gone since it was indexed.
         let text = walk::read(&within(root)).unwrap_or_default();
-        let lines = text
-            .lines()
-            .skip(hit.start - 1)
-            .take(hit.end + 1 - hit.start);
+        let lines = text.lines().skip(hit.start - 1).take(hit.end + 1 - hit.start);
         let path = within(given);
         Self {
             rank,
             score: hit.score,
-            path: path
-                .strip_prefix(".")
-                .unwrap_or(&path)
-                .display()
-                .to_string(),
+            path: path.strip_prefix(".").unwrap_or(&path).display().to_string(),
             start_line: hit.start,
             end_line: hit.end,
             snippet: lines.collect::<Vec<_>>().join("\n"),
@@ -275,20 +235,9 @@ fn print_json(mut out: impl Write, output: &Output<'_>) -> Result<()> {
 fn print_text(mut out: impl Write, output: &Output<'_>) -> Result<()> {
     const SNIPPET_LINES: usize = 8;
     if output.results.is_empty() {
-        eprintln!(
-            "code-search: there is no text to search in {} files",
-            output.files
-        );
+        eprintln!("code-search: there is no text to search in {} files", output.files);
     }
-    for Answer {
-        rank,
-        score,
-        path,
-        start_line,
-        end_line,
-        snippet,
-    } in &output.results
-    {
+    for Answer { rank, score, path, start_line, end_line, snippet } in &output.results {
         writeln!(out, "{rank}. {score:.3}  {path}:{start_line}-{end_line}")?;
         for line in snippet.lines().take(SNIPPET_LINES) {
             writeln!(out, "    {}", shortened(line))?;
@@ -304,11 +253,7 @@ fn print_text(mut out: impl Write, output: &Output<'_>) -> Result<()> {
 /// A line that does not fill a screen and leaves the terminal as it is.
 fn shortened(line: &str) -> String {
     let harmless = |c: char| {
-        if c.is_control() && c != '\t' {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            c
-        }
+        if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }
     };
     line.chars().take(160).map(harmless).collect()
 }

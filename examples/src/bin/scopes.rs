@@ -11,27 +11,29 @@ use std::num::ParseIntError;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+#[cfg(feature = "cpu")]
+use grad_runtime::cpu;
+#[cfg(feature = "mlx")]
+use grad_runtime::mlx;
 use grad_runtime::prelude::*;
 use grad_runtime::{GradMode, grad_mode};
 
 fn main() -> anyhow::Result<()> {
     forms();
     #[cfg(feature = "cpu")]
-    arrays::show::<grad_runtime::cpu::Array>(|| Ok("cpu"))?;
+    arrays::show::<cpu::Array>(|| Ok("cpu".to_owned()))?;
     #[cfg(feature = "mlx")]
     match Mlx::available() {
-        Ok(()) => arrays::show::<grad_runtime::mlx::Array>(mlx_device)?,
+        Ok(()) => arrays::show::<mlx::Array>(|| Ok(mlx::default_device()?.to_string()))?,
         Err(reason) => println!("\nNot shown on MLX: {reason}"),
     }
     Ok(())
 }
 
 /// Every way to write a scope. None of them needs a backend.
+#[expect(clippy::items_after_statements, clippy::unused_self, reason = "each form stands beside what it shows")]
 fn forms() {
-    println!(
-        "The name exists, with MLX or without: this thread's mode is {:?}",
-        grad_mode()
-    );
+    println!("The name exists, with MLX or without: this thread's mode is {:?}", grad_mode());
 
     #[no_grad]
     fn on_a_function() -> GradMode {
@@ -53,18 +55,9 @@ fn forms() {
             grad_mode()
         }
     }
-    show(
-        "#[no_grad] on a method",
-        Trainer { training: true }.evaluate(),
-    );
-    show(
-        "#[set_grad_enabled(self.training)], training",
-        Trainer { training: true }.step(),
-    );
-    show(
-        "#[set_grad_enabled(self.training)], evaluating",
-        Trainer { training: false }.step(),
-    );
+    show("#[no_grad] on a method", Trainer { training: true }.evaluate());
+    show("#[set_grad_enabled(self.training)], training", Trainer { training: true }.step());
+    show("#[set_grad_enabled(self.training)], evaluating", Trainer { training: false }.step());
 
     #[no_grad]
     async fn on_an_async_function() -> GradMode {
@@ -106,14 +99,8 @@ fn show(form: &str, mode: GradMode) {
 /// A future that is pending once.
 async fn suspend_once() {
     let mut polled = false;
-    std::future::poll_fn(|_| {
-        if std::mem::replace(&mut polled, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
+    std::future::poll_fn(|_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending })
+        .await;
 }
 
 /// What the future returns, and the mode that its caller sees while it is pending.
@@ -121,22 +108,11 @@ fn poll_to_the_end<T>(future: impl Future<Output = T>) -> (T, GradMode) {
     let mut future = pin!(future);
     let mut between = grad_mode();
     loop {
-        match future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(output) => return (output, between),
             Poll::Pending => between = grad_mode(),
         }
     }
-}
-
-#[cfg(feature = "mlx")]
-fn mlx_device() -> grad_runtime::Result<&'static str> {
-    Ok(match grad_runtime::mlx::default_device()? {
-        grad_runtime::mlx::Device::Gpu => "gpu",
-        _ => "cpu",
-    })
 }
 
 /// What a scope changes about arrays.
@@ -149,18 +125,13 @@ mod arrays {
     use grad_runtime::prelude::*;
 
     /// Shows it on the backend of `A`, whose default device `device` tells.
-    pub fn show<A: Array>(
-        device: fn() -> grad_runtime::Result<&'static str>,
-    ) -> anyhow::Result<()> {
+    pub fn show<A: Array>(device: fn() -> grad_runtime::Result<String>) -> anyhow::Result<()> {
         println!("\nOn {}:", A::backend().name());
         inside_a_transform::<A>()?;
 
         let before = device()?;
         let inside = no_grad! { device()? };
-        println!(
-            "  device before, inside and after a scope: {before}, {inside}, {}",
-            device()?
-        );
+        println!("  device before, inside and after a scope: {before}, {inside}, {}", device()?);
 
         embeddings::<A>()
     }
@@ -190,25 +161,12 @@ mod arrays {
 
     /// The embedding engine, which runs under `#[no_grad]`.
     fn embeddings<A: Array>() -> anyhow::Result<()> {
-        const SENTENCES: [&str; 3] = [
-            "A cat sits on the mat.",
-            "A kitten rests on a rug.",
-            "The compiler is slow.",
-        ];
-        let engine = Embedder::<A>::new(
-            A::backend().name().into(),
-            &ModelFiles::open(None)?,
-            NonZeroUsize::MIN,
-        )?;
+        const SENTENCES: [&str; 3] =
+            ["A cat sits on the mat.", "A kitten rests on a rug.", "The compiler is slow."];
+        let engine = Embedder::<A>::new(A::backend().name().into(), &ModelFiles::open(None)?, NonZeroUsize::MIN)?;
         let vectors = engine.embed(&SENTENCES, &mut |_| {})?;
-        let cosine = |a: usize, b: usize| -> f32 {
-            vectors[a].iter().zip(&vectors[b]).map(|(a, b)| a * b).sum()
-        };
-        println!(
-            "  the embedding of {:?} has length {:.6}",
-            SENTENCES[0],
-            cosine(0, 0).sqrt()
-        );
+        let cosine = |a: usize, b: usize| -> f32 { vectors[a].iter().zip(&vectors[b]).map(|(a, b)| a * b).sum() };
+        println!("  the embedding of {:?} has length {:.6}", SENTENCES[0], cosine(0, 0).sqrt());
         println!("  its cosine with {:?}: {:.3}", SENTENCES[1], cosine(0, 1));
         println!("  its cosine with {:?}: {:.3}", SENTENCES[2], cosine(0, 2));
         Ok(())

@@ -97,15 +97,8 @@ impl Index {
     /// An empty index of the tree at `root`, for the model with the given checksum.
     #[must_use]
     pub fn new(root: &Path, model: &str) -> Self {
-        let origin = Origin {
-            root: root.to_owned(),
-            model: model.to_owned(),
-            cutting: CUTTING.to_owned(),
-        };
-        Self {
-            origin,
-            files: BTreeMap::new(),
-        }
+        let origin = Origin { root: root.to_owned(), model: model.to_owned(), cutting: CUTTING.to_owned() };
+        Self { origin, files: BTreeMap::new() }
     }
 
     /// The files in the index, by their paths relative to the root.
@@ -134,17 +127,10 @@ impl Index {
         let Some(checksum) = head.strip_prefix(FORMAT.as_bytes()) else {
             bail!("it is no index, or one of another version");
         };
-        ensure!(
-            checksum.trim_ascii() == checksum_of(body).as_bytes(),
-            "it is damaged or cut off"
-        );
+        ensure!(checksum.trim_ascii() == checksum_of(body).as_bytes(), "it is damaged or cut off");
         let (manifest, vectors) = split_line(body).context("it has no manifest")?;
-        let (origin, mut files): (Origin, BTreeMap<String, IndexedFile>) =
-            serde_json::from_slice(manifest)?;
-        ensure!(
-            origin == self.origin,
-            "it was made by another model, or of other passages"
-        );
+        let (origin, mut files): (Origin, BTreeMap<String, IndexedFile>) = serde_json::from_slice(manifest)?;
+        ensure!(origin == self.origin, "it was made by another model, or of other passages");
         fill(&mut files, vectors)?;
         self.files = files;
         Ok(())
@@ -159,12 +145,7 @@ impl Index {
         let mut body = serde_json::to_vec(&(&self.origin, &self.files))?;
         body.push(b'\n');
         for passage in self.files.values().flat_map(|file| &file.passages) {
-            body.extend(
-                passage
-                    .vector
-                    .iter()
-                    .flat_map(|element| element.to_le_bytes()),
-            );
+            body.extend(passage.vector.iter().flat_map(|element| element.to_le_bytes()));
         }
         let folder = path.parent().context("an index needs a folder")?;
         fs::create_dir_all(folder)?;
@@ -193,10 +174,7 @@ impl Index {
         let (known, pending) = self.compare(&mut update)?;
         let before = std::mem::replace(&mut self.files, known);
         update.changed = pending.len();
-        let total = pending
-            .iter()
-            .map(|file| file.file.passages.len())
-            .sum::<usize>();
+        let total = pending.iter().map(|file| file.file.passages.len()).sum::<usize>();
 
         let mut pending = pending.into_iter().peekable();
         while pending.peek().is_some() {
@@ -206,20 +184,14 @@ impl Index {
                 passages_taken += file.file.passages.len();
                 group.push(file);
             }
-            let texts = group
-                .iter()
-                .flat_map(|file| passages::cut(&file.text))
-                .map(|passage| passage.text);
+            let texts = group.iter().flat_map(|file| passages::cut(&file.text)).map(|passage| passage.text);
             let texts = texts.collect::<Vec<_>>();
             let vectors = embed.embed(&texts, &mut |done| {
                 update.embedded += done;
                 progress(update.embedded, total);
             })?;
             let mut vectors = vectors.into_iter();
-            for Pending {
-                relative, mut file, ..
-            } in group
-            {
+            for Pending { relative, mut file, .. } in group {
                 for passage in &mut file.passages {
                     passage.vector = vectors.next().context("a passage was not embedded")?;
                 }
@@ -229,10 +201,7 @@ impl Index {
                 saved(self)?;
             }
         }
-        update.removed = before
-            .keys()
-            .filter(|name| !self.files.contains_key(*name))
-            .count();
+        update.removed = before.keys().filter(|name| !self.files.contains_key(*name)).count();
         if self.files != before {
             saved(self)?;
         }
@@ -240,15 +209,8 @@ impl Index {
     }
 
     /// The files of the tree: those whose vectors are known, and those that are to be embedded.
-    fn compare(
-        &self,
-        update: &mut Update,
-    ) -> Result<(BTreeMap<String, IndexedFile>, Vec<Pending>)> {
-        let by_contents = self
-            .files
-            .values()
-            .map(|file| (&*file.sha256, file))
-            .collect::<HashMap<_, _>>();
+    fn compare(&self, update: &mut Update) -> Result<(BTreeMap<String, IndexedFile>, Vec<Pending>)> {
+        let by_contents = self.files.values().map(|file| (&*file.sha256, file)).collect::<HashMap<_, _>>();
         let mut known = BTreeMap::new();
         let mut pending = Vec::new();
         for found in walk::files(&self.origin.root, &mut update.skipped)? {
@@ -264,43 +226,22 @@ impl Index {
             let text = match walk::read(&found.path) {
                 Ok(text) => text,
                 Err(why) => {
-                    update.skipped.push(Skipped {
-                        path: found.path,
-                        why,
-                    });
+                    update.skipped.push(Skipped { path: found.path, why });
                     continue;
                 }
             };
             let sha256 = checksum_of(text.as_bytes());
             if let Some(&file) = by_contents.get(&*sha256) {
-                known.insert(
-                    found.relative,
-                    IndexedFile {
-                        stamp,
-                        ..file.clone()
-                    },
-                );
+                known.insert(found.relative, IndexedFile { stamp, ..file.clone() });
                 update.reused += 1;
                 continue;
             }
             let passages = passages::cut(&text)
                 .iter()
-                .map(|passage| IndexedPassage {
-                    start: passage.start,
-                    end: passage.end,
-                    vector: Vector::new(),
-                })
+                .map(|passage| IndexedPassage { start: passage.start, end: passage.end, vector: Vector::new() })
                 .collect();
-            let file = IndexedFile {
-                stamp,
-                sha256,
-                passages,
-            };
-            pending.push(Pending {
-                relative: found.relative,
-                file,
-                text,
-            });
+            let file = IndexedFile { stamp, sha256, passages };
+            pending.push(Pending { relative: found.relative, file, text });
         }
         Ok((known, pending))
     }
@@ -316,32 +257,19 @@ pub fn file_in(folder: &Path, root: &Path) -> PathBuf {
 /// Nothing for a file that may still change without its time stamp changing.
 fn stamp(modified: Option<SystemTime>, size: u64) -> Option<Stamp> {
     let modified = modified?;
-    let settled = SystemTime::now()
-        .duration_since(modified)
-        .is_ok_and(|age| age > CLOCK_GRAIN);
+    let settled = SystemTime::now().duration_since(modified).is_ok_and(|age| age > CLOCK_GRAIN);
     let since_epoch = modified.duration_since(UNIX_EPOCH).ok()?;
-    settled.then_some(Stamp {
-        modified: (since_epoch.as_secs(), since_epoch.subsec_nanos()),
-        size,
-    })
+    settled.then_some(Stamp { modified: (since_epoch.as_secs(), since_epoch.subsec_nanos()), size })
 }
 
 /// Deals the vectors out to the passages: all of the same length, and none left over.
 fn fill(files: &mut BTreeMap<String, IndexedFile>, vectors: &[u8]) -> Result<()> {
-    let passages = files
-        .values_mut()
-        .flat_map(|file| &mut file.passages)
-        .collect::<Vec<_>>();
+    let passages = files.values_mut().flat_map(|file| &mut file.passages).collect::<Vec<_>>();
     let (elements, rest) = vectors.as_chunks::<4>();
     let length = elements.len().checked_div(passages.len()).unwrap_or(0);
-    let fits = rest.is_empty()
-        && length * passages.len() == elements.len()
-        && (length > 0 || passages.is_empty());
+    let fits = rest.is_empty() && length * passages.len() == elements.len() && (length > 0 || passages.is_empty());
     ensure!(fits, "its vectors do not fit its passages");
-    for (passage, elements) in passages
-        .into_iter()
-        .zip(elements.chunks_exact(length.max(1)))
-    {
+    for (passage, elements) in passages.into_iter().zip(elements.chunks_exact(length.max(1))) {
         passage.vector = elements.iter().copied().map(f32::from_le_bytes).collect();
     }
     Ok(())

@@ -35,29 +35,15 @@ pub fn cut(text: &str) -> Vec<Passage<'_>> {
     let mut covered = 0;
     while let Some(first) = (start..lines.len()).find(|&at| !lines[at].is_blank()) {
         let fits = first + fitting(&lines[first..]);
-        let cut = if fits == lines.len() {
-            Cut::clean(fits)
-        } else {
-            best_cut(&lines, first, fits)
-        };
-        let last = (first..cut.at)
-            .rfind(|&at| !lines[at].is_blank())
-            .unwrap_or(first);
+        let cut = if fits == lines.len() { Cut::clean(fits) } else { best_cut(&lines, first, fits) };
+        let last = (first..cut.at).rfind(|&at| !lines[at].is_blank()).unwrap_or(first);
         // An overlap that ends where the passage before did repeats what was said.
         if last >= covered {
             let text = &text[lines[first].start..lines[last].end];
-            passages.push(Passage {
-                start: first + 1,
-                end: last + 1,
-                text: head(text),
-            });
+            passages.push(Passage { start: first + 1, end: last + 1, text: head(text) });
             covered = last + 1;
         }
-        start = if cut.clean {
-            cut.at
-        } else {
-            cut.at.saturating_sub(OVERLAP).max(first + 1)
-        };
+        start = if cut.clean { cut.at } else { cut.at.saturating_sub(OVERLAP).max(first + 1) };
     }
     passages
 }
@@ -86,12 +72,7 @@ fn lines(text: &str) -> Vec<Line> {
         start += line.len();
         let end = from + line.trim_end_matches(['\n', '\r']).len();
         let closes = line.trim_start().starts_with(['}', ')', ']']);
-        Line {
-            start: from,
-            end,
-            indent: line.find(|c: char| !c.is_whitespace()),
-            closes,
-        }
+        Line { start: from, end, indent: line.find(|c: char| !c.is_whitespace()), closes }
     });
     lines.collect()
 }
@@ -99,10 +80,7 @@ fn lines(text: &str) -> Vec<Line> {
 /// How many of the lines fit into a passage: at least one.
 fn fitting(lines: &[Line]) -> usize {
     let base = lines[0].start;
-    let fitting = lines
-        .iter()
-        .take(MAX_LINES)
-        .take_while(|line| line.end - base <= MAX_BYTES);
+    let fitting = lines.iter().take(MAX_LINES).take_while(|line| line.end - base <= MAX_BYTES);
     fitting.count().max(1)
 }
 
@@ -125,14 +103,8 @@ fn best_cut(lines: &[Line], first: usize, fits: usize) -> Cut {
     let earliest = first + (fits - first).div_ceil(3);
     let opens = |at: usize| !lines[at].is_blank() && !lines[at].closes;
     let rank = |at: usize| (Reverse(lines[at].indent), lines[at - 1].is_blank(), at);
-    let at = (earliest..=fits)
-        .filter(|&at| opens(at))
-        .max_by_key(|&at| rank(at))
-        .unwrap_or(fits);
-    Cut {
-        at,
-        clean: lines[at - 1].is_blank() && lines[at].indent == Some(0),
-    }
+    let at = (earliest..=fits).filter(|&at| opens(at)).max_by_key(|&at| rank(at)).unwrap_or(fits);
+    Cut { at, clean: lines[at - 1].is_blank() && lines[at].indent == Some(0) }
 }
 
 /// As much of the start of `text` as a passage holds.

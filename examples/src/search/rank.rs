@@ -19,9 +19,7 @@ pub struct Hit<'a> {
 
 impl Hit<'_> {
     fn overlaps(&self, other: &Self) -> bool {
-        (self.index, self.file) == (other.index, other.file)
-            && self.start <= other.end
-            && other.start <= self.end
+        (self.index, self.file) == (other.index, other.file) && self.start <= other.end && other.start <= self.end
     }
 }
 

@@ -78,42 +78,23 @@ pub fn files(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<Found>> {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                skipped.push(Skipped {
-                    path: root.to_owned(),
-                    why: Why::Walk(error),
-                });
+                skipped.push(Skipped { path: root.to_owned(), why: Why::Walk(error) });
                 continue;
             }
         };
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
             continue;
         }
-        let size_and_time = entry
-            .metadata()
-            .map(|metadata| (metadata.len(), metadata.modified().ok()));
+        let size_and_time = entry.metadata().map(|metadata| (metadata.len(), metadata.modified().ok()));
         let path = entry.into_path();
         let Some(relative) = path.strip_prefix(root).ok().and_then(portable) else {
-            skipped.push(Skipped {
-                path,
-                why: Why::NameNotUtf8,
-            });
+            skipped.push(Skipped { path, why: Why::NameNotUtf8 });
             continue;
         };
         match size_and_time {
-            Err(error) => skipped.push(Skipped {
-                path,
-                why: Why::Walk(error),
-            }),
-            Ok((size, _)) if size > MAX_FILE_SIZE => skipped.push(Skipped {
-                path,
-                why: Why::Large(size),
-            }),
-            Ok((size, modified)) => found.push(Found {
-                relative,
-                path,
-                modified,
-                size,
-            }),
+            Err(error) => skipped.push(Skipped { path, why: Why::Walk(error) }),
+            Ok((size, _)) if size > MAX_FILE_SIZE => skipped.push(Skipped { path, why: Why::Large(size) }),
+            Ok((size, modified)) => found.push(Found { relative, path, modified, size }),
         }
     }
     found.sort_by(|a, b| a.relative.cmp(&b.relative));
@@ -129,9 +110,7 @@ pub fn read(path: &Path) -> Result<String, Why> {
     let mut bytes = Vec::new();
     // One byte more than allowed tells that the file has grown since it was found.
     let file = File::open(path).map_err(Why::Unreadable)?;
-    file.take(MAX_FILE_SIZE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(Why::Unreadable)?;
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(Why::Unreadable)?;
     if bytes.len() as u64 > MAX_FILE_SIZE {
         return Err(Why::Large(bytes.len() as u64));
     }
@@ -142,9 +121,6 @@ pub fn read(path: &Path) -> Result<String, Why> {
 }
 
 fn portable(relative: &Path) -> Option<String> {
-    let parts = relative
-        .iter()
-        .map(|part| part.to_str())
-        .collect::<Option<Vec<_>>>()?;
+    let parts = relative.iter().map(|part| part.to_str()).collect::<Option<Vec<_>>>()?;
     Some(parts.join("/"))
 }

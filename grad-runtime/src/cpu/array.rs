@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Error as CandleError, Tensor};
 
 use super::kernels;
 use super::shapes::{self, common_dtype};
-use super::tape::{self, Node, Step, record};
+use super::tape::{self, Node, Step, hand_out, record};
 use crate::array::{Array as Operations, Buffer, Dtype, refused};
 use crate::backend::{Backend, Cpu};
 use crate::error::{Error, Result};
@@ -605,7 +605,7 @@ impl Operations for Array {
 
     fn sum(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         if axes.is_empty() {
-            return Ok(self.clone());
+            return Ok(hand_out(self));
         }
         if self.dtype() == Dtype::Bool {
             return self.astype(Dtype::Int32)?.sum(axes, keepdims);
@@ -844,7 +844,7 @@ impl Operations for Array {
     fn broadcast_to(&self, shape: &[usize]) -> Result<Self> {
         const OP: &str = "broadcast_to";
         if self.dims() == shape {
-            return Ok(self.clone());
+            return Ok(hand_out(self));
         }
         if shapes::broadcast(OP, &[self], &[self.dims(), shape])? != shape {
             return Err(refused(
@@ -984,7 +984,7 @@ impl Operations for Array {
 
     fn astype(&self, dtype: Dtype) -> Result<Self> {
         if self.dtype() == dtype {
-            return Ok(self.clone());
+            return Ok(hand_out(self));
         }
         self.unary(
             "astype",

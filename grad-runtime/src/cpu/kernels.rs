@@ -238,16 +238,53 @@ pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
     in_float32(x, |x| candle_nn::ops::softmax_last_dim(&x.contiguous()?))
 }
 
+/// Not candle's kernel, which takes the variance as `mean(x²) - mean(x)²`: wrong far from zero, and even negative.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "the length of an axis, as an f32 divisor"
+)]
 pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
     if x.elem_count() == 0 {
         return Ok(x.clone());
     }
-    candle_nn::ops::layer_norm(
-        &x.contiguous()?,
-        &weight.contiguous()?,
-        &bias.contiguous()?,
-        eps,
-    )
+    let read = |x: &Tensor| x.to_dtype(DType::F32)?.to_vec1::<f32>();
+    let (weight, bias) = (read(weight)?, read(bias)?);
+    let length = weight.len() as f32;
+    in_float32(x, |x| {
+        let x = x.contiguous()?;
+        let (storage, layout) = x.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else {
+            return Err(not_on_the_cpu());
+        };
+        let elements = &storage.as_slice::<f32>()?[layout.start_offset()..][..x.elem_count()];
+        let mut normal = Vec::with_capacity(elements.len());
+        for row in elements.chunks_exact(weight.len()) {
+            // From the first element on, so that nothing is lost where the mean is large and the deviation small.
+            let first = row[0];
+            let mean = sum_of(row, |x| x - first) / length;
+            let variance = sum_of(row, |x| (x - first - mean).powi(2)) / length;
+            let scale = (variance + eps).sqrt().recip();
+            let affine = weight.iter().zip(&bias);
+            let row = row.iter().zip(affine);
+            normal
+                .extend(row.map(|(x, (weight, bias))| (x - first - mean) * scale * weight + bias));
+        }
+        Tensor::from_vec(normal, x.shape(), &Device::Cpu)
+    })
+}
+
+/// The sum of `f`, in lanes that the compiler makes vectors of.
+fn sum_of(xs: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0; 16];
+    let chunks = xs.chunks_exact(lanes.len());
+    let rest: f32 = chunks.remainder().iter().map(|x| f(*x)).sum();
+    for chunk in chunks {
+        lanes
+            .iter_mut()
+            .zip(chunk)
+            .for_each(|(lane, x)| *lane += f(*x));
+    }
+    lanes.iter().sum::<f32>() + rest
 }
 
 /// Matrices, or batches of matrices whose leading axes are the same.

@@ -72,8 +72,9 @@ pub(super) fn record(
     )
 }
 
-/// The same rule for the results of a transform: they leave it as if one operation had made them.
-fn hand_out(array: &Array) -> Array {
+/// The same rule for an array that is handed on as it is: the result of an operation that has nothing to do, or of a
+/// transform.
+pub(super) fn hand_out(array: &Array) -> Array {
     if Cpu.grad_mode().is_enabled() {
         array.without_stale_node()
     } else {

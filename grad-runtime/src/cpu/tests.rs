@@ -288,6 +288,82 @@ fn slopes_at_kinks_and_ties_are_those_of_mlx() {
     assert_eq!(grad(&[2.0], |x| Array::scalar(0.0_f32)?.power(x)), [0.0]);
 }
 
+type Operation = fn(&Array) -> Result<Array>;
+
+/// Every operation, and where it has nothing to do, that too.
+const OPERATIONS: [(&str, Operation); 49] = [
+    ("abs", Array::abs),
+    ("negative", Array::negative),
+    ("exp", Array::exp),
+    ("log", Array::log),
+    ("sqrt", Array::sqrt),
+    ("square", Array::square),
+    ("sin", Array::sin),
+    ("cos", Array::cos),
+    ("tanh", Array::tanh),
+    ("erf", Array::erf),
+    ("sigmoid", Array::sigmoid),
+    ("relu", Array::relu),
+    ("gelu", Array::gelu),
+    ("add", |x| x.add(x)),
+    ("subtract", |x| x.subtract(x)),
+    ("multiply", |x| x.multiply(x)),
+    ("divide", |x| x.divide(x)),
+    ("maximum", |x| x.maximum(x)),
+    ("minimum", |x| x.minimum(x)),
+    ("power", |x| x.power(x)),
+    ("where_cond", |x| x.greater(x)?.where_cond(x, x)),
+    ("sum", |x| x.sum(&[0], false)),
+    ("sum over none", |x| x.sum(&[], false)),
+    ("mean", |x| x.mean(&[0], false)),
+    ("mean over none", |x| x.mean(&[], false)),
+    ("max", |x| x.max(&[0], false)),
+    ("max over none", |x| x.max(&[], false)),
+    ("min", |x| x.min(&[0], true)),
+    ("logsumexp", |x| x.logsumexp(&[0], false)),
+    ("softmax", |x| x.softmax(0)),
+    ("sum_all", Array::sum_all),
+    ("mean_all", Array::mean_all),
+    ("matmul", |x| x.matmul(x)),
+    ("matmul of rows", |x| x.expand_dims(0)?.matmul(x)),
+    ("matmul of a batch", |x| {
+        x.reshape(&[1, 1, 2])?.matmul(&x.reshape(&[2, 1])?)
+    }),
+    ("layer_norm", |x| x.layer_norm(x, x, 0.1)),
+    ("reshape", |x| x.reshape(&[2, 1])),
+    ("reshape to the same", |x| x.reshape(&[2])),
+    ("transpose", |x| x.transpose(&[0])),
+    ("expand_dims", |x| x.expand_dims(0)),
+    ("squeeze", |x| x.expand_dims(0)?.squeeze(0)),
+    ("broadcast_to", |x| x.broadcast_to(&[3, 2])),
+    ("broadcast_to the same", |x| x.broadcast_to(&[2])),
+    ("concatenate", |x| {
+        Array::concatenate(&[x.clone(), x.clone()], 0)
+    }),
+    ("concatenate one", |x| Array::concatenate(&[x.clone()], 0)),
+    ("slice", |x| x.slice(&[0], &[2])),
+    ("take", |x| x.take(&Array::from_slice(&[1_u32], &[1])?, 0)),
+    ("astype", |x| x.astype(Dtype::Float16)),
+    ("astype the same", |x| x.astype(Dtype::Float32)),
+];
+
+#[test]
+fn every_operation_is_recorded_in_a_transform_and_not_in_a_scope() {
+    let x = array(&[1.0, 2.0], &[2]);
+    for (name, operation) in OPERATIONS {
+        let function = |primals: &[Array]| {
+            let recorded = operation(&primals[0])?;
+            assert!(recorded.is_tracer(), "{name}");
+            let constant = no_grad! { operation(&primals[0])? };
+            assert!(constant.node.is_none(), "{name}");
+            assert_eq!(constant.to_buffer()?, recorded.to_buffer()?, "{name}");
+            primals[0].sum_all()
+        };
+        Array::grad(function, from_ref(&x)).unwrap();
+        assert!(operation(&x).unwrap().node.is_none(), "{name}");
+    }
+}
+
 #[test]
 fn what_is_made_in_a_scope_or_outside_of_a_transform_has_no_node() {
     let x = array(&[1.0, 2.0], &[2]);

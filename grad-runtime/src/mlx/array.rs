@@ -36,8 +36,7 @@ impl Array {
 
     /// The array that an operation on `operands` made, or its error.
     fn made(op: &'static str, operands: &[&Self], made: Made) -> Result<Self> {
-        made.and_then(Self::new)
-            .map_err(|reason| refused(op, operands, reason))
+        made.and_then(Self::new).map_err(|reason| refused(op, operands, reason))
     }
 
     /// A primal, as MLX gives it to a transform's function.
@@ -65,15 +64,11 @@ impl Array {
 }
 
 fn int32(lengths: &[usize]) -> Made<Vec<i32>> {
-    let convert = |&length| {
-        i32::try_from(length)
-            .map_err(|_| format!("a length of {length} is more than MLX counts to"))
-    };
+    let convert =
+        |&length| i32::try_from(length).map_err(|_| format!("a length of {length} is more than MLX counts to"));
     let lengths: Vec<i32> = lengths.iter().map(convert).collect::<Made<_>>()?;
     // MLX multiplies unchecked.
-    let size = lengths.iter().try_fold(1_u64, |size, &length| {
-        size.checked_mul(u64::from(length.unsigned_abs()))
-    });
+    let size = lengths.iter().try_fold(1_u64, |size, &length| size.checked_mul(u64::from(length.unsigned_abs())));
     match size {
         Some(size) if size <= 1 << 48 => Ok(lengths),
         _ => Err(format!("an array of shape {lengths:?} is too large")),
@@ -82,21 +77,11 @@ fn int32(lengths: &[usize]) -> Made<Vec<i32>> {
 
 /// An operation without operands was refused.
 fn unmade(op: &'static str, shape: &[usize], dtype: Dtype, reason: String) -> Error {
-    Error::Operation {
-        op,
-        operands: vec![(shape.to_vec(), dtype)],
-        reason,
-    }
+    Error::Operation { op, operands: vec![(shape.to_vec(), dtype)], reason }
 }
 
-const DTYPES: [Dtype; 6] = [
-    Dtype::Float32,
-    Dtype::Float16,
-    Dtype::BFloat16,
-    Dtype::Int32,
-    Dtype::UInt32,
-    Dtype::Bool,
-];
+const DTYPES: [Dtype; 6] =
+    [Dtype::Float32, Dtype::Float16, Dtype::BFloat16, Dtype::Int32, Dtype::UInt32, Dtype::Bool];
 
 macro_rules! operations {
     (
@@ -134,9 +119,7 @@ impl array::Array for Array {
         let lengths = int32(shape).map_err(refuse)?;
         let (found, wanted) = (buffer.len(), shape.iter().product::<usize>());
         if found != wanted {
-            return Err(refuse(format!(
-                "the shape holds {wanted} elements, and {found} were given"
-            )));
+            return Err(refuse(format!("the shape holds {wanted} elements, and {found} were given")));
         }
         let made = match &buffer {
             Buffer::Float32(data) => Handle::from_data(data, &lengths),
@@ -152,17 +135,11 @@ impl array::Array for Array {
     fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
         let refuse = |reason| unmade("full", shape, dtype, reason);
         let lengths = int32(shape).map_err(refuse)?;
-        Handle::full(&lengths, value, dtype as i32)?
-            .and_then(Self::new)
-            .map_err(refuse)
+        Handle::full(&lengths, value, dtype as i32)?.and_then(Self::new).map_err(refuse)
     }
 
     fn shape(&self) -> Vec<usize> {
-        self.0
-            .shape()
-            .iter()
-            .map(|&length| usize::try_from(length).unwrap_or(0))
-            .collect()
+        self.0.shape().iter().map(|&length| usize::try_from(length).unwrap_or(0)).collect()
     }
 
     fn dtype(&self) -> Dtype {
@@ -174,18 +151,9 @@ impl array::Array for Array {
 
     fn to_buffer(&self) -> Result<Buffer<'static>> {
         let buffer = match self.dtype() {
-            Dtype::Float32 => self
-                .0
-                .to_vec()
-                .map(|data| Buffer::Float32(Cow::Owned(data))),
-            Dtype::Float16 => self
-                .0
-                .to_vec()
-                .map(|data| Buffer::Float16(Cow::Owned(data))),
-            Dtype::BFloat16 => self
-                .0
-                .to_vec()
-                .map(|data| Buffer::BFloat16(Cow::Owned(data))),
+            Dtype::Float32 => self.0.to_vec().map(|data| Buffer::Float32(Cow::Owned(data))),
+            Dtype::Float16 => self.0.to_vec().map(|data| Buffer::Float16(Cow::Owned(data))),
+            Dtype::BFloat16 => self.0.to_vec().map(|data| Buffer::BFloat16(Cow::Owned(data))),
             Dtype::Int32 => self.0.to_vec().map(|data| Buffer::Int32(Cow::Owned(data))),
             Dtype::UInt32 => self.0.to_vec().map(|data| Buffer::UInt32(Cow::Owned(data))),
             Dtype::Bool => self.0.to_vec().map(|data| Buffer::Bool(Cow::Owned(data))),
@@ -194,9 +162,7 @@ impl array::Array for Array {
     }
 
     fn eval(&self) -> Result<()> {
-        self.0
-            .eval()
-            .map_err(|reason| refused("eval", &[self], reason))
+        self.0.eval().map_err(|reason| refused("eval", &[self], reason))
     }
 
     operations! {
@@ -217,11 +183,7 @@ impl array::Array for Array {
     }
 
     fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Result<Self> {
-        Self::made(
-            "layer_norm",
-            &[self, weight, bias],
-            self.0.layer_norm(&weight.0, &bias.0, eps),
-        )
+        Self::made("layer_norm", &[self, weight, bias], self.0.layer_norm(&weight.0, &bias.0, eps))
     }
 
     fn reshape(&self, shape: &[usize]) -> Result<Self> {
@@ -242,18 +204,10 @@ impl array::Array for Array {
     fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
         let operands: Vec<&Self> = arrays.iter().collect();
         let Some(first) = arrays.first() else {
-            return Err(refused::<Self>(
-                "concatenate",
-                &[],
-                "there are no arrays".into(),
-            ));
+            return Err(refused::<Self>("concatenate", &[], "there are no arrays".into()));
         };
         let axis = first.axis("concatenate", axis)?;
-        Self::made(
-            "concatenate",
-            &operands,
-            Handle::concatenate(arrays.iter().map(Self::handle), axis),
-        )
+        Self::made("concatenate", &operands, Handle::concatenate(arrays.iter().map(Self::handle), axis))
     }
 
     fn slice(&self, start: &[usize], stop: &[usize]) -> Result<Self> {
@@ -281,11 +235,7 @@ impl array::Array for Array {
         }
         let ndim = self.0.shape().len().cast_signed();
         if !(-ndim..ndim).contains(&axis) {
-            return Err(refused(
-                "take",
-                &operands,
-                format!("there is no axis {axis}"),
-            ));
+            return Err(refused("take", &operands, format!("there is no axis {axis}")));
         }
         let axis = self.axis("take", axis)?;
         Self::made("take", &operands, self.0.take(&indices.0, axis))

@@ -120,8 +120,5 @@ pub fn peak_memory() -> Result<usize> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn reset_peak_memory() -> Result<()> {
-    ffi::reset_peak_memory()?.map_err(|message| Error::Unavailable {
-        backend: "mlx",
-        reason: message,
-    })
+    ffi::reset_peak_memory()?.map_err(|message| Error::Unavailable { backend: "mlx", reason: message })
 }

@@ -204,31 +204,19 @@ impl Handle {
     pub fn from_data<T: Plain>(elements: &[T], shape: &[i32]) -> Result<Made> {
         let api = library::api()?;
         assert_eq!(
-            shape
-                .iter()
-                .map(|&length| i64::from(length))
-                .product::<i64>(),
+            shape.iter().map(|&length| i64::from(length)).product::<i64>(),
             i64::try_from(elements.len()).unwrap_or(-1),
             "the caller checks the shape"
         );
         // SAFETY: elements and shape are as many as is said, and the elements lie as the dtype has them.
-        let raw = unsafe {
-            (api.from_data)(
-                elements.as_ptr().cast(),
-                shape.as_ptr(),
-                shape.len(),
-                T::DTYPE,
-            )
-        };
+        let raw = unsafe { (api.from_data)(elements.as_ptr().cast(), shape.as_ptr(), shape.len(), T::DTYPE) };
         Ok(made(raw))
     }
 
     pub fn full(shape: &[i32], value: f32, dtype: c_int) -> Result<Made> {
         let api = library::api()?;
         // SAFETY: the shape is as long as is said.
-        Ok(made(unsafe {
-            (api.full)(shape.as_ptr(), shape.len(), value, dtype)
-        }))
+        Ok(made(unsafe { (api.full)(shape.as_ptr(), shape.len(), value, dtype) }))
     }
 
     pub fn shape(&self) -> &[i32] {
@@ -261,20 +249,10 @@ impl Handle {
     /// The elements, in row-major order; `T` must be the array's own type.
     pub fn to_vec<T: Plain>(&self) -> Made<Vec<T>> {
         assert_eq!(self.dtype(), T::DTYPE, "the caller checks the dtype");
-        let size = self
-            .shape()
-            .iter()
-            .map(|&length| usize::try_from(length).unwrap_or(0))
-            .product();
+        let size = self.shape().iter().map(|&length| usize::try_from(length).unwrap_or(0)).product();
         let mut elements = vec![T::default(); size];
         // SAFETY: there is room for the bytes, and MLX writes as many or fails.
-        let ok = unsafe {
-            (loaded().to_data)(
-                self.raw(),
-                elements.as_mut_ptr().cast(),
-                size * size_of::<T>(),
-            )
-        };
+        let ok = unsafe { (loaded().to_data)(self.raw(), elements.as_mut_ptr().cast(), size * size_of::<T>()) };
         done(ok).map(|()| elements)
     }
 
@@ -338,18 +316,12 @@ pub enum Failure<E> {
 }
 
 /// MLX's `value_and_grad` with respect to every primal. A panic of `function` passes through, on this side.
-pub fn value_and_grad<F, E>(
-    function: F,
-    primals: &[&Handle],
-) -> Made<(Handle, Vec<Handle>), Failure<E>>
+pub fn value_and_grad<F, E>(function: F, primals: &[&Handle]) -> Made<(Handle, Vec<Handle>), Failure<E>>
 where
     F: FnOnce(Vec<Handle>) -> Made<Handle, E>,
 {
     let raw: Vec<_> = primals.iter().map(|primal| primal.raw()).collect();
-    let mut call = Call {
-        function: Some(function),
-        stopped: None,
-    };
+    let mut call = Call { function: Some(function), stopped: None };
     let mut value = ptr::null_mut();
     let mut gradients = vec![ptr::null_mut(); raw.len()];
     // SAFETY: the primals are alive and as many as is said; `call` is what `run::<F, E>` takes and outlives the call;
@@ -369,9 +341,7 @@ where
         Some(Stopped::Error(error)) => Err(Failure::Function(error)),
         None if ok => {
             let gradients = gradients.into_iter().map(made).collect::<Made<_>>();
-            made(value)
-                .and_then(|value| Ok((value, gradients?)))
-                .map_err(Failure::Mlx)
+            made(value).and_then(|value| Ok((value, gradients?))).map_err(Failure::Mlx)
         }
         None => Err(Failure::Mlx(last_error())),
     }
@@ -389,11 +359,7 @@ enum Stopped<E> {
 }
 
 /// What the shim calls. Nothing unwinds out of it.
-extern "C" fn run<F, E>(
-    state: *mut c_void,
-    primals: *const *mut RawArray,
-    count: usize,
-) -> *mut RawArray
+extern "C" fn run<F, E>(state: *mut c_void, primals: *const *mut RawArray, count: usize) -> *mut RawArray
 where
     F: FnOnce(Vec<Handle>) -> Made<Handle, E>,
 {
@@ -401,11 +367,7 @@ where
     let call = unsafe { &mut *state.cast::<Call<F, E>>() };
     // SAFETY: the shim hands over that many arrays, which are ours from here on. `count` is not 0: there are primals.
     let primals = unsafe { std::slice::from_raw_parts(primals, count) };
-    let primals = primals
-        .iter()
-        .filter_map(|&raw| NonNull::new(raw))
-        .map(Handle)
-        .collect();
+    let primals = primals.iter().filter_map(|&raw| NonNull::new(raw)).map(Handle).collect();
     let Some(function) = call.function.take() else {
         return ptr::null_mut(); // MLX calls a function once; a second time would find it gone.
     };

@@ -13,10 +13,7 @@ use crate::error::{Error, Result};
 pub fn api() -> Result<&'static Api> {
     static API: OnceLock<Result<Api, String>> = OnceLock::new();
     let loaded = API.get_or_init(load);
-    loaded.as_ref().map_err(|reason| Error::Unavailable {
-        backend: "mlx",
-        reason: reason.clone(),
-    })
+    loaded.as_ref().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.clone() })
 }
 
 #[cfg(not(mlx_shim))]
@@ -33,15 +30,8 @@ fn load() -> Result<Api, String> {
     let found = unsafe {
         let version = mlx
             .get::<unsafe extern "C" fn() -> *const std::ffi::c_char>(b"_ZN3mlx4core7versionEv\0")
-            .map_err(|error| {
-                format!(
-                    "the library that was loaded is not libmlx: {}",
-                    reason(&error)
-                )
-            })?;
-        std::ffi::CStr::from_ptr(version())
-            .to_string_lossy()
-            .into_owned()
+            .map_err(|error| format!("the library that was loaded is not libmlx: {}", reason(&error)))?;
+        std::ffi::CStr::from_ptr(version()).to_string_lossy().into_owned()
     };
     // MLX's C++ interface promises nothing from one version to the next.
     let wanted = env!("GRAD_MLX_VERSION");
@@ -52,8 +42,8 @@ fn load() -> Result<Api, String> {
         ));
     }
     let shim = load_shim()?;
-    let api = Api::load(&shim)
-        .map_err(|error| format!("the shim is not the one that was built: {}", reason(&error)))?;
+    let api =
+        Api::load(&shim).map_err(|error| format!("the shim is not the one that was built: {}", reason(&error)))?;
     // Their code runs as long as the process does.
     std::mem::forget((mlx, shim));
     Ok(api)
@@ -64,10 +54,7 @@ fn load_mlx() -> Result<Library, String> {
     let candidates: Vec<OsString> = match env::var_os("GRAD_MLX_LIBRARY") {
         Some(off) if off == "off" => return Err("GRAD_MLX_LIBRARY is `off`".into()),
         Some(path) => vec![path],
-        None => vec![
-            env!("GRAD_MLX_BUILT_WITH").into(),
-            format!("libmlx{}", env::consts::DLL_SUFFIX).into(),
-        ],
+        None => vec![env!("GRAD_MLX_BUILT_WITH").into(), format!("libmlx{}", env::consts::DLL_SUFFIX).into()],
     };
     #[cfg(target_os = "linux")]
     load_blas()?;
@@ -79,10 +66,7 @@ fn load_mlx() -> Result<Library, String> {
             Err(error) => failures.push(format!("{}: {}", candidate.display(), reason(&error))),
         }
     }
-    Err(format!(
-        "libmlx did not load ({}): name it in GRAD_MLX_LIBRARY",
-        failures.join("; ")
-    ))
+    Err(format!("libmlx did not load ({}): name it in GRAD_MLX_LIBRARY", failures.join("; ")))
 }
 
 /// Puts a fast BLAS ahead of the reference one that MLX's Linux wheels carry: what is loaded first, and globally,
@@ -97,11 +81,7 @@ fn load_blas() -> Result<(), String> {
         Some(off) if off == "off" => {}
         Some(path) => {
             let library = load(&path).map_err(|error| {
-                format!(
-                    "GRAD_MLX_BLAS is {}, which did not load: {}",
-                    path.display(),
-                    reason(&error)
-                )
+                format!("GRAD_MLX_BLAS is {}, which did not load: {}", path.display(), reason(&error))
             })?;
             std::mem::forget(library);
         }
@@ -123,26 +103,17 @@ fn load_shim() -> Result<Library, String> {
 
     const SHIM: &[u8] = include_bytes!(env!("GRAD_MLX_SHIM"));
 
-    let name = format!(
-        "grad-mlx-shim-{}{}",
-        std::process::id(),
-        env::consts::DLL_SUFFIX
-    );
+    let name = format!("grad-mlx-shim-{}{}", std::process::id(), env::consts::DLL_SUFFIX);
     let path = env::temp_dir().join(name);
     let cannot = |error: &dyn std::fmt::Display| {
-        format!(
-            "the shim cannot be loaded from {}: {error}; TMPDIR names another folder for it",
-            path.display()
-        )
+        format!("the shim cannot be loaded from {}: {error}; TMPDIR names another folder for it", path.display())
     };
     // A file left by an earlier process of this number is replaced; nothing that exists is ever written to.
     let _ = fs::remove_file(&path);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options
-        .open(&path)
-        .and_then(|mut file| file.write_all(SHIM));
+    let written = options.open(&path).and_then(|mut file| file.write_all(SHIM));
     // SAFETY: the file is the shim of this build, made just now for this user alone; it has no initializers that reach
     // outside of it.
     let shim = written

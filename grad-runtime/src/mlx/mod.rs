@@ -9,8 +9,7 @@ mod transform;
 
 pub use array::Array;
 pub use device::{
-    Device, active_memory, default_device, is_available, peak_memory, reset_peak_memory,
-    set_default_device,
+    Device, active_memory, default_device, is_available, peak_memory, reset_peak_memory, set_default_device,
 };
 
 /// Behind [`Mlx::available`](crate::Mlx::available).

@@ -57,16 +57,13 @@ where
     let handles: Vec<_> = primals.iter().map(Array::handle).collect();
     let operands: Vec<_> = primals.iter().collect();
     let refuse = |reason| E::from(refused(TRANSFORM, &operands, reason));
-    let (value, gradients) =
-        ffi::value_and_grad(traced, &handles).map_err(|failure| match failure {
-            Failure::Function(error) => error,
-            Failure::Mlx(reason) => refuse(reason),
-        })?;
+    let (value, gradients) = ffi::value_and_grad(traced, &handles).map_err(|failure| match failure {
+        Failure::Function(error) => error,
+        Failure::Mlx(reason) => refuse(reason),
+    })?;
     // Back in the caller's mode: in a no-grad scope, the results are constants to the transforms around.
     let value = Array::new(value).map_err(refuse)?;
-    let gradients = gradients
-        .into_iter()
-        .map(|gradient| Array::new(gradient).map_err(refuse))
-        .collect::<Result<_, E>>()?;
+    let gradients =
+        gradients.into_iter().map(|gradient| Array::new(gradient).map_err(refuse)).collect::<Result<_, E>>()?;
     Ok((value, gradients))
 }

@@ -1,0 +1,90 @@
+//! The modes that guards found in backends with a switch of their own, and owe them back.
+
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::num::NonZeroU32;
+
+use crate::backend::{Backend, with_a_switch};
+use crate::mode::{GradMode, Scope};
+
+/// A guard that has switched backends: dropping it pays its debts. Its number is higher than that of any other debtor
+/// that was there before.
+#[derive(Debug)]
+pub(crate) struct Debtor(NonZeroU32);
+
+struct Debt {
+    debtor: NonZeroU32,
+    backend: &'static dyn Backend,
+    found: GradMode,
+}
+
+thread_local! {
+    // Outermost debtor first. No destructor, as for the lanes: scopes work while a thread is torn down.
+    static DEBTS: RefCell<ManuallyDrop<Vec<Debt>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+}
+
+impl Debtor {
+    /// Switches every installed backend.
+    #[cold] // Most processes have none, and `Scope::enter` is inlined everywhere.
+    pub(crate) fn of_installed(scope: Scope) -> Self {
+        let debtor = Self::new();
+        with_a_switch().for_each(|backend| debtor.switch(scope, backend));
+        debtor
+    }
+
+    /// Switches one backend.
+    pub(crate) fn of(scope: Scope, backend: &'static dyn Backend) -> Self {
+        let debtor = Self::new();
+        debtor.switch(scope, backend);
+        debtor
+    }
+
+    fn new() -> Self {
+        DEBTS.with_borrow(|debts| {
+            let last = debts.last().map_or(0, |debt| debt.debtor.get());
+            Self(NonZeroU32::MIN.saturating_add(last))
+        })
+    }
+
+    fn switch(&self, scope: Scope, backend: &'static dyn Backend) {
+        let found = backend.grad_mode();
+        let debt = Debt { debtor: self.0, backend, found };
+        DEBTS.with_borrow_mut(|debts| debts.push(debt));
+        let wanted = scope.applied_to(found);
+        if wanted != found {
+            backend.set_grad_mode(wanted);
+        }
+    }
+
+    /// Takes this debtor's last debt. Where a later debtor has switched the backend too, the mode stays as that one
+    /// left it, and it inherits the debt.
+    fn take_debt(&self) -> Option<Debt> {
+        DEBTS.with_borrow_mut(|debts| {
+            // Debtors' numbers only grow along the list.
+            while let Some(at) = debts.partition_point(|debt| debt.debtor <= self.0).checked_sub(1)
+                && debts[at].debtor == self.0
+            {
+                let debt = debts.remove(at);
+                let mut later = debts[at..].iter_mut();
+                if let Some(heir) = later.find(|other| other.backend.name() == debt.backend.name()) {
+                    heir.found = debt.found;
+                    continue;
+                }
+                if debts.is_empty() {
+                    **debts = Vec::new(); // Gives the memory back: nothing else will.
+                }
+                return Some(debt);
+            }
+            None
+        })
+    }
+}
+
+impl Drop for Debtor {
+    fn drop(&mut self) {
+        // Nothing is borrowed while a backend is called, so that it may use scopes itself.
+        while let Some(debt) = self.take_debt() {
+            debt.backend.set_grad_mode(debt.found);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! This thread's own modes.
+//!
+//! Two backends have no switch of their own, the CPU and MLX, so theirs are kept here: a *lane* each, side by side in
+//! one thread-local word. A universal scope costs one swap of that word to enter and one to leave.
+
+use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
+
+use crate::mode::{GradMode, MODE_BITS, Scope};
+
+/// The part of the word that holds the mode of one backend without a switch of its own: two bits of mode, and above
+/// them the number of guards alive that cover the lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// [`Mlx`](crate::Mlx)'s.
+    Mlx,
+    /// [`Cpu`](crate::Cpu)'s, which is also what [`grad_mode`](crate::grad_mode) answers.
+    Cpu,
+}
+
+const LANE_WIDTH: u32 = 32;
+pub(crate) const EVERY_LANE: u64 = (1 << LANE_WIDTH) | 1;
+const ONE_DEEPER: u64 = MODE_BITS + 1;
+
+// Every universal guard counts in the CPU's lane, so its highest bit is the only one that they watch; a selective
+// guard watches the bit below in its own. So MLX's lane never runs over into the CPU's either.
+const TOO_DEEP: u64 = 1 << 63;
+const TOO_DEEP_ALONE: u64 = 1 << (LANE_WIDTH - 2);
+
+impl Lane {
+    const ALL: [Self; 2] = [Self::Mlx, Self::Cpu];
+
+    const fn shift(self) -> u32 {
+        self as u32 * LANE_WIDTH
+    }
+
+    const fn mask(self) -> u64 {
+        0xffff_ffff << self.shift()
+    }
+
+    const fn of(self, word: u64) -> u64 {
+        (word >> self.shift()) & 0xffff_ffff
+    }
+}
+
+thread_local! {
+    // None has a destructor to run, so scopes still work in the destructors of other thread-locals.
+    static LANES: Cell<u64> = const { Cell::new(0) };
+    static ORPHAN_COUNT: Cell<usize> = const { Cell::new(0) };
+    static ORPHANS: RefCell<ManuallyDrop<Vec<Orphan>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+}
+
+#[inline]
+pub(crate) fn mode(lane: Lane) -> GradMode {
+    GradMode::from_bits(lane.of(LANES.get()))
+}
+
+pub(crate) fn set_mode(lane: Lane, mode: GradMode) {
+    let others = LANES.get() & !(MODE_BITS << lane.shift());
+    LANES.set(others | ((mode as u64) << lane.shift()));
+}
+
+/// A scope that was entered: this thread's lanes before it and after. Dropping it leaves the scope.
+#[derive(Debug)]
+pub(crate) struct Swap {
+    before: u64,
+    entered: u64,
+}
+
+impl Swap {
+    /// Enters `scope` on every lane.
+    #[inline]
+    pub(crate) fn every_lane(scope: Scope) -> Self {
+        let before = LANES.get();
+        let entered = scope.applied_to_lanes(before) + EVERY_LANE * ONE_DEEPER;
+        if entered & TOO_DEEP != 0 {
+            guards_are_leaked();
+        }
+        LANES.set(entered);
+        Self { before, entered }
+    }
+
+    /// Enters `scope` on one lane.
+    pub(crate) fn one_lane(scope: Scope, lane: Lane) -> Self {
+        let before = LANES.get();
+        let everywhere = scope.applied_to_lanes(before) + EVERY_LANE * ONE_DEEPER;
+        let entered = (before & !lane.mask()) | (everywhere & lane.mask());
+        if lane.of(entered) & TOO_DEEP_ALONE != 0 {
+            guards_are_leaked();
+        }
+        LANES.set(entered);
+        Self { before, entered }
+    }
+
+    /// Enters nothing: for a scope on a backend that has no lane.
+    pub(crate) fn no_lane() -> Self {
+        let before = LANES.get();
+        Self { before, entered: before }
+    }
+}
+
+impl Drop for Swap {
+    #[inline]
+    fn drop(&mut self) {
+        if LANES.get() == self.entered && ORPHAN_COUNT.get() == 0 {
+            LANES.set(self.before);
+        } else {
+            leave_lane_by_lane(self.before, self.entered);
+        }
+    }
+}
+
+#[cold]
+fn guards_are_leaked() -> ! {
+    panic!(
+        "more than 2^28 gradient scopes are alive on this thread: \
+         guards are being leaked, for example with `std::mem::forget`"
+    );
+}
+
+/// A guard dropped while guards entered after it on the same lane were alive. The lane keeps the mode that the
+/// innermost of those established; the last of them to go puts back what this one had found.
+struct Orphan {
+    lane: Lane,
+    depth: u64,
+    found: GradMode,
+}
+
+/// The slow way out: this guard is not the innermost, or others went before their turn, or somebody set a mode
+/// directly.
+#[cold]
+fn leave_lane_by_lane(before: u64, entered: u64) {
+    ORPHANS.with_borrow_mut(|orphans| {
+        for lane in Lane::ALL {
+            let depth = |word: u64| lane.of(word) / ONE_DEEPER;
+            let entered = depth(entered);
+            if depth(before) == entered {
+                continue; // This guard does not cover the lane.
+            }
+            let mut found = GradMode::from_bits(lane.of(before));
+            if depth(LANES.get()) > entered {
+                orphans.push(Orphan { lane, depth: entered, found });
+                continue;
+            }
+            let mut now = depth(before);
+            while let Some(at) = orphans.iter().rposition(|orphan| (orphan.lane, orphan.depth) == (lane, now)) {
+                found = orphans.swap_remove(at).found;
+                now -= 1;
+            }
+            let others = LANES.get() & !lane.mask();
+            LANES.set(others | ((now * ONE_DEEPER + found as u64) << lane.shift()));
+        }
+        ORPHAN_COUNT.set(orphans.len());
+        if orphans.is_empty() {
+            **orphans = Vec::new(); // Gives the memory back: nothing else will.
+        }
+    });
+}
