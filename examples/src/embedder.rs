@@ -1,17 +1,19 @@
 //! Texts to vectors, on the backend that the user chose.
 
-use std::cmp::Reverse;
 use std::num::NonZeroUsize;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
-use grad_runtime::Array;
+use {
+    crate::minilm::{Batch, HIDDEN, MiniLm},
+    crate::tokenize::Tokenizer,
+    anyhow::Context,
+    grad_runtime::Array,
+    std::cmp::Reverse,
+};
 
-#[cfg(any(feature = "cpu", feature = "mlx"))]
-use crate::minilm::{Batch, HIDDEN, MiniLm};
 use crate::model_files::ModelFiles;
-use crate::tokenize::Tokenizer;
 
 /// More texts at a time leave the processor's caches.
 #[cfg(feature = "cpu")]

@@ -2,7 +2,7 @@
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -58,6 +58,7 @@ fn json(command: &mut Command) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+#[cfg(feature = "cpu")]
 fn failure(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
@@ -120,6 +121,8 @@ fn one_index_serves_both_backends() {
 
 #[cfg(feature = "cpu")]
 mod on_the_cpu {
+    use std::path::Path;
+
     use super::*;
 
     fn search(tree: &Tree, query: &str) -> Command {

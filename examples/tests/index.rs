@@ -31,7 +31,7 @@ impl Embed for Letters {
 }
 
 fn letters(text: &str) -> Vector {
-    let mut counts = vec![0.0_f32; 26];
+    let mut counts = [0.0_f32; 26];
     for letter in text.bytes().filter(u8::is_ascii_lowercase) {
         counts[usize::from(letter - b'a')] += 1.0;
     }

@@ -535,3 +535,71 @@ fn transforms_that_overlap_on_two_threads_keep_their_own_tracers() {
     end.send(()).unwrap();
     assert_eq!(second.join().unwrap(), 16.0);
 }
+
+#[test]
+fn layer_norm_is_right_far_from_zero() {
+    let x = array(&[10_000.0, 10_001.0, 9_999.0, 10_002.0], &[4]);
+    let (weight, bias) = (array(&[1.0; 4], &[4]), array(&[0.0; 4], &[4]));
+    let normal = x.layer_norm(&weight, &bias, 0.0).unwrap();
+    // Deviations from the mean of -0.5, 0.5, -1.5 and 1.5, in units of √1.25.
+    let expected = [-0.447_213_6, 0.447_213_6, -1.341_640_8, 1.341_640_8];
+    for (found, expected) in normal.to_vec::<f32>().unwrap().into_iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+}
+
+#[test]
+fn empty_arrays_and_nan_mean_what_they_mean_in_numpy() {
+    let empty = Array::zeros(&[2, 0], Dtype::Float32).unwrap();
+    assert_eq!(
+        empty.sum(&[1], false).unwrap().to_vec::<f32>().unwrap(),
+        [0.0, 0.0]
+    );
+    let refused = empty.max(&[1], false).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "max of float32[2, 0]: axis 1 is empty, and nothing has no max"
+    );
+    // A slice that begins at the end of the elements, where candle's kernels would panic.
+    let end = array(&[1.0, 2.0], &[2]).slice(&[2], &[2]).unwrap();
+    assert_eq!(end.transpose(&[0]).unwrap().exp().unwrap().shape(), [0]);
+
+    let nan = array(&[1.0, f32::NAN, -1.0], &[3]);
+    let one = Array::scalar(1.0_f32).unwrap();
+    for lost in [nan.maximum(&one), one.minimum(&nan), nan.relu()] {
+        assert!(lost.unwrap().to_vec::<f32>().unwrap()[1].is_nan());
+    }
+    for lost in [
+        nan.max(&[0], false),
+        nan.min(&[0], false),
+        nan.logsumexp(&[0], false),
+    ] {
+        assert!(lost.unwrap().item::<f32>().unwrap().is_nan());
+    }
+}
+
+#[test]
+fn integers_wrap_around_and_bools_saturate() {
+    let x = Array::from_slice(&[i32::MAX, i32::MIN], &[2]).unwrap();
+    let one = Array::scalar(1_i32).unwrap();
+    assert_eq!(
+        x.add(&one).unwrap().to_vec::<i32>().unwrap(),
+        [i32::MIN, i32::MIN + 1]
+    );
+    assert_eq!(
+        x.abs().unwrap().to_vec::<i32>().unwrap(),
+        [i32::MAX, i32::MIN]
+    );
+    assert_eq!(x.sum_all().unwrap().item::<i32>().unwrap(), -1);
+    let truth = Array::from_slice(&[true, false], &[2]).unwrap();
+    assert_eq!(
+        truth.add(&truth).unwrap().to_vec::<bool>().unwrap(),
+        [true, false]
+    );
+    assert_eq!(truth.sum_all().unwrap().item::<i32>().unwrap(), 1);
+    let unsigned = Array::scalar(1_u32).unwrap();
+    let refused = unsigned.add(&one).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("add of uint32[] and int32[]: int32 and uint32 have no common dtype")
+    );
+}

@@ -1,0 +1,82 @@
+//! Finding libmlx when the program runs: each way to fail says what was found and what to do.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What `mlx-status` prints in an environment of its own.
+fn status(environment: &[(&str, &str)]) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_mlx-status"));
+    program.env_remove("GRAD_MLX_LIBRARY").env_remove("GRAD_MLX_BLAS");
+    let output = program.envs(environment.iter().copied()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+/// A library with one function, `mlx::core::version()`, that answers `version`.
+fn libmlx_of_version(version: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (source, library) = (dir.join(format!("{version}.cpp")), dir.join(format!("libmlx-{version}.so")));
+    let text = format!(r#"namespace mlx::core {{ const char* version() {{ return "{version}"; }} }}"#);
+    std::fs::write(&source, text).unwrap();
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let compiled =
+        Command::new(compiler).args(["-std=c++17", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    assert!(compiled.unwrap().success());
+    library
+}
+
+#[test]
+fn it_loads() {
+    assert_eq!(status(&[]), "available, and 3² is Ok(9.0)");
+}
+
+#[test]
+fn it_loads_with_the_blas_that_came_with_it() {
+    assert_eq!(status(&[("GRAD_MLX_BLAS", "off")]), "available, and 3² is Ok(9.0)");
+}
+
+#[test]
+fn switched_off() {
+    assert_eq!(status(&[("GRAD_MLX_LIBRARY", "off")]), "mlx is not available: GRAD_MLX_LIBRARY is `off`");
+}
+
+#[test]
+fn a_library_that_is_missing() {
+    let status = status(&[("GRAD_MLX_LIBRARY", "/nowhere/libmlx.so")]);
+    assert!(status.starts_with("mlx is not available: libmlx did not load (/nowhere/libmlx.so: "), "{status}");
+    assert!(status.ends_with("): name it in GRAD_MLX_LIBRARY"), "{status}");
+}
+
+#[test]
+fn a_library_that_is_not_mlx() {
+    let status = status(&[("GRAD_MLX_LIBRARY", "libm.so.6")]);
+    assert!(status.starts_with("mlx is not available: the library that was loaded is not libmlx: "), "{status}");
+}
+
+#[test]
+fn a_library_of_another_version() {
+    let library = libmlx_of_version("0.0.7");
+    let status = status(&[("GRAD_MLX_LIBRARY", library.to_str().unwrap())]);
+    assert!(
+        status.starts_with("mlx is not available: libmlx is version 0.0.7, and this program was built for "),
+        "{status}"
+    );
+    assert!(status.contains("rebuild it with MLX 0.0.7"), "{status}");
+}
+
+#[test]
+fn a_blas_that_is_missing() {
+    let status = status(&[("GRAD_MLX_BLAS", "/nowhere/libblas.so")]);
+    assert!(
+        status.starts_with("mlx is not available: GRAD_MLX_BLAS is /nowhere/libblas.so, which did not load: "),
+        "{status}"
+    );
+}
+
+/// The shim becomes a file for a moment; where none can be made, that is what the error says.
+#[test]
+fn no_place_for_the_shim() {
+    let status = status(&[("TMPDIR", "/nowhere")]);
+    assert!(status.starts_with("mlx is not available: the shim cannot be loaded from /nowhere/"), "{status}");
+    assert!(status.ends_with("TMPDIR names another folder for it"), "{status}");
+}

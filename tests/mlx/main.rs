@@ -1,0 +1,5 @@
+//! What is MLX's alone: how it is found and loaded, its devices and memory, and that nothing is lost on the way
+//! through C++.
+
+mod loading;
+mod memory;
