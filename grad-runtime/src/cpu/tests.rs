@@ -340,7 +340,7 @@ const OPERATIONS: [(&str, Operation); 49] = [
     ("concatenate", |x| {
         Array::concatenate(&[x.clone(), x.clone()], 0)
     }),
-    ("concatenate one", |x| Array::concatenate(&[x.clone()], 0)),
+    ("concatenate one", |x| Array::concatenate(from_ref(x), 0)),
     ("slice", |x| x.slice(&[0], &[2])),
     ("take", |x| x.take(&Array::from_slice(&[1_u32], &[1])?, 0)),
     ("astype", |x| x.astype(Dtype::Float16)),
