@@ -38,10 +38,7 @@ pub struct Array {
 const fn is_shared_between_threads<T: Send + Sync>() {}
 const _: () = is_shared_between_threads::<Array>();
 
-#[allow(
-    clippy::missing_fields_in_debug,
-    reason = "no values, and of the node whether it counts"
-)]
+#[allow(clippy::missing_fields_in_debug, reason = "no values, and of the node whether it counts")]
 impl fmt::Debug for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Array")
@@ -78,11 +75,7 @@ impl Array {
         const OP: &str = "from_tensor";
         if !tensor.device().is_cpu() {
             let place = tensor.device().location();
-            return Err(refused::<Self>(
-                OP,
-                &[],
-                format!("the tensor is on {place:?}: move it with `to_device`"),
-            ));
+            return Err(refused::<Self>(OP, &[], format!("the tensor is on {place:?}: move it with `to_device`")));
         }
         let Some(dtype) = dtype(tensor.dtype()) else {
             let dtype = tensor.dtype();
@@ -125,11 +118,9 @@ impl Array {
 
     /// `mul · x + add`, for a float array.
     pub(super) fn affine(&self, mul: f64, add: f64) -> Result<Self> {
-        let tensor = kernels::in_float32(&self.tensor, |x| x.affine(mul, add))
-            .map_err(failed("affine", &[self]))?;
-        Ok(record(tensor, &[self], move |_, step| {
-            step.cotangent.affine(mul, 0.0)
-        }))
+        let tensor =
+            kernels::in_float32(&self.tensor, |x| x.affine(mul, add)).map_err(failed("affine", &[self]))?;
+        Ok(record(tensor, &[self], move |_, step| step.cotangent.affine(mul, 0.0)))
     }
 
     /// A scalar of this array's dtype.
@@ -139,11 +130,7 @@ impl Array {
 
     /// This array where it is of a float dtype, else as float32.
     fn at_least_float(&self) -> Result<Self> {
-        if self.dtype().is_float() {
-            Ok(self.clone())
-        } else {
-            self.astype(Dtype::Float32)
-        }
+        if self.dtype().is_float() { Ok(self.clone()) } else { self.astype(Dtype::Float32) }
     }
 
     /// A function of each element.
@@ -164,8 +151,7 @@ impl Array {
         kernel: impl FnOnce(&Tensor) -> candle_core::Result<Tensor>,
         vjp: fn(&Step<'_>) -> Result<Self>,
     ) -> Result<Self> {
-        self.at_least_float()?
-            .unary(op, |x| kernels::in_float32(x, kernel), vjp)
+        self.at_least_float()?.unary(op, |x| kernels::in_float32(x, kernel), vjp)
     }
 
     /// A function of each pair of elements, in their common dtype and broadcast.
@@ -181,9 +167,7 @@ impl Array {
         shapes::broadcast(op, &operands, &[self.dims(), other.dims()])?;
         let (x, y) = (self.astype(dtype)?, other.astype(dtype)?);
         let tensor = kernel(&x.tensor, &y.tensor).map_err(failed(op, &operands))?;
-        Ok(record(tensor, &[&x, &y], move |at, step| {
-            vjp(at, step)?.sum_to(step.inputs[at].dims())
-        }))
+        Ok(record(tensor, &[&x, &y], move |at, step| vjp(at, step)?.sum_to(step.inputs[at].dims())))
     }
 
     /// Whether each pair of elements, in their common dtype and broadcast, compares so.
@@ -193,9 +177,7 @@ impl Array {
         other: &Self,
         kernel: fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>,
     ) -> Result<Self> {
-        self.binary(op, other, kernel, |_, _| {
-            unreachable!("a bool has no gradient")
-        })
+        self.binary(op, other, kernel, |_, _| unreachable!("a bool has no gradient"))
     }
 
     /// The cotangent of what was broadcast from `shape`.
@@ -205,10 +187,7 @@ impl Array {
         }
         let new = self.ndim() - shape.len();
         let stretched = |axis: &usize| *axis < new || shape[axis - new] != self.dims()[*axis];
-        let axes: Vec<_> = (0..self.ndim())
-            .filter(stretched)
-            .map(usize::cast_signed)
-            .collect();
+        let axes: Vec<_> = (0..self.ndim()).filter(stretched).map(usize::cast_signed).collect();
         self.sum(&axes, true)?.reshape(shape)
     }
 
@@ -225,11 +204,7 @@ impl Array {
         let kept = shapes::reduced(self.dims(), &axes);
         let tensor = kernel(&self.tensor, &axes, &kept).map_err(failed(op, &[self]))?;
         let reduced = record(tensor, &[self], move |_, step| vjp(step));
-        if keepdims {
-            Ok(reduced)
-        } else {
-            reduced.reshape(&without(&kept, &axes))
-        }
+        if keepdims { Ok(reduced) } else { reduced.reshape(&without(&kept, &axes)) }
     }
 
     /// Refuses to reduce nothing.
@@ -252,15 +227,10 @@ impl Array {
 
     /// The matrix product of arrays with the same leading axes and the same dtype.
     fn matmul_batch(&self, other: &Self) -> Result<Self> {
-        let tensor = kernels::matmul(&self.tensor, &other.tensor)
-            .map_err(failed("matmul", &[self, other]))?;
+        let tensor = kernels::matmul(&self.tensor, &other.tensor).map_err(failed("matmul", &[self, other]))?;
         Ok(record(tensor, &[self, other], |at, step| match at {
-            0 => step
-                .cotangent
-                .matmul_batch(&step.inputs[1].swap_last_axes()?),
-            _ => step.inputs[0]
-                .swap_last_axes()?
-                .matmul_batch(step.cotangent),
+            0 => step.cotangent.matmul_batch(&step.inputs[1].swap_last_axes()?),
+            _ => step.inputs[0].swap_last_axes()?.matmul_batch(step.cotangent),
         }))
     }
 
@@ -268,9 +238,7 @@ impl Array {
     fn reshape_as(&self, op: &'static str, shape: &[usize]) -> Result<Self> {
         shapes::check(op, &[self], shape)?;
         let tensor = self.tensor.reshape(shape).map_err(failed(op, &[self]))?;
-        Ok(record(tensor, &[self], |_, step| {
-            step.cotangent.reshape(step.inputs[0].dims())
-        }))
+        Ok(record(tensor, &[self], |_, step| step.cotangent.reshape(step.inputs[0].dims())))
     }
 
     fn swap_last_axes(&self) -> Result<Self> {
@@ -284,15 +252,9 @@ impl Array {
         let tensor = kernels::pad(&self.tensor, start, shape).map_err(failed("pad", &[self]))?;
         let (start, stop) = (
             start.to_vec(),
-            start
-                .iter()
-                .zip(self.dims())
-                .map(|(start, length)| start + length)
-                .collect::<Vec<_>>(),
+            start.iter().zip(self.dims()).map(|(start, length)| start + length).collect::<Vec<_>>(),
         );
-        Ok(record(tensor, &[self], move |_, step| {
-            step.cotangent.slice(&start, &stop)
-        }))
+        Ok(record(tensor, &[self], move |_, step| step.cotangent.slice(&start, &stop)))
     }
 
     /// The entries of `axis` that `indices`, in range and with one axis, name.
@@ -301,19 +263,15 @@ impl Array {
         let tensor = select().map_err(failed("take", &[self]))?;
         let indices = indices.clone();
         Ok(record(tensor, &[self], move |_, step| {
-            step.cotangent
-                .scatter_add(&indices, axis, step.inputs[0].dims()[axis])
+            step.cotangent.scatter_add(&indices, axis, step.inputs[0].dims()[axis])
         }))
     }
 
     /// Entries added up where `indices` say, in an axis that gets `length`: the vjp of `select`.
     fn scatter_add(&self, indices: &Tensor, axis: usize, length: usize) -> Result<Self> {
-        let tensor = kernels::scatter_add(&self.tensor, indices, axis, length)
-            .map_err(failed("take", &[self]))?;
+        let tensor = kernels::scatter_add(&self.tensor, indices, axis, length).map_err(failed("take", &[self]))?;
         let indices = indices.clone();
-        Ok(record(tensor, &[self], move |_, step| {
-            step.cotangent.select(&indices, axis)
-        }))
+        Ok(record(tensor, &[self], move |_, step| step.cotangent.select(&indices, axis)))
     }
 }
 
@@ -326,10 +284,7 @@ impl Operations for Array {
         const OP: &str = "from_buffer";
         shapes::check(OP, &[], shape)?;
         if shape.iter().product::<usize>() != buffer.len() {
-            let reason = format!(
-                "shape {shape:?} does not hold the {} elements that were given",
-                buffer.len()
-            );
+            let reason = format!("shape {shape:?} does not hold the {} elements that were given", buffer.len());
             return Err(refused::<Self>(OP, &[], reason));
         }
         let tensor = match buffer {
@@ -338,22 +293,17 @@ impl Operations for Array {
             Buffer::BFloat16(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
             Buffer::Int32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
             Buffer::UInt32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
-            Buffer::Bool(data) => Tensor::from_vec(
-                data.iter().map(|x| u8::from(*x)).collect::<Vec<_>>(),
-                shape,
-                &Device::Cpu,
-            ),
+            Buffer::Bool(data) => {
+                Tensor::from_vec(data.iter().map(|x| u8::from(*x)).collect::<Vec<_>>(), shape, &Device::Cpu)
+            }
         };
         Ok(Self::constant(tensor.map_err(failed(OP, &[]))?))
     }
 
     fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
         shapes::check("full", &[], shape)?;
-        let tensor = Tensor::full(value, (), &Device::Cpu).and_then(|value| {
-            kernels::convert(&value, storage(dtype))?
-                .broadcast_as(shape)?
-                .contiguous()
-        });
+        let tensor = Tensor::full(value, (), &Device::Cpu)
+            .and_then(|value| kernels::convert(&value, storage(dtype))?.broadcast_as(shape)?.contiguous());
         Ok(Self::constant(tensor.map_err(failed("full", &[]))?))
     }
 
@@ -362,8 +312,7 @@ impl Operations for Array {
     }
 
     fn dtype(&self) -> Dtype {
-        dtype(self.tensor.dtype())
-            .expect("`from_tensor` refuses other dtypes, and no kernel returns them")
+        dtype(self.tensor.dtype()).expect("`from_tensor` refuses other dtypes, and no kernel returns them")
     }
 
     fn to_buffer(&self) -> Result<Buffer<'static>> {
@@ -376,12 +325,7 @@ impl Operations for Array {
             Dtype::BFloat16 => Buffer::BFloat16(Cow::Owned(read(self)?)),
             Dtype::Int32 => Buffer::Int32(Cow::Owned(read(self)?)),
             Dtype::UInt32 => Buffer::UInt32(Cow::Owned(read(self)?)),
-            Dtype::Bool => Buffer::Bool(
-                read::<u8>(self)?
-                    .into_iter()
-                    .map(|element| element != 0)
-                    .collect(),
-            ),
+            Dtype::Bool => Buffer::Bool(read::<u8>(self)?.into_iter().map(|element| element != 0).collect()),
         })
     }
 
@@ -396,43 +340,28 @@ impl Operations for Array {
     fn abs(&self) -> Result<Self> {
         self.unary("abs", kernels::abs, |step| {
             let (x, zero) = (&step.inputs[0], step.cotangent.scalar_like(0.0)?);
-            let sign = x
-                .greater(&zero)?
-                .astype(x.dtype())?
-                .subtract(&x.less(&zero)?.astype(x.dtype())?)?;
+            let sign = x.greater(&zero)?.astype(x.dtype())?.subtract(&x.less(&zero)?.astype(x.dtype())?)?;
             step.cotangent.multiply(&sign)
         })
     }
 
     fn negative(&self) -> Result<Self> {
         if self.dtype() == Dtype::Bool {
-            return Err(refused(
-                "negative",
-                &[self],
-                "a bool has no sign: convert it with `astype`".into(),
-            ));
+            return Err(refused("negative", &[self], "a bool has no sign: convert it with `astype`".into()));
         }
-        self.unary("negative", kernels::negative, |step| {
-            step.cotangent.negative()
-        })
+        self.unary("negative", kernels::negative, |step| step.cotangent.negative())
     }
 
     fn exp(&self) -> Result<Self> {
-        self.real("exp", Tensor::exp, |step| {
-            step.cotangent.multiply(step.output)
-        })
+        self.real("exp", Tensor::exp, |step| step.cotangent.multiply(step.output))
     }
 
     fn log(&self) -> Result<Self> {
-        self.real("log", Tensor::log, |step| {
-            step.cotangent.divide(&step.inputs[0])
-        })
+        self.real("log", Tensor::log, |step| step.cotangent.divide(&step.inputs[0]))
     }
 
     fn sqrt(&self) -> Result<Self> {
-        self.real("sqrt", Tensor::sqrt, |step| {
-            step.cotangent.affine(0.5, 0.0)?.divide(step.output)
-        })
+        self.real("sqrt", Tensor::sqrt, |step| step.cotangent.affine(0.5, 0.0)?.divide(step.output))
     }
 
     fn square(&self) -> Result<Self> {
@@ -444,31 +373,20 @@ impl Operations for Array {
     }
 
     fn sin(&self) -> Result<Self> {
-        self.real("sin", Tensor::sin, |step| {
-            step.cotangent.multiply(&step.inputs[0].cos()?)
-        })
+        self.real("sin", Tensor::sin, |step| step.cotangent.multiply(&step.inputs[0].cos()?))
     }
 
     fn cos(&self) -> Result<Self> {
-        self.real("cos", Tensor::cos, |step| {
-            step.cotangent.multiply(&step.inputs[0].sin()?.negative()?)
-        })
+        self.real("cos", Tensor::cos, |step| step.cotangent.multiply(&step.inputs[0].sin()?.negative()?))
     }
 
     fn tanh(&self) -> Result<Self> {
-        self.real("tanh", Tensor::tanh, |step| {
-            step.cotangent
-                .multiply(&step.output.square()?.affine(-1.0, 1.0)?)
-        })
+        self.real("tanh", Tensor::tanh, |step| step.cotangent.multiply(&step.output.square()?.affine(-1.0, 1.0)?))
     }
 
     fn erf(&self) -> Result<Self> {
         self.real("erf", Tensor::erf, |step| {
-            let slope = step.inputs[0]
-                .square()?
-                .negative()?
-                .exp()?
-                .affine(FRAC_2_SQRT_PI, 0.0)?;
+            let slope = step.inputs[0].square()?.negative()?.exp()?.affine(FRAC_2_SQRT_PI, 0.0)?;
             step.cotangent.multiply(&slope)
         })
     }
@@ -483,9 +401,7 @@ impl Operations for Array {
     fn relu(&self) -> Result<Self> {
         self.unary("relu", kernels::relu, |step| {
             let zero = step.cotangent.scalar_like(0.0)?;
-            step.inputs[0]
-                .greater(&zero)?
-                .where_cond(step.cotangent, &zero)
+            step.inputs[0].greater(&zero)?.where_cond(step.cotangent, &zero)
         })
     }
 
@@ -493,20 +409,13 @@ impl Operations for Array {
         self.real("gelu", Tensor::gelu_erf, |step| {
             let x = &step.inputs[0];
             let distribution = x.affine(FRAC_1_SQRT_2, 0.0)?.erf()?.affine(0.5, 0.5)?;
-            let density = x
-                .square()?
-                .affine(-0.5, 0.0)?
-                .exp()?
-                .affine((2.0 * PI).sqrt().recip(), 0.0)?;
-            step.cotangent
-                .multiply(&distribution.add(&x.multiply(&density)?)?)
+            let density = x.square()?.affine(-0.5, 0.0)?.exp()?.affine((2.0 * PI).sqrt().recip(), 0.0)?;
+            step.cotangent.multiply(&distribution.add(&x.multiply(&density)?)?)
         })
     }
 
     fn add(&self, other: &Self) -> Result<Self> {
-        self.binary("add", other, kernels::add, |_, step| {
-            Ok(step.cotangent.clone())
-        })
+        self.binary("add", other, kernels::add, |_, step| Ok(step.cotangent.clone()))
     }
 
     fn subtract(&self, other: &Self) -> Result<Self> {
@@ -517,9 +426,7 @@ impl Operations for Array {
     }
 
     fn multiply(&self, other: &Self) -> Result<Self> {
-        self.binary("multiply", other, kernels::multiply, |at, step| {
-            step.cotangent.multiply(&step.inputs[1 - at])
-        })
+        self.binary("multiply", other, kernels::multiply, |at, step| step.cotangent.multiply(&step.inputs[1 - at]))
     }
 
     fn divide(&self, other: &Self) -> Result<Self> {
@@ -528,11 +435,7 @@ impl Operations for Array {
         }
         self.binary("divide", other, Tensor::broadcast_div, |at, step| {
             let quotient = step.cotangent.divide(&step.inputs[1])?;
-            if at == 0 {
-                Ok(quotient)
-            } else {
-                quotient.multiply(step.output)?.negative()
-            }
+            if at == 0 { Ok(quotient) } else { quotient.multiply(step.output)?.negative() }
         })
     }
 
@@ -550,20 +453,15 @@ impl Operations for Array {
 
     fn power(&self, other: &Self) -> Result<Self> {
         self.binary("power", other, kernels::power, |at, step| {
-            let [base, exponent] = step.inputs else {
-                unreachable!("power has two operands")
-            };
+            let [base, exponent] = step.inputs else { unreachable!("power has two operands") };
             let (zero, one) = (base.scalar_like(0.0)?, base.scalar_like(1.0)?);
             let slope = if at == 0 {
                 // The slope of x⁰ is 0, at 0 too.
-                let lower = exponent
-                    .equal(&zero)?
-                    .where_cond(&one, &exponent.affine(1.0, -1.0)?)?;
+                let lower = exponent.equal(&zero)?.where_cond(&one, &exponent.affine(1.0, -1.0)?)?;
                 exponent.multiply(&base.power(&lower)?)?
             } else {
                 // 0 · log 0 is 0.
-                step.output
-                    .multiply(&base.equal(&zero)?.where_cond(&one, base)?.log()?)?
+                step.output.multiply(&base.equal(&zero)?.where_cond(&one, base)?.log()?)?
             };
             step.cotangent.multiply(&slope)
         })
@@ -598,8 +496,7 @@ impl Operations for Array {
         let select = || broadcast(self)?.where_cond(&broadcast(&on_true)?, &broadcast(&on_false)?);
         let tensor = select().map_err(failed(OP, &operands))?;
         Ok(record(tensor, &[self, &on_true, &on_false], |at, step| {
-            step.share_if(at == 1, &step.inputs[0])?
-                .sum_to(step.inputs[at].dims())
+            step.share_if(at == 1, &step.inputs[0])?.sum_to(step.inputs[at].dims())
         }))
     }
 
@@ -610,53 +507,31 @@ impl Operations for Array {
         if self.dtype() == Dtype::Bool {
             return self.astype(Dtype::Int32)?.sum(axes, keepdims);
         }
-        self.reduce("sum", axes, keepdims, kernels::sum, |step| {
-            step.cotangent.broadcast_to(step.inputs[0].dims())
-        })
+        self.reduce("sum", axes, keepdims, kernels::sum, |step| step.cotangent.broadcast_to(step.inputs[0].dims()))
     }
 
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "a mean over 2^53 elements is not computed here"
-    )]
+    #[allow(clippy::cast_precision_loss, reason = "a mean over 2^53 elements is not computed here")]
     fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         let x = self.at_least_float()?;
-        let count: usize = shapes::axes("mean", &x, axes)?
-            .into_iter()
-            .map(|axis| x.dims()[axis])
-            .product();
+        let count: usize = shapes::axes("mean", &x, axes)?.into_iter().map(|axis| x.dims()[axis]).product();
         x.sum(axes, keepdims)?.affine((count as f64).recip(), 0.0)
     }
 
     fn max(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         self.not_empty("max", axes)?;
-        self.reduce(
-            "max",
-            axes,
-            keepdims,
-            kernels::max,
-            Self::share_among_equals,
-        )
+        self.reduce("max", axes, keepdims, kernels::max, Self::share_among_equals)
     }
 
     fn min(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         self.not_empty("min", axes)?;
-        self.reduce(
-            "min",
-            axes,
-            keepdims,
-            kernels::min,
-            Self::share_among_equals,
-        )
+        self.reduce("min", axes, keepdims, kernels::min, Self::share_among_equals)
     }
 
     fn logsumexp(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         self.not_empty("logsumexp", axes)?;
-        self.at_least_float()?
-            .reduce("logsumexp", axes, keepdims, kernels::logsumexp, |step| {
-                step.cotangent
-                    .multiply(&step.inputs[0].subtract(step.output)?.exp()?)
-            })
+        self.at_least_float()?.reduce("logsumexp", axes, keepdims, kernels::logsumexp, |step| {
+            step.cotangent.multiply(&step.inputs[0].subtract(step.output)?.exp()?)
+        })
     }
 
     fn argmax(&self, axis: isize, keepdims: bool) -> Result<Self> {
@@ -667,9 +542,7 @@ impl Operations for Array {
             }
             x.argmax_keepdim(axes[0])
         };
-        self.reduce("argmax", &[axis], keepdims, kernel, |_| {
-            unreachable!("an index has no gradient")
-        })
+        self.reduce("argmax", &[axis], keepdims, kernel, |_| unreachable!("an index has no gradient"))
     }
 
     fn softmax(&self, axis: isize) -> Result<Self> {
@@ -690,32 +563,20 @@ impl Operations for Array {
         let operands = [self, other];
         let dtype = common_dtype(OP, &operands)?;
         if !dtype.is_float() {
-            return Err(refused(
-                OP,
-                &operands,
-                "only floats are multiplied: convert with `astype`".into(),
-            ));
+            return Err(refused(OP, &operands, "only floats are multiplied: convert with `astype`".into()));
         }
         if self.ndim() == 0 || other.ndim() == 0 {
-            return Err(refused(
-                OP,
-                &operands,
-                "a scalar is no matrix: use `multiply`".into(),
-            ));
+            return Err(refused(OP, &operands, "a scalar is no matrix: use `multiply`".into()));
         }
         if self.ndim() == 1 {
-            return self
-                .expand_dims(0)?
-                .matmul(other)?
-                .squeeze(if other.ndim() == 1 { -1 } else { -2 });
+            return self.expand_dims(0)?.matmul(other)?.squeeze(if other.ndim() == 1 { -1 } else { -2 });
         }
         if other.ndim() == 1 {
             return self.matmul(&other.expand_dims(1)?)?.squeeze(-1);
         }
         let (x, y) = (self.astype(dtype)?, other.astype(dtype)?);
         let (batch_x, [rows, length]) = x.dims().split_last_chunk::<2>().expect("two axes or more");
-        let (batch_y, [other_length, columns]) =
-            y.dims().split_last_chunk::<2>().expect("two axes or more");
+        let (batch_y, [other_length, columns]) = y.dims().split_last_chunk::<2>().expect("two axes or more");
         if length != other_length {
             let reason = format!(
                 "the last axis on the left has length {length}, the last but one on the right \
@@ -729,10 +590,7 @@ impl Operations for Array {
         if y.ndim() == 2 && x.ndim() > 2 {
             // One matrix on the right: the batch is so many more rows.
             let rows = shape[..shape.len() - 1].iter().product();
-            return x
-                .reshape(&[rows, *length])?
-                .matmul_batch(&y)?
-                .reshape(&shape);
+            return x.reshape(&[rows, *length])?.matmul_batch(&y)?.reshape(&shape);
         }
         let x = x.broadcast_to(&[&batch[..], &[*rows, *length]].concat())?;
         let y = y.broadcast_to(&[&batch[..], &[*length, *columns]].concat())?;
@@ -750,44 +608,26 @@ impl Operations for Array {
             return Err(refused(OP, &operands, "a scalar has no last axis".into()));
         };
         if weight.dims() != [*length] || bias.dims() != [*length] {
-            let reason =
-                format!("weight and bias must have shape [{length}], the length of the last axis");
+            let reason = format!("weight and bias must have shape [{length}], the length of the last axis");
             return Err(refused(OP, &operands, reason));
         }
-        let (x, weight, bias) = (
-            self.astype(dtype)?,
-            weight.astype(dtype)?,
-            bias.astype(dtype)?,
-        );
+        let (x, weight, bias) = (self.astype(dtype)?, weight.astype(dtype)?, bias.astype(dtype)?);
         let kernel = kernels::layer_norm(&x.tensor, &weight.tensor, &bias.tensor, eps);
-        Ok(record(
-            kernel.map_err(failed(OP, &operands))?,
-            &[&x, &weight, &bias],
-            move |at, step| {
-                let [x, weight, _] = step.inputs else {
-                    unreachable!("layer_norm has three operands")
-                };
-                if at == 2 {
-                    return step.cotangent.sum_to(weight.dims());
-                }
-                let centered = x.subtract(&x.mean(&[-1], true)?)?;
-                let deviation = centered
-                    .square()?
-                    .mean(&[-1], true)?
-                    .affine(1.0, f64::from(eps))?
-                    .sqrt()?;
-                let normal = centered.divide(&deviation)?;
-                if at == 1 {
-                    return step.cotangent.multiply(&normal)?.sum_to(weight.dims());
-                }
-                let cotangent = step.cotangent.multiply(weight)?;
-                let along = normal.multiply(&cotangent.multiply(&normal)?.mean(&[-1], true)?)?;
-                cotangent
-                    .subtract(&cotangent.mean(&[-1], true)?)?
-                    .subtract(&along)?
-                    .divide(&deviation)
-            },
-        ))
+        Ok(record(kernel.map_err(failed(OP, &operands))?, &[&x, &weight, &bias], move |at, step| {
+            let [x, weight, _] = step.inputs else { unreachable!("layer_norm has three operands") };
+            if at == 2 {
+                return step.cotangent.sum_to(weight.dims());
+            }
+            let centered = x.subtract(&x.mean(&[-1], true)?)?;
+            let deviation = centered.square()?.mean(&[-1], true)?.affine(1.0, f64::from(eps))?.sqrt()?;
+            let normal = centered.divide(&deviation)?;
+            if at == 1 {
+                return step.cotangent.multiply(&normal)?.sum_to(weight.dims());
+            }
+            let cotangent = step.cotangent.multiply(weight)?;
+            let along = normal.multiply(&cotangent.multiply(&normal)?.mean(&[-1], true)?)?;
+            cotangent.subtract(&cotangent.mean(&[-1], true)?)?.subtract(&along)?.divide(&deviation)
+        }))
     }
 
     fn reshape(&self, shape: &[usize]) -> Result<Self> {
@@ -808,16 +648,10 @@ impl Operations for Array {
                 format!("{axes:?} does not name each of its {} axes", self.ndim()),
             ));
         }
-        let tensor = self
-            .tensor
-            .permute(order.as_slice())
-            .map_err(failed("transpose", &[self]))?;
+        let tensor = self.tensor.permute(order.as_slice()).map_err(failed("transpose", &[self]))?;
         Ok(record(tensor, &[self], move |_, step| {
             let mut back = vec![0; order.len()];
-            order
-                .iter()
-                .enumerate()
-                .for_each(|(to, from)| back[*from] = to.cast_signed());
+            order.iter().enumerate().for_each(|(to, from)| back[*from] = to.cast_signed());
             step.cotangent.transpose(&back)
         }))
     }
@@ -833,11 +667,9 @@ impl Operations for Array {
         let mut shape = self.shape();
         match shape.remove(axis) {
             1 => self.reshape_as("squeeze", &shape),
-            length => Err(refused(
-                "squeeze",
-                &[self],
-                format!("axis {axis} has length {length}, and only 1 can go"),
-            )),
+            length => {
+                Err(refused("squeeze", &[self], format!("axis {axis} has length {length}, and only 1 can go")))
+            }
         }
     }
 
@@ -847,30 +679,17 @@ impl Operations for Array {
             return Ok(hand_out(self));
         }
         if shapes::broadcast(OP, &[self], &[self.dims(), shape])? != shape {
-            return Err(refused(
-                OP,
-                &[self],
-                format!("it does not broadcast to {shape:?}"),
-            ));
+            return Err(refused(OP, &[self], format!("it does not broadcast to {shape:?}")));
         }
-        let tensor = self
-            .tensor
-            .broadcast_as(shape)
-            .map_err(failed(OP, &[self]))?;
-        Ok(record(tensor, &[self], |_, step| {
-            step.cotangent.sum_to(step.inputs[0].dims())
-        }))
+        let tensor = self.tensor.broadcast_as(shape).map_err(failed(OP, &[self]))?;
+        Ok(record(tensor, &[self], |_, step| step.cotangent.sum_to(step.inputs[0].dims())))
     }
 
     fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
         const OP: &str = "concatenate";
         let operands: Vec<_> = arrays.iter().collect();
         let Some(first) = arrays.first() else {
-            return Err(refused::<Self>(
-                OP,
-                &[],
-                "there is nothing to concatenate".into(),
-            ));
+            return Err(refused::<Self>(OP, &[], "there is nothing to concatenate".into()));
         };
         let axis = shapes::axis(OP, first, axis, first.ndim())?;
         let elsewhere = |array: &Self| without(array.dims(), &[axis]);
@@ -879,34 +698,23 @@ impl Operations for Array {
         let mut starts = Vec::with_capacity(arrays.len());
         for array in arrays {
             if array.ndim() != first.ndim() || elsewhere(array) != elsewhere(first) {
-                return Err(refused(
-                    OP,
-                    &operands,
-                    format!("shapes may differ along axis {axis} only"),
-                ));
+                return Err(refused(OP, &operands, format!("shapes may differ along axis {axis} only")));
             }
             starts.push(shape[axis]);
             shape[axis] = shape[axis].saturating_add(array.dims()[axis]);
         }
         shapes::check(OP, &operands, &shape)?;
         let dtype = common_dtype(OP, &operands)?;
-        let arrays = arrays
-            .iter()
-            .map(|array| array.astype(dtype))
-            .collect::<Result<Vec<_>>>()?;
+        let arrays = arrays.iter().map(|array| array.astype(dtype)).collect::<Result<Vec<_>>>()?;
         let tensors: Vec<_> = arrays.iter().map(|array| &array.tensor).collect();
         let tensor = Tensor::cat(&tensors, axis).map_err(failed(OP, &operands))?;
-        Ok(record(
-            tensor,
-            &arrays.iter().collect::<Vec<_>>(),
-            move |at, step| {
-                let mut start = vec![0; step.output.ndim()];
-                let mut stop = step.inputs[at].shape();
-                start[axis] = starts[at];
-                stop[axis] += starts[at];
-                step.cotangent.slice(&start, &stop)
-            },
-        ))
+        Ok(record(tensor, &arrays.iter().collect::<Vec<_>>(), move |at, step| {
+            let mut start = vec![0; step.output.ndim()];
+            let mut stop = step.inputs[at].shape();
+            start[axis] = starts[at];
+            stop[axis] += starts[at];
+            step.cotangent.slice(&start, &stop)
+        }))
     }
 
     fn slice(&self, start: &[usize], stop: &[usize]) -> Result<Self> {
@@ -922,20 +730,14 @@ impl Operations for Array {
         for (axis, (&start, &stop)) in start.iter().zip(stop).enumerate() {
             let length = self.dims()[axis];
             if start > stop || stop > length {
-                let reason = format!(
-                    "{start}..{stop} is no range of axis {axis}, which has length {length}"
-                );
+                let reason = format!("{start}..{stop} is no range of axis {axis}, which has length {length}");
                 return Err(refused(OP, &[self], reason));
             }
-            tensor = tensor
-                .narrow(axis, start, stop - start)
-                .map_err(failed(OP, &[self]))?;
+            tensor = tensor.narrow(axis, start, stop - start).map_err(failed(OP, &[self]))?;
         }
         let tensor = kernels::from_its_start_if_empty(tensor).map_err(failed(OP, &[self]))?;
         let start = start.to_vec();
-        Ok(record(tensor, &[self], move |_, step| {
-            step.cotangent.pad(&start, step.inputs[0].dims())
-        }))
+        Ok(record(tensor, &[self], move |_, step| step.cotangent.pad(&start, step.inputs[0].dims())))
     }
 
     fn take(&self, indices: &Self, axis: isize) -> Result<Self> {
@@ -955,30 +757,20 @@ impl Operations for Array {
         shapes::check(OP, &operands, &shape)?;
 
         // As i64, which holds both dtypes, so that a negative index is named as it was given.
-        let given = indices
-            .tensor
-            .to_dtype(DType::I64)
-            .and_then(|indices| elements::<i64>(&indices));
+        let given = indices.tensor.to_dtype(DType::I64).and_then(|indices| elements::<i64>(&indices));
         let given = given.map_err(failed(OP, &operands))?;
-        let in_range = |index: i64| {
-            u32::try_from(index)
-                .ok()
-                .filter(|index| (*index as usize) < length)
-        };
+        let in_range = |index: i64| u32::try_from(index).ok().filter(|index| (*index as usize) < length);
         let mut checked = Vec::with_capacity(given.len());
         for index in given {
             checked.push(in_range(index).ok_or_else(|| {
                 refused(
                     OP,
                     &operands,
-                    format!(
-                        "index {index} is out of range for axis {axis}, which has length {length}"
-                    ),
+                    format!("index {index} is out of range for axis {axis}, which has length {length}"),
                 )
             })?);
         }
-        let checked = Tensor::from_vec(checked, indices.size(), &Device::Cpu)
-            .map_err(failed(OP, &operands))?;
+        let checked = Tensor::from_vec(checked, indices.size(), &Device::Cpu).map_err(failed(OP, &operands))?;
         self.select(&checked, axis)?.reshape_as(OP, &shape)
     }
 
@@ -1020,12 +812,7 @@ impl Step<'_> {
 
 /// `shape` without `axes`.
 fn without(shape: &[usize], axes: &[usize]) -> Vec<usize> {
-    shape
-        .iter()
-        .enumerate()
-        .filter(|(axis, _)| !axes.contains(axis))
-        .map(|(_, length)| *length)
-        .collect()
+    shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, length)| *length).collect()
 }
 
 /// Row-major.

@@ -6,10 +6,7 @@ use candle_core::cpu_backend::{binary_map, unary_map};
 use candle_core::{D, DType, Device, Error, Result, Storage, Tensor, WithDType};
 
 /// A kernel for real numbers, in float32; the result is rounded once to `x`'s dtype.
-pub(super) fn in_float32(
-    x: &Tensor,
-    kernel: impl FnOnce(&Tensor) -> Result<Tensor>,
-) -> Result<Tensor> {
+pub(super) fn in_float32(x: &Tensor, kernel: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     match x.dtype() {
         DType::F32 => kernel(x),
         half => kernel(&x.to_dtype(DType::F32)?)?.to_dtype(half),
@@ -39,29 +36,18 @@ fn map<T: WithDType>(x: &Tensor, f: impl FnMut(T) -> T) -> Result<Tensor> {
     let Storage::Cpu(storage) = &*storage else {
         return Err(not_on_the_cpu());
     };
-    Tensor::from_vec(
-        unary_map(storage.as_slice::<T>()?, layout, f),
-        x.shape(),
-        &Device::Cpu,
-    )
+    Tensor::from_vec(unary_map(storage.as_slice::<T>()?, layout, f), x.shape(), &Device::Cpu)
 }
 
 /// `f` of each pair of elements, broadcast.
 fn zip<T: WithDType>(x: &Tensor, y: &Tensor, f: impl FnMut(T, T) -> T) -> Result<Tensor> {
     let shape = x.shape().broadcast_shape_binary_op(y.shape(), "zip")?;
     let (x, y) = (x.broadcast_as(&shape)?, y.broadcast_as(&shape)?);
-    let ((x_storage, x_layout), (y_storage, y_layout)) =
-        (x.storage_and_layout(), y.storage_and_layout());
+    let ((x_storage, x_layout), (y_storage, y_layout)) = (x.storage_and_layout(), y.storage_and_layout());
     let (Storage::Cpu(x), Storage::Cpu(y)) = (&*x_storage, &*y_storage) else {
         return Err(not_on_the_cpu());
     };
-    let elements = binary_map(
-        x_layout,
-        y_layout,
-        x.as_slice::<T>()?,
-        y.as_slice::<T>()?,
-        f,
-    );
+    let elements = binary_map(x_layout, y_layout, x.as_slice::<T>()?, y.as_slice::<T>()?, f);
     Tensor::from_vec(elements, shape, &Device::Cpu)
 }
 
@@ -151,42 +137,24 @@ pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
 }
 
 /// The elements along `axes` next to each other, reduced by `f`; `shape` is that of the result.
-fn fold<T: WithDType>(
-    x: &Tensor,
-    axes: &[usize],
-    shape: &[usize],
-    f: impl Fn(&[T]) -> T,
-) -> Result<Tensor> {
+fn fold<T: WithDType>(x: &Tensor, axes: &[usize], shape: &[usize], f: impl Fn(&[T]) -> T) -> Result<Tensor> {
     let kept = (0..x.rank()).filter(|axis| !axes.contains(axis));
-    let x = x
-        .permute(kept.chain(axes.iter().copied()).collect::<Vec<_>>())?
-        .contiguous()?;
-    let length = x.dims()[x.rank() - axes.len()..]
-        .iter()
-        .product::<usize>()
-        .max(1);
+    let x = x.permute(kept.chain(axes.iter().copied()).collect::<Vec<_>>())?.contiguous()?;
+    let length = x.dims()[x.rank() - axes.len()..].iter().product::<usize>().max(1);
     let (storage, layout) = x.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else {
         return Err(not_on_the_cpu());
     };
     let elements = &storage.as_slice::<T>()?[layout.start_offset()..][..x.elem_count()];
-    Tensor::from_vec(
-        elements.chunks_exact(length).map(f).collect(),
-        shape,
-        &Device::Cpu,
-    )
+    Tensor::from_vec(elements.chunks_exact(length).map(f).collect(), shape, &Device::Cpu)
 }
 
 /// Integers wrap around; half precision adds up in float32.
 pub(super) fn sum(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
     match x.dtype() {
         _ if x.elem_count() == 0 => Tensor::zeros(shape, x.dtype(), x.device()),
-        DType::I32 => fold(x, axes, shape, |xs: &[i32]| {
-            xs.iter().fold(0, |sum, x| sum.wrapping_add(*x))
-        }),
-        DType::U32 => fold(x, axes, shape, |xs: &[u32]| {
-            xs.iter().fold(0, |sum, x| sum.wrapping_add(*x))
-        }),
+        DType::I32 => fold(x, axes, shape, |xs: &[i32]| xs.iter().fold(0, |sum, x| sum.wrapping_add(*x))),
+        DType::U32 => fold(x, axes, shape, |xs: &[u32]| xs.iter().fold(0, |sum, x| sum.wrapping_add(*x))),
         _ => in_float32(x, |x| x.sum_keepdim(axes)?.reshape(shape)),
     }
 }
@@ -196,19 +164,11 @@ macro_rules! extremum {
         /// NaN where there is one.
         pub(super) fn $name(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
             match x.dtype() {
-                DType::I32 => fold(x, axes, shape, |xs: &[i32]| {
-                    xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))
-                }),
-                DType::U32 => fold(x, axes, shape, |xs: &[u32]| {
-                    xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))
-                }),
-                DType::U8 => fold(x, axes, shape, |xs: &[u8]| {
-                    xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))
-                }),
+                DType::I32 => fold(x, axes, shape, |xs: &[i32]| xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))),
+                DType::U32 => fold(x, axes, shape, |xs: &[u32]| xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))),
+                DType::U8 => fold(x, axes, shape, |xs: &[u8]| xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))),
                 _ => in_float32(x, |x| {
-                    fold(x, axes, shape, |xs: &[f32]| {
-                        xs[1..].iter().fold(xs[0], |x, y| $larger(x, *y))
-                    })
+                    fold(x, axes, shape, |xs: &[f32]| xs[1..].iter().fold(xs[0], |x, y| $larger(x, *y)))
                 }),
             }
         }
@@ -239,10 +199,7 @@ pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
 }
 
 /// Not candle's kernel, which takes the variance as `mean(x²) - mean(x)²`: wrong far from zero, and even negative.
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "the length of an axis, as an f32 divisor"
-)]
+#[allow(clippy::cast_precision_loss, reason = "the length of an axis, as an f32 divisor")]
 pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
     if x.elem_count() == 0 {
         return Ok(x.clone());
@@ -266,8 +223,7 @@ pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -
             let scale = (variance + eps).sqrt().recip();
             let affine = weight.iter().zip(&bias);
             let row = row.iter().zip(affine);
-            normal
-                .extend(row.map(|(x, (weight, bias))| (x - first - mean) * scale * weight + bias));
+            normal.extend(row.map(|(x, (weight, bias))| (x - first - mean) * scale * weight + bias));
         }
         Tensor::from_vec(normal, x.shape(), &Device::Cpu)
     })
@@ -279,10 +235,7 @@ fn sum_of(xs: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let chunks = xs.chunks_exact(lanes.len());
     let rest: f32 = chunks.remainder().iter().map(|x| f(*x)).sum();
     for chunk in chunks {
-        lanes
-            .iter_mut()
-            .zip(chunk)
-            .for_each(|(lane, x)| *lane += f(*x));
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += f(*x));
     }
     lanes.iter().sum::<f32>() + rest
 }
@@ -307,27 +260,17 @@ fn stack(x: &Tensor) -> Result<Tensor> {
     let dims = x.dims();
     let batch = dims[..rows].iter().product::<usize>();
     if x.stride()[rows] == 1 && x.stride()[columns] != 1 {
-        x.transpose(rows, columns)?
-            .contiguous()?
-            .reshape((batch, dims[columns], dims[rows]))?
-            .transpose(1, 2)
+        x.transpose(rows, columns)?.contiguous()?.reshape((batch, dims[columns], dims[rows]))?.transpose(1, 2)
     } else {
         x.contiguous()?.reshape((batch, dims[rows], dims[columns]))
     }
 }
 
 /// `sums[index] += x[at]` along `axis`, whose length becomes `length`.
-pub(super) fn scatter_add(
-    x: &Tensor,
-    indices: &Tensor,
-    axis: usize,
-    length: usize,
-) -> Result<Tensor> {
+pub(super) fn scatter_add(x: &Tensor, indices: &Tensor, axis: usize, length: usize) -> Result<Tensor> {
     let mut shape = x.dims().to_vec();
     shape[axis] = length;
-    in_float32(x, |x| {
-        Tensor::zeros(shape, DType::F32, x.device())?.index_add(indices, &x.contiguous()?, axis)
-    })
+    in_float32(x, |x| Tensor::zeros(shape, DType::F32, x.device())?.index_add(indices, &x.contiguous()?, axis))
 }
 
 /// Zeros around `x`.

@@ -9,21 +9,9 @@ const MAX_AXES: usize = 8;
 
 /// `axis` counted from the front, of `ndim` axes.
 pub(super) fn axis(op: &'static str, array: &Array, axis: isize, ndim: usize) -> Result<usize> {
-    let from_front = if axis < 0 {
-        axis.checked_add_unsigned(ndim)
-    } else {
-        Some(axis)
-    };
-    let found = from_front
-        .and_then(|axis| usize::try_from(axis).ok())
-        .filter(|axis| *axis < ndim);
-    found.ok_or_else(|| {
-        refused(
-            op,
-            &[array],
-            format!("axis {axis} is out of range for {ndim} axes"),
-        )
-    })
+    let from_front = if axis < 0 { axis.checked_add_unsigned(ndim) } else { Some(axis) };
+    let found = from_front.and_then(|axis| usize::try_from(axis).ok()).filter(|axis| *axis < ndim);
+    found.ok_or_else(|| refused(op, &[array], format!("axis {axis} is out of range for {ndim} axes")))
 }
 
 /// `axes` counted from the front, in the order given.
@@ -49,33 +37,20 @@ pub(super) fn reduced(shape: &[usize], axes: &[usize]) -> Vec<usize> {
 /// Refuses shapes that no array can have, so that no product of lengths overflows.
 pub(super) fn check(op: &'static str, operands: &[&Array], shape: &[usize]) -> Result<()> {
     if shape.len() > MAX_AXES {
-        let reason = format!(
-            "{shape:?} has {} axes, and arrays on the CPU have at most {MAX_AXES}",
-            shape.len()
-        );
+        let reason = format!("{shape:?} has {} axes, and arrays on the CPU have at most {MAX_AXES}", shape.len());
         return Err(refused(op, operands, reason));
     }
     // Empty arrays too, because strides are products of the other lengths.
-    let size = shape
-        .iter()
-        .filter(|length| **length > 0)
-        .try_fold(1_usize, |size, length| size.checked_mul(*length));
+    let size =
+        shape.iter().filter(|length| **length > 0).try_fold(1_usize, |size, length| size.checked_mul(*length));
     match size {
         Some(size) if size <= isize::MAX.unsigned_abs() / 8 => Ok(()),
-        _ => Err(refused(
-            op,
-            operands,
-            format!("an array of shape {shape:?} does not fit in memory"),
-        )),
+        _ => Err(refused(op, operands, format!("an array of shape {shape:?} does not fit in memory"))),
     }
 }
 
 /// The shape that `shapes`, those of `operands`, broadcast to.
-pub(super) fn broadcast(
-    op: &'static str,
-    operands: &[&Array],
-    shapes: &[&[usize]],
-) -> Result<Vec<usize>> {
+pub(super) fn broadcast(op: &'static str, operands: &[&Array], shapes: &[&[usize]]) -> Result<Vec<usize>> {
     let mut broadcast: Vec<usize> = Vec::new();
     for shape in shapes {
         if broadcast.len() < shape.len() {
@@ -109,8 +84,7 @@ pub(super) fn common_dtype(op: &'static str, operands: &[&Array]) -> Result<Dtyp
             (known, new) if known == new => known,
             (Bool, other) | (other, Bool) => other,
             (Int32, UInt32) | (UInt32, Int32) => {
-                let reason =
-                    "int32 and uint32 have no common dtype: convert one of them with `astype`";
+                let reason = "int32 and uint32 have no common dtype: convert one of them with `astype`";
                 return Err(refused(op, operands, reason.into()));
             }
             (float, Int32 | UInt32) | (Int32 | UInt32, float) => float,

@@ -60,38 +60,20 @@ pub(super) fn record(
     if roots.is_empty() || !array.dtype().is_float() {
         return array;
     }
-    let inputs = inputs
-        .iter()
-        .map(|input| input.without_stale_node())
-        .collect();
-    array.made_by(
-        NEXT_ID.fetch_add(1, Ordering::Relaxed),
-        roots,
-        inputs,
-        Box::new(vjp),
-    )
+    let inputs = inputs.iter().map(|input| input.without_stale_node()).collect();
+    array.made_by(NEXT_ID.fetch_add(1, Ordering::Relaxed), roots, inputs, Box::new(vjp))
 }
 
 /// The same rule for an array that is handed on as it is: the result of an operation that has nothing to do, or of a
 /// transform.
 pub(super) fn hand_out(array: &Array) -> Array {
-    if Cpu.grad_mode().is_enabled() {
-        array.without_stale_node()
-    } else {
-        array.detached()
-    }
+    if Cpu.grad_mode().is_enabled() { array.without_stale_node() } else { array.detached() }
 }
 
 fn active_roots(arrays: &[&Array]) -> Vec<Arc<Root>> {
     let mut roots: Vec<Arc<Root>> = Vec::new();
-    for root in arrays
-        .iter()
-        .filter_map(|array| array.node.as_ref())
-        .flat_map(|node| &node.roots)
-    {
-        if root.active.load(Ordering::Relaxed)
-            && !roots.iter().any(|known| Arc::ptr_eq(known, root))
-        {
+    for root in arrays.iter().filter_map(|array| array.node.as_ref()).flat_map(|node| &node.roots) {
+        if root.active.load(Ordering::Relaxed) && !roots.iter().any(|known| Arc::ptr_eq(known, root)) {
             roots.push(Arc::clone(root));
         }
     }
@@ -101,11 +83,7 @@ fn active_roots(arrays: &[&Array]) -> Vec<Arc<Root>> {
 impl Array {
     /// Whether this array depends on a primal of a running transform.
     pub(super) fn is_tracer(&self) -> bool {
-        self.node.as_ref().is_some_and(|node| {
-            node.roots
-                .iter()
-                .any(|root| root.active.load(Ordering::Relaxed))
-        })
+        self.node.as_ref().is_some_and(|node| node.roots.iter().any(|root| root.active.load(Ordering::Relaxed)))
     }
 
     /// The same values, a constant.
@@ -114,22 +92,12 @@ impl Array {
     }
 
     fn without_stale_node(&self) -> Self {
-        if self.is_tracer() {
-            self.clone()
-        } else {
-            self.detached()
-        }
+        if self.is_tracer() { self.clone() } else { self.detached() }
     }
 
     fn made_by(self, id: u64, roots: Vec<Arc<Root>>, inputs: Vec<Self>, vjp: Box<Vjp>) -> Self {
         let output = self.tensor.clone();
-        let node = Some(Arc::new(Node {
-            id,
-            roots,
-            inputs,
-            output,
-            vjp,
-        }));
+        let node = Some(Arc::new(Node { id, roots, inputs, output, vjp }));
         Self { node, ..self }
     }
 }
@@ -150,14 +118,9 @@ where
 {
     const OP: &str = "value_and_grad";
     require_primals(OP, primals)?;
-    let running = Running(Arc::new(Root {
-        active: AtomicBool::new(true),
-    }));
+    let running = Running(Arc::new(Root { active: AtomicBool::new(true) }));
     let first_leaf = NEXT_ID.fetch_add(primals.len() as u64, Ordering::Relaxed);
-    let leaves: Vec<_> = (first_leaf..)
-        .zip(primals)
-        .map(|(id, primal)| leaf(id, primal, &running.0))
-        .collect();
+    let leaves: Vec<_> = (first_leaf..).zip(primals).map(|(id, primal)| leaf(id, primal, &running.0)).collect();
 
     let enabled = Scope::InferenceMode(false).enter_on(&Cpu);
     let value = function(&leaves)?;
@@ -174,12 +137,7 @@ fn leaf(id: u64, primal: &Array, root: &Arc<Root>) -> Array {
     let mut roots = active_roots(&[primal]);
     roots.push(Arc::clone(root));
     let inputs = vec![primal.without_stale_node()];
-    primal.detached().made_by(
-        id,
-        roots,
-        inputs,
-        Box::new(|_, step| Ok(step.cotangent.clone())),
-    )
+    primal.detached().made_by(id, roots, inputs, Box::new(|_, step| Ok(step.cotangent.clone())))
 }
 
 /// The gradient of `value` by each leaf. Inputs have lower ids than what was made from them, so the highest id comes
@@ -188,42 +146,24 @@ fn walk_back(value: &Array, first_leaf: u64, leaves: &[Array]) -> Result<Vec<Arr
     let mut gradients: Vec<Option<Array>> = vec![None; leaves.len()];
     let mut pending: BTreeMap<u64, (Arc<Node>, Array)> = BTreeMap::new();
     let one = Array::full(&value.shape(), 1.0, value.dtype())?;
-    pending.extend(
-        value
-            .node
-            .as_ref()
-            .map(|node| (node.id, (Arc::clone(node), one))),
-    );
+    pending.extend(value.node.as_ref().map(|node| (node.id, (Arc::clone(node), one))));
 
     while let Some((id, (node, cotangent))) = pending.pop_last() {
         if id < first_leaf {
             break;
         }
-        if let Some(gradient) = usize::try_from(id - first_leaf)
-            .ok()
-            .and_then(|at| gradients.get_mut(at))
-        {
+        if let Some(gradient) = usize::try_from(id - first_leaf).ok().and_then(|at| gradients.get_mut(at)) {
             *gradient = Some(cotangent);
             continue;
         }
-        let output = Array {
-            tensor: node.output.clone(),
-            node: Some(Arc::clone(&node)),
-        };
-        let step = Step {
-            inputs: &node.inputs,
-            output: &output,
-            cotangent: &cotangent,
-        };
+        let output = Array { tensor: node.output.clone(), node: Some(Arc::clone(&node)) };
+        let step = Step { inputs: &node.inputs, output: &output, cotangent: &cotangent };
         for (at, input) in node.inputs.iter().enumerate() {
             let Some(maker) = input.node.as_ref().filter(|maker| maker.id >= first_leaf) else {
                 continue;
             };
             let cotangent = (node.vjp)(at, &step)?;
-            debug_assert_eq!(
-                (cotangent.shape(), cotangent.dtype()),
-                (input.shape(), input.dtype())
-            );
+            debug_assert_eq!((cotangent.shape(), cotangent.dtype()), (input.shape(), input.dtype()));
             let cotangent = match pending.remove(&maker.id) {
                 Some((_, other)) => other.add(&cotangent)?,
                 None => cotangent,
@@ -234,9 +174,7 @@ fn walk_back(value: &Array, first_leaf: u64, leaves: &[Array]) -> Result<Vec<Arr
     gradients
         .into_iter()
         .zip(leaves)
-        .map(|(gradient, leaf)| {
-            gradient.map_or_else(|| Array::zeros(&leaf.shape(), leaf.dtype()), Ok)
-        })
+        .map(|(gradient, leaf)| gradient.map_or_else(|| Array::zeros(&leaf.shape(), leaf.dtype()), Ok))
         .collect()
 }
 
@@ -254,9 +192,7 @@ impl Drop for Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("Node").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

@@ -54,29 +54,18 @@ fn assert_gradient(name: &str, function: &Function, primals: &[Array]) {
             let far = (value(2.0 * STEP) - value(-2.0 * STEP)) / 12.0;
             let expected = (near - far) / STEP;
             let error = (found - expected).abs() / (1.0 + expected.abs());
-            assert!(
-                error < 1e-2,
-                "{name}, primal {at}, element {element}: {found} is not {expected}"
-            );
+            assert!(error < 1e-2, "{name}, primal {at}, element {element}: {found} is not {expected}");
         }
     }
 }
 
 /// The gradient, and the gradient of the sum of its squares.
-fn assert_gradients(
-    name: &str,
-    primals: &[Array],
-    function: impl Fn(&[Array]) -> Result<Array> + 'static,
-) {
+fn assert_gradients(name: &str, primals: &[Array], function: impl Fn(&[Array]) -> Result<Array> + 'static) {
     let first = move |primals: &[Array]| scalar(&function, primals);
     assert_gradient(name, &first, primals);
     let second = move |primals: &[Array]| {
         let gradients = Array::grad(&first, primals)?;
-        gradients
-            .iter()
-            .try_fold(Array::scalar(0.0_f32)?, |sum, gradient| {
-                sum.add(&gradient.square()?.sum_all()?)
-            })
+        gradients.iter().try_fold(Array::scalar(0.0_f32)?, |sum, gradient| sum.add(&gradient.square()?.sum_all()?))
     };
     assert_gradient(&format!("{name}, second order"), &second, primals);
 }
@@ -107,22 +96,14 @@ fn gradients_of_functions_of_an_element() {
 
 #[test]
 fn gradients_of_functions_of_a_pair() {
-    let shapes: [(&[usize], &[usize]); 5] = [
-        (&[2, 3], &[2, 3]),
-        (&[2, 3], &[3]),
-        (&[2, 1], &[3]),
-        (&[], &[2, 2]),
-        (&[3], &[2, 1, 1]),
-    ];
+    let shapes: [(&[usize], &[usize]); 5] =
+        [(&[2, 3], &[2, 3]), (&[2, 3], &[3]), (&[2, 1], &[3]), (&[], &[2, 2]), (&[3], &[2, 1, 1])];
     for (x, y) in shapes {
         let pair = |low, high| [numbers(3, x, low, high), numbers(4, y, low, high)];
-        let check =
-            |name: &str, pair: [Array; 2], function: fn(&Array, &Array) -> Result<Array>| {
-                let name = format!("{name} of {x:?} and {y:?}");
-                assert_gradients(&name, &pair, move |primals| {
-                    function(&primals[0], &primals[1])
-                });
-            };
+        let check = |name: &str, pair: [Array; 2], function: fn(&Array, &Array) -> Result<Array>| {
+            let name = format!("{name} of {x:?} and {y:?}");
+            assert_gradients(&name, &pair, move |primals| function(&primals[0], &primals[1]));
+        };
         check("add", pair(-1.0, 1.0), |x, y| x.add(y)?.square());
         check("subtract", pair(-1.0, 1.0), |x, y| x.subtract(y)?.square());
         check("multiply", pair(-1.0, 1.0), Array::multiply);
@@ -145,9 +126,7 @@ fn gradients_of_reductions() {
         for keepdims in [false, true] {
             let check = |name: &str, function: fn(&Array, &[isize], bool) -> Result<Array>| {
                 let name = format!("{name} over {axes:?}");
-                assert_gradients(&name, from_ref(&x), move |primals| {
-                    function(&primals[0], axes, keepdims)
-                });
+                assert_gradients(&name, from_ref(&x), move |primals| function(&primals[0], axes, keepdims));
             };
             check("sum", |x, axes, keepdims| x.sum(axes, keepdims)?.square());
             check("mean", |x, axes, keepdims| x.mean(axes, keepdims)?.square());
@@ -157,9 +136,7 @@ fn gradients_of_reductions() {
         }
     }
     for axis in [0, 1, -1] {
-        assert_gradients("softmax", from_ref(&x), move |primals| {
-            primals[0].softmax(axis)
-        });
+        assert_gradients("softmax", from_ref(&x), move |primals| primals[0].softmax(axis));
     }
 }
 
@@ -177,14 +154,9 @@ fn gradients_of_matmul() {
     ];
     for (x, y) in shapes {
         let pair = [numbers(8, x, -1.0, 1.0), numbers(9, y, -1.0, 1.0)];
-        assert_gradients(&format!("matmul of {x:?} and {y:?}"), &pair, |primals| {
-            primals[0].matmul(&primals[1])
-        });
+        assert_gradients(&format!("matmul of {x:?} and {y:?}"), &pair, |primals| primals[0].matmul(&primals[1]));
     }
-    let pair = [
-        numbers(8, &[2, 3, 2, 2], -1.0, 1.0),
-        numbers(9, &[2, 3, 2, 2], -1.0, 1.0),
-    ];
+    let pair = [numbers(8, &[2, 3, 2, 2], -1.0, 1.0), numbers(9, &[2, 3, 2, 2], -1.0, 1.0)];
     assert_gradients("matmul of transposed", &pair, |primals| {
         let x = primals[0].transpose(&[0, 2, 1, 3])?;
         x.matmul(&primals[1].transpose(&[0, 2, 3, 1])?)
@@ -193,39 +165,25 @@ fn gradients_of_matmul() {
 
 #[test]
 fn gradients_of_layer_norm() {
-    let primals = [
-        numbers(10, &[2, 2, 4], -1.0, 1.0),
-        numbers(11, &[4], 0.5, 1.5),
-        numbers(12, &[4], -1.0, 1.0),
-    ];
-    assert_gradients("layer_norm", &primals, |primals| {
-        primals[0].layer_norm(&primals[1], &primals[2], 0.1)
-    });
+    let primals = [numbers(10, &[2, 2, 4], -1.0, 1.0), numbers(11, &[4], 0.5, 1.5), numbers(12, &[4], -1.0, 1.0)];
+    assert_gradients("layer_norm", &primals, |primals| primals[0].layer_norm(&primals[1], &primals[2], 0.1));
 }
 
 #[test]
 fn gradients_of_shapes_and_indexing() {
     let x = numbers(13, &[2, 3, 1], -1.0, 1.0);
     let check = |name, function: fn(&Array) -> Result<Array>| {
-        assert_gradients(name, from_ref(&x), move |primals| {
-            function(&primals[0].sin()?)?.square()
-        });
+        assert_gradients(name, from_ref(&x), move |primals| function(&primals[0].sin()?)?.square());
     };
     check("reshape", |x| x.reshape(&[3, 2]));
     check("transpose", |x| x.transpose(&[2, 0, 1]));
-    check("reshape of transpose", |x| {
-        x.transpose(&[1, 0, 2])?.reshape(&[6])
-    });
+    check("reshape of transpose", |x| x.transpose(&[1, 0, 2])?.reshape(&[6]));
     check("expand_dims", |x| x.expand_dims(-2));
     check("squeeze", |x| x.squeeze(-1));
     check("broadcast_to", |x| x.broadcast_to(&[2, 2, 3, 2]));
-    check("concatenate", |x| {
-        Array::concatenate(&[x.clone(), x.exp()?, x.slice(&[0, 1, 0], &[2, 2, 1])?], 1)
-    });
+    check("concatenate", |x| Array::concatenate(&[x.clone(), x.exp()?, x.slice(&[0, 1, 0], &[2, 2, 1])?], 1));
     check("slice", |x| x.slice(&[1, 0, 0], &[2, 2, 1]));
-    check("take", |x| {
-        x.take(&Array::from_slice(&[2_u32, 0, 2, 2], &[2, 2])?, 1)
-    });
+    check("take", |x| x.take(&Array::from_slice(&[2_u32, 0, 2, 2], &[2, 2])?, 1));
     check("take of a column", |x| x.take(&Array::scalar(1_i32)?, 0));
     check("astype", |x| x.astype(Dtype::Float32));
 }
@@ -234,26 +192,12 @@ fn gradients_of_shapes_and_indexing() {
 fn gradients_pass_through_half_precision() {
     for dtype in [Dtype::Float16, Dtype::BFloat16] {
         let x = array(&[0.5, 2.0], &[2]);
-        let gradients = Array::grad(
-            |primals| primals[0].astype(dtype)?.square()?.sum_all(),
-            from_ref(&x),
-        )
-        .unwrap();
+        let gradients = Array::grad(|primals| primals[0].astype(dtype)?.square()?.sum_all(), from_ref(&x)).unwrap();
         assert_eq!(gradients[0].to_vec::<f32>().unwrap(), [1.0, 4.0]);
-        let gradients = Array::grad(
-            |primals| primals[0].multiply(&x)?.sum_all(),
-            &[x.astype(dtype).unwrap()],
-        )
-        .unwrap();
+        let gradients =
+            Array::grad(|primals| primals[0].multiply(&x)?.sum_all(), &[x.astype(dtype).unwrap()]).unwrap();
         assert_eq!(gradients[0].dtype(), dtype);
-        assert_eq!(
-            gradients[0]
-                .astype(Dtype::Float32)
-                .unwrap()
-                .to_vec::<f32>()
-                .unwrap(),
-            [0.5, 2.0]
-        );
+        assert_eq!(gradients[0].astype(Dtype::Float32).unwrap().to_vec::<f32>().unwrap(), [0.5, 2.0]);
     }
 }
 
@@ -261,30 +205,16 @@ fn gradients_pass_through_half_precision() {
 fn slopes_at_kinks_and_ties_are_those_of_mlx() {
     let grad = |x: &[f32], function: fn(&Array) -> Result<Array>| {
         let x = array(x, &[x.len()]);
-        Array::grad(|primals| function(&primals[0])?.sum_all(), &[x]).unwrap()[0]
-            .to_vec::<f32>()
-            .unwrap()
+        Array::grad(|primals| function(&primals[0])?.sum_all(), &[x]).unwrap()[0].to_vec::<f32>().unwrap()
     };
     assert_eq!(grad(&[0.0], Array::abs), [0.0]);
     assert_eq!(grad(&[0.0], Array::relu), [0.0]);
-    assert_eq!(
-        grad(&[2.0, 1.0, 2.0], |x| x.max(&[0], false)),
-        [0.5, 0.0, 0.5]
-    );
-    assert_eq!(
-        grad(&[1.0, 1.0, 2.0], |x| x.min(&[0], false)),
-        [0.5, 0.5, 0.0]
-    );
+    assert_eq!(grad(&[2.0, 1.0, 2.0], |x| x.max(&[0], false)), [0.5, 0.0, 0.5]);
+    assert_eq!(grad(&[1.0, 1.0, 2.0], |x| x.min(&[0], false)), [0.5, 0.5, 0.0]);
     assert_eq!(grad(&[1.0], |x| x.maximum(&x.stop_gradient()?)), [0.0]);
     assert_eq!(grad(&[1.0], |x| x.stop_gradient()?.minimum(x)), [1.0]);
-    assert_eq!(
-        grad(&[0.0, 3.0], |x| x.power(&Array::scalar(0.0_f32)?)),
-        [0.0, 0.0]
-    );
-    assert_eq!(
-        grad(&[0.0, -3.0], |x| x.power(&Array::scalar(2.0_f32)?)),
-        [0.0, -6.0]
-    );
+    assert_eq!(grad(&[0.0, 3.0], |x| x.power(&Array::scalar(0.0_f32)?)), [0.0, 0.0]);
+    assert_eq!(grad(&[0.0, -3.0], |x| x.power(&Array::scalar(2.0_f32)?)), [0.0, -6.0]);
     assert_eq!(grad(&[2.0], |x| Array::scalar(0.0_f32)?.power(x)), [0.0]);
 }
 
@@ -326,9 +256,7 @@ const OPERATIONS: [(&str, Operation); 49] = [
     ("mean_all", Array::mean_all),
     ("matmul", |x| x.matmul(x)),
     ("matmul of rows", |x| x.expand_dims(0)?.matmul(x)),
-    ("matmul of a batch", |x| {
-        x.reshape(&[1, 1, 2])?.matmul(&x.reshape(&[2, 1])?)
-    }),
+    ("matmul of a batch", |x| x.reshape(&[1, 1, 2])?.matmul(&x.reshape(&[2, 1])?)),
     ("layer_norm", |x| x.layer_norm(x, x, 0.1)),
     ("reshape", |x| x.reshape(&[2, 1])),
     ("reshape to the same", |x| x.reshape(&[2])),
@@ -337,9 +265,7 @@ const OPERATIONS: [(&str, Operation); 49] = [
     ("squeeze", |x| x.expand_dims(0)?.squeeze(0)),
     ("broadcast_to", |x| x.broadcast_to(&[3, 2])),
     ("broadcast_to the same", |x| x.broadcast_to(&[2])),
-    ("concatenate", |x| {
-        Array::concatenate(&[x.clone(), x.clone()], 0)
-    }),
+    ("concatenate", |x| Array::concatenate(&[x.clone(), x.clone()], 0)),
     ("concatenate one", |x| Array::concatenate(from_ref(x), 0)),
     ("slice", |x| x.slice(&[0], &[2])),
     ("take", |x| x.take(&Array::from_slice(&[1_u32], &[1])?, 0)),
@@ -423,22 +349,13 @@ fn a_stale_graph_is_freed() {
     let gradients = Array::grad(
         |primals| {
             let product = primals[0].multiply(&stale)?;
-            assert!(
-                product
-                    .node
-                    .as_ref()
-                    .unwrap()
-                    .is_made_from_constants_and_leaves()
-            );
+            assert!(product.node.as_ref().unwrap().is_made_from_constants_and_leaves());
             product.sum_all()
         },
         &[x],
     )
     .unwrap();
-    assert_eq!(
-        gradients[0].to_vec::<f32>().unwrap(),
-        stale.to_vec::<f32>().unwrap()
-    );
+    assert_eq!(gradients[0].to_vec::<f32>().unwrap(), stale.to_vec::<f32>().unwrap());
     drop(stale);
     assert!(watched.upgrade().is_none());
 }
@@ -446,11 +363,8 @@ fn a_stale_graph_is_freed() {
 #[test]
 fn a_deep_chain_is_walked_and_dropped_without_recursion() {
     let x = Array::scalar(1.0_f32).unwrap();
-    let gradients = Array::grad(
-        |primals| (0..200_000).try_fold(primals[0].clone(), |x, _| x.negative()),
-        &[x],
-    )
-    .unwrap();
+    let gradients =
+        Array::grad(|primals| (0..200_000).try_fold(primals[0].clone(), |x, _| x.negative()), &[x]).unwrap();
     assert_eq!(gradients[0].item::<f32>().unwrap(), 1.0);
 }
 
@@ -469,10 +383,7 @@ fn a_transform_that_panics_or_fails_ends() {
             from_ref(&x),
         )
     }));
-    assert_eq!(
-        panicked.unwrap_err().downcast_ref(),
-        Some(&"in the function")
-    );
+    assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"in the function"));
     assert_eq!(grad_mode(), mode);
     assert!(!leaked.take().unwrap().is_tracer());
 
@@ -483,22 +394,14 @@ fn a_transform_that_panics_or_fails_ends() {
         },
         from_ref(&x),
     );
-    assert_eq!(
-        failed.unwrap_err().to_string(),
-        "sum of float32[]: axis 7 is out of range for 0 axes"
-    );
+    assert_eq!(failed.unwrap_err().to_string(), "sum of float32[]: axis 7 is out of range for 0 axes");
     assert_eq!(grad_mode(), mode);
     assert!(!leaked.take().unwrap().is_tracer());
     drop(guard);
 
     let _guard = inference_mode(true);
     let refused = Array::grad(|primals| primals[0].square(), &[x]);
-    assert_eq!(
-        refused.unwrap_err(),
-        Error::InferenceMode {
-            transform: "value_and_grad"
-        }
-    );
+    assert_eq!(refused.unwrap_err(), Error::InferenceMode { transform: "value_and_grad" });
 }
 
 #[test]
@@ -518,9 +421,7 @@ fn transforms_that_overlap_on_two_threads_keep_their_own_tracers() {
                 ended.recv().unwrap();
                 product.square()
             };
-            Array::grad(function, &[x]).unwrap()[0]
-                .item::<f32>()
-                .unwrap()
+            Array::grad(function, &[x]).unwrap()[0].item::<f32>().unwrap()
         }
     });
     Array::grad(
@@ -551,15 +452,9 @@ fn layer_norm_is_right_far_from_zero() {
 #[test]
 fn empty_arrays_and_nan_mean_what_they_mean_in_numpy() {
     let empty = Array::zeros(&[2, 0], Dtype::Float32).unwrap();
-    assert_eq!(
-        empty.sum(&[1], false).unwrap().to_vec::<f32>().unwrap(),
-        [0.0, 0.0]
-    );
+    assert_eq!(empty.sum(&[1], false).unwrap().to_vec::<f32>().unwrap(), [0.0, 0.0]);
     let refused = empty.max(&[1], false).unwrap_err().to_string();
-    assert_eq!(
-        refused,
-        "max of float32[2, 0]: axis 1 is empty, and nothing has no max"
-    );
+    assert_eq!(refused, "max of float32[2, 0]: axis 1 is empty, and nothing has no max");
     // A slice that begins at the end of the elements, where candle's kernels would panic.
     let end = array(&[1.0, 2.0], &[2]).slice(&[2], &[2]).unwrap();
     assert_eq!(end.transpose(&[0]).unwrap().exp().unwrap().shape(), [0]);
@@ -569,11 +464,7 @@ fn empty_arrays_and_nan_mean_what_they_mean_in_numpy() {
     for lost in [nan.maximum(&one), one.minimum(&nan), nan.relu()] {
         assert!(lost.unwrap().to_vec::<f32>().unwrap()[1].is_nan());
     }
-    for lost in [
-        nan.max(&[0], false),
-        nan.min(&[0], false),
-        nan.logsumexp(&[0], false),
-    ] {
+    for lost in [nan.max(&[0], false), nan.min(&[0], false), nan.logsumexp(&[0], false)] {
         assert!(lost.unwrap().item::<f32>().unwrap().is_nan());
     }
 }
@@ -582,24 +473,13 @@ fn empty_arrays_and_nan_mean_what_they_mean_in_numpy() {
 fn integers_wrap_around_and_bools_saturate() {
     let x = Array::from_slice(&[i32::MAX, i32::MIN], &[2]).unwrap();
     let one = Array::scalar(1_i32).unwrap();
-    assert_eq!(
-        x.add(&one).unwrap().to_vec::<i32>().unwrap(),
-        [i32::MIN, i32::MIN + 1]
-    );
-    assert_eq!(
-        x.abs().unwrap().to_vec::<i32>().unwrap(),
-        [i32::MAX, i32::MIN]
-    );
+    assert_eq!(x.add(&one).unwrap().to_vec::<i32>().unwrap(), [i32::MIN, i32::MIN + 1]);
+    assert_eq!(x.abs().unwrap().to_vec::<i32>().unwrap(), [i32::MAX, i32::MIN]);
     assert_eq!(x.sum_all().unwrap().item::<i32>().unwrap(), -1);
     let truth = Array::from_slice(&[true, false], &[2]).unwrap();
-    assert_eq!(
-        truth.add(&truth).unwrap().to_vec::<bool>().unwrap(),
-        [true, false]
-    );
+    assert_eq!(truth.add(&truth).unwrap().to_vec::<bool>().unwrap(), [true, false]);
     assert_eq!(truth.sum_all().unwrap().item::<i32>().unwrap(), 1);
     let unsigned = Array::scalar(1_u32).unwrap();
     let refused = unsigned.add(&one).unwrap_err().to_string();
-    assert!(
-        refused.starts_with("add of uint32[] and int32[]: int32 and uint32 have no common dtype")
-    );
+    assert!(refused.starts_with("add of uint32[] and int32[]: int32 and uint32 have no common dtype"));
 }

@@ -1,0 +1,82 @@
+//! What an operation costs through the binding, beside the same call in C++: building the node and freeing it, since
+//! MLX computes later.
+//!
+//! `cargo bench -p grad-tests --bench binding` compiles `binding.cpp` against the MLX that the build downloaded, or the
+//! one in `MLX_DIR`, and runs both in turn. It prints the median of each and of the ratios.
+
+use std::env;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use grad_runtime::{Array, Dtype, mlx, no_grad};
+
+const NAMES: [&str; 4] = ["add", "exp", "sum", "matmul"];
+const ROUNDS: u32 = 100_000;
+const TURNS: usize = 15;
+
+type Nanoseconds = [f64; NAMES.len()];
+
+fn main() {
+    let program = compile();
+    let (mut cpp, mut rust, mut scoped) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        cpp.push(in_cpp(&program));
+        rust.push(in_rust());
+        scoped.push(no_grad!(in_rust()));
+    }
+    println!("{:<8}{:>10}{:>10}{:>8}{:>18}{:>8}", "", "C++ ns", "Rust ns", "ratio", "Rust, no_grad ns", "ratio");
+    for (at, name) in NAMES.iter().enumerate() {
+        let of = |turns: &[Nanoseconds]| median(turns.iter().map(|turn| turn[at]));
+        let ratio = |turns: &[Nanoseconds]| median(turns.iter().zip(&cpp).map(|(turn, cpp)| turn[at] / cpp[at]));
+        let (c, r, s) = (of(&cpp), of(&rust), of(&scoped));
+        println!("{name:<8}{c:>10.0}{r:>10.0}{:>8.2}{s:>18.0}{:>8.2}", ratio(&rust), ratio(&scoped));
+    }
+}
+
+fn in_rust() -> Nanoseconds {
+    let x = mlx::Array::ones(&[32, 32], Dtype::Float32).expect("this benchmark needs MLX");
+    x.eval().expect("ones can be computed");
+    [time(|| x.add(&x)), time(|| x.exp()), time(|| x.sum(&[0], true)), time(|| x.matmul(&x))]
+}
+
+fn time(operation: impl Fn() -> grad_runtime::Result<mlx::Array>) -> f64 {
+    let start = Instant::now();
+    for _ in 0..ROUNDS {
+        let _ = black_box(operation());
+    }
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUNDS)
+}
+
+fn in_cpp(program: &Path) -> Nanoseconds {
+    let output = Command::new(program).arg(ROUNDS.to_string()).output().expect("the C++ side runs");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<f64> = printed.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    numbers.try_into().expect("the C++ side prints a number for each operation")
+}
+
+fn compile() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let downloaded = target.parent().expect("a folder of Cargo's target").join("mlx-cpu-0.32.4/mlx");
+    let mlx = env::var_os("MLX_DIR").map_or(downloaded, PathBuf::from);
+    let program = target.join("binding");
+    let library = mlx.join("lib");
+    let status = Command::new(env::var("CXX").unwrap_or_else(|_| "c++".into()))
+        .args(["-O2", "-std=c++20", "-w", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/binding.cpp"), "-I"])
+        .arg(mlx.join("include"))
+        .arg("-L")
+        .arg(&library)
+        .args(["-lmlx", "-o"])
+        .arg(&program)
+        .arg(format!("-Wl,-rpath,{}", library.display()))
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "binding.cpp did not compile against {}", mlx.display());
+    program
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
