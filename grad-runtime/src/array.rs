@@ -398,6 +398,17 @@ pub(crate) fn refused<A: Array>(op: &'static str, operands: &[&A], reason: Strin
     Error::Operation { op, operands, reason }
 }
 
+/// The error of an operation that refuses to make an array.
+pub(crate) fn cannot_make(op: &'static str, shape: &[usize], dtype: Dtype, reason: String) -> Error {
+    Error::Operation { op, operands: vec![(shape.to_vec(), dtype)], reason }
+}
+
+/// Whether `buffer` fills `shape`, whose size does not overflow; if not, why.
+pub(crate) fn check_length(buffer: &Buffer<'_>, shape: &[usize]) -> Result<(), String> {
+    let (found, wanted) = (buffer.len(), shape.iter().product::<usize>());
+    if found == wanted { Ok(()) } else { Err(format!("the shape holds {wanted} elements, and {found} were given")) }
+}
+
 /// What any transform asks before it starts.
 pub(crate) fn require_primals<A: Array>(transform: &'static str, primals: &[A]) -> Result<()> {
     if A::backend().grad_mode() == GradMode::Inference {

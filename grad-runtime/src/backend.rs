@@ -159,7 +159,7 @@ struct Installed {
 ///
 /// ```
 /// let names: Vec<_> = grad_runtime::installed().map(|backend| backend.name()).collect();
-/// assert_eq!(names, ["cpu", "mlx"]);
+/// assert_eq!(names[..2], ["cpu", "mlx"]);
 /// ```
 pub fn installed() -> impl Iterator<Item = &'static dyn Backend> {
     let kept: [&'static dyn Backend; 2] = [&Cpu, &Mlx];

@@ -34,7 +34,7 @@ pub enum Error {
     Operation {
         /// The operation, as the user called it.
         op: &'static str,
-        /// Shape and dtype of each operand.
+        /// Shape and dtype of each operand; for a constructor, those of the array it was to make.
         operands: Vec<(Vec<usize>, Dtype)>,
         /// Why it was refused.
         reason: String,

@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Error as CandleError, Tensor};
 use super::kernels;
 use super::shapes::{self, common_dtype};
 use super::tape::{self, Node, Step, hand_out, record};
-use crate::array::{Array as Operations, Buffer, Dtype, refused};
+use crate::array::{Array as Operations, Buffer, Dtype, cannot_make, check_length, refused};
 use crate::backend::{Backend, Cpu};
 use crate::error::{Error, Result};
 
@@ -281,12 +281,10 @@ impl Operations for Array {
     }
 
     fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
-        const OP: &str = "from_buffer";
-        shapes::check(OP, &[], shape)?;
-        if shape.iter().product::<usize>() != buffer.len() {
-            let reason = format!("shape {shape:?} does not hold the {} elements that were given", buffer.len());
-            return Err(refused::<Self>(OP, &[], reason));
-        }
+        let dtype = buffer.dtype();
+        let refuse = |reason| cannot_make("from_buffer", shape, dtype, reason);
+        shapes::fits(shape).map_err(refuse)?;
+        check_length(&buffer, shape).map_err(refuse)?;
         let tensor = match buffer {
             Buffer::Float32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
             Buffer::Float16(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
@@ -294,17 +292,19 @@ impl Operations for Array {
             Buffer::Int32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
             Buffer::UInt32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
             Buffer::Bool(data) => {
-                Tensor::from_vec(data.iter().map(|x| u8::from(*x)).collect::<Vec<_>>(), shape, &Device::Cpu)
+                let bytes: Vec<u8> = data.iter().copied().map(u8::from).collect();
+                Tensor::from_vec(bytes, shape, &Device::Cpu)
             }
         };
-        Ok(Self::constant(tensor.map_err(failed(OP, &[]))?))
+        tensor.map(Self::constant).map_err(|error| refuse(reason(error)))
     }
 
     fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
-        shapes::check("full", &[], shape)?;
+        let refuse = |reason| cannot_make("full", shape, dtype, reason);
+        shapes::fits(shape).map_err(refuse)?;
         let tensor = Tensor::full(value, (), &Device::Cpu)
             .and_then(|value| kernels::convert(&value, storage(dtype))?.broadcast_as(shape)?.contiguous());
-        Ok(Self::constant(tensor.map_err(failed("full", &[]))?))
+        tensor.map(Self::constant).map_err(|error| refuse(reason(error)))
     }
 
     fn shape(&self) -> Vec<usize> {
@@ -568,6 +568,15 @@ impl Operations for Array {
         if self.ndim() == 0 || other.ndim() == 0 {
             return Err(refused(OP, &operands, "a scalar is no matrix: use `multiply`".into()));
         }
+        let (length, other_length) = (self.dims()[self.ndim() - 1], other.dims()[other.ndim().saturating_sub(2)]);
+        if length != other_length {
+            let which = if other.ndim() == 1 { "the only axis" } else { "the last but one" };
+            let reason = format!(
+                "the last axis on the left has length {length}, {which} on the right {other_length}: \
+                 they must be equal"
+            );
+            return Err(refused(OP, &operands, reason));
+        }
         if self.ndim() == 1 {
             return self.expand_dims(0)?.matmul(other)?.squeeze(if other.ndim() == 1 { -1 } else { -2 });
         }
@@ -576,14 +585,7 @@ impl Operations for Array {
         }
         let (x, y) = (self.astype(dtype)?, other.astype(dtype)?);
         let (batch_x, [rows, length]) = x.dims().split_last_chunk::<2>().expect("two axes or more");
-        let (batch_y, [other_length, columns]) = y.dims().split_last_chunk::<2>().expect("two axes or more");
-        if length != other_length {
-            let reason = format!(
-                "the last axis on the left has length {length}, the last but one on the right \
-                 {other_length}: they must be equal"
-            );
-            return Err(refused(OP, &operands, reason));
-        }
+        let (batch_y, [_, columns]) = y.dims().split_last_chunk::<2>().expect("two axes or more");
         let batch = shapes::broadcast(OP, &operands, &[batch_x, batch_y])?;
         let shape = [&batch[..], &[*rows, *columns]].concat();
         shapes::check(OP, &operands, &shape)?;
@@ -845,11 +847,13 @@ fn storage(dtype: Dtype) -> DType {
 
 /// candle's reason as our error.
 fn failed(op: &'static str, operands: &[&Array]) -> impl FnOnce(CandleError) -> Error {
-    move |mut error| {
-        // There is a backtrace if RUST_BACKTRACE is set; our messages are the same either way.
-        while let CandleError::WithBacktrace { inner, .. } = error {
-            error = *inner;
-        }
-        refused(op, operands, error.to_string())
+    move |error| refused(op, operands, reason(error))
+}
+
+/// candle's reason. It carries a backtrace if `RUST_BACKTRACE` is set; our messages are the same either way.
+fn reason(mut error: CandleError) -> String {
+    while let CandleError::WithBacktrace { inner, .. } = error {
+        error = *inner;
     }
+    error.to_string()
 }

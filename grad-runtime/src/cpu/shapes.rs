@@ -36,16 +36,20 @@ pub(super) fn reduced(shape: &[usize], axes: &[usize]) -> Vec<usize> {
 
 /// Refuses shapes that no array can have, so that no product of lengths overflows.
 pub(super) fn check(op: &'static str, operands: &[&Array], shape: &[usize]) -> Result<()> {
+    fits(shape).map_err(|reason| refused(op, operands, reason))
+}
+
+/// Whether there are arrays of this shape; if not, why.
+pub(super) fn fits(shape: &[usize]) -> Result<(), String> {
     if shape.len() > MAX_AXES {
-        let reason = format!("{shape:?} has {} axes, and arrays on the CPU have at most {MAX_AXES}", shape.len());
-        return Err(refused(op, operands, reason));
+        return Err(format!("{shape:?} has {} axes, and arrays on the CPU have at most {MAX_AXES}", shape.len()));
     }
     // Empty arrays too, because strides are products of the other lengths.
     let size =
         shape.iter().filter(|length| **length > 0).try_fold(1_usize, |size, length| size.checked_mul(*length));
     match size {
         Some(size) if size <= isize::MAX.unsigned_abs() / 8 => Ok(()),
-        _ => Err(refused(op, operands, format!("an array of shape {shape:?} does not fit in memory"))),
+        _ => Err(format!("an array of shape {shape:?} does not fit in memory")),
     }
 }
 

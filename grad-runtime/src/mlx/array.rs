@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::ffi::{Handle, Made};
 use super::{library, transform};
-use crate::array::{self, Buffer, Dtype, refused};
+use crate::array::{self, Buffer, Dtype, cannot_make, check_length, refused};
 use crate::backend::{Backend, Mlx};
 use crate::error::{Error, Result};
 
@@ -75,11 +75,6 @@ fn int32(lengths: &[usize]) -> Made<Vec<i32>> {
     }
 }
 
-/// An operation without operands was refused.
-fn unmade(op: &'static str, shape: &[usize], dtype: Dtype, reason: String) -> Error {
-    Error::Operation { op, operands: vec![(shape.to_vec(), dtype)], reason }
-}
-
 const DTYPES: [Dtype; 6] =
     [Dtype::Float32, Dtype::Float16, Dtype::BFloat16, Dtype::Int32, Dtype::UInt32, Dtype::Bool];
 
@@ -115,12 +110,9 @@ impl array::Array for Array {
     fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
         const OP: &str = "from_buffer";
         library::api()?;
-        let refuse = |reason| unmade(OP, shape, buffer.dtype(), reason);
+        let refuse = |reason| cannot_make(OP, shape, buffer.dtype(), reason);
         let lengths = int32(shape).map_err(refuse)?;
-        let (found, wanted) = (buffer.len(), shape.iter().product::<usize>());
-        if found != wanted {
-            return Err(refuse(format!("the shape holds {wanted} elements, and {found} were given")));
-        }
+        check_length(&buffer, shape).map_err(refuse)?;
         let made = match &buffer {
             Buffer::Float32(data) => Handle::from_data(data, &lengths),
             Buffer::Float16(data) => Handle::from_data(data, &lengths),
@@ -133,7 +125,7 @@ impl array::Array for Array {
     }
 
     fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
-        let refuse = |reason| unmade("full", shape, dtype, reason);
+        let refuse = |reason| cannot_make("full", shape, dtype, reason);
         let lengths = int32(shape).map_err(refuse)?;
         Handle::full(&lengths, value, dtype as i32)?.and_then(Self::new).map_err(refuse)
     }
