@@ -57,14 +57,14 @@ pub trait Backend: Sync {
 }
 
 /// This thread's own mode: always there, switched by every universal scope, and what a pure-Rust autograd engine
-/// consults through [`is_grad_enabled`](crate::is_grad_enabled). The CPU fallback ([`cpu`](crate::cpu)) is one.
+/// consults through [`is_grad_enabled`](crate::is_grad_enabled). The CPU fallback, `cpu::Array`, is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cpu;
 
 /// Apple's MLX.
 ///
 /// MLX has no switch of its own: gradients exist only inside a transform such as `value_and_grad`. Its mode is kept
-/// here, for each thread, and obeyed wherever [`mlx::Array`](crate::mlx) hands out a new array.
+/// here, for each thread, and obeyed wherever `mlx::Array` hands out a new array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mlx;
 

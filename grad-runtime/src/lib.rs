@@ -1,4 +1,60 @@
-//! Gradient-free scopes: inside `#[no_grad]` and `no_grad! { … }` nothing is recorded.
+//! Gradient-free scopes: inside `#[no_grad]` and `no_grad! { … }` nothing is recorded, on Apple's MLX, on any engine
+//! that implements [`Backend`], and on a plain CPU.
+//!
+//! ```
+//! #[macro_use] extern crate grad_runtime; // no_grad! and its siblings, once, at the crate root
+//! # fn main() {
+//! use grad_runtime::prelude::*;           // #[no_grad] and its siblings, the traits
+//!
+//! #[no_grad]
+//! fn evaluate() -> bool {
+//!     is_grad_enabled()
+//! }
+//!
+//! assert!(!evaluate());
+//! let half: Option<i32> = no_grad! { "42".parse::<i32>().ok().map(|number| number / 2) };
+//! assert_eq!(half, Some(21));
+//!
+//! let guard = grad_runtime::no_grad();
+//! assert_eq!(grad_runtime::grad_mode(), GradMode::NoGrad);
+//! drop(guard);
+//! assert!(is_grad_enabled());
+//! # }
+//! ```
+//!
+//! # The forms of a scope
+//!
+//! | | attribute | block | guard |
+//! | --- | --- | --- | --- |
+//! | record nothing | [`#[no_grad]`](attr::no_grad) | [`no_grad!`] | [`no_grad()`] |
+//! | record again | [`#[enable_grad]`](attr::enable_grad) | [`enable_grad!`] | [`enable_grad()`] |
+//! | one or the other | [`#[set_grad_enabled(…)]`](attr::set_grad_enabled) | [`set_grad_enabled!`] | [`set_grad_enabled()`] |
+//! | record nothing, for good | [`#[inference_mode]`](attr::inference_mode) | [`inference_mode!`] | [`inference_mode()`] |
+//!
+//! Each also has a form for one backend only: `#[no_grad(backend = Mlx)]`, `no_grad! { <Mlx> … }`,
+//! `Scope::NoGrad.enter_on(&Mlx)`.
+//!
+//! An attribute and a block macro of one name cannot both be imported by `use`. Import the block macros with
+//! `#[macro_use]` as above; or one of the two by name and the other by its path, `grad_runtime::no_grad!` or
+//! `#[grad_runtime::attr::no_grad]`.
+//!
+//! # What a scope means
+//!
+//! A scope is this thread's alone, and a new thread starts with recording enabled. The innermost living scope decides,
+//! and every way out of it restores what was before: `return`, `?`, `break`, a panic, a future dropped half-way, and
+//! guards dropped in any order. An `async fn` with an attribute is in the scope whenever it is polled.
+//!
+//! An array made while the mode is off is a constant to every transform around it, and its values are the same. Outside
+//! a transform nothing is added to it. A transform that is started inside a no-grad scope ignores that scope, and what
+//! it returns is a constant to transforms further out; started in inference mode, it is an error.
+//!
+//! No backend is required: where there is none, a scope is still a scope, and [`is_grad_enabled`] says so.
+//!
+//! # Features
+//!
+//! - `cpu`: `cpu::Array`, the `Array` trait on candle's CPU kernels.
+//! - `mlx`: `mlx::Array`, the same trait on Apple's MLX, found when this crate is built and loaded when it is first used.
+//! - `download-mlx`: `mlx`, and the wheel is fetched with pip where no MLX is installed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
