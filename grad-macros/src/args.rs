@@ -48,6 +48,10 @@ pub struct Scope {
     pub root: TokenStream,
     condition: Option<TokenStream>,
     backend: Option<TokenStream>,
+    /// Whether results that run later are left as they are.
+    pub eager: bool,
+    /// Whether nothing is to be done, for a method of an annotated impl or trait.
+    pub skip: bool,
 }
 
 impl Scope {
@@ -61,7 +65,7 @@ impl Scope {
     pub fn of_block(kind: Kind, root: TokenStream, input: ParseStream) -> Result<Self> {
         let backend = parse_selector(kind, input)?;
         let condition = parse_block_condition(kind, input)?;
-        Ok(Self { kind, root, condition, backend })
+        Ok(Self { kind, root, condition, backend, eager: false, skip: false })
     }
 
     /// Whether the two switch different backends.
@@ -70,6 +74,11 @@ impl Scope {
             (Some(a), Some(b)) => a.to_string() != b.to_string(),
             _ => false,
         }
+    }
+
+    /// Whether a condition says how the scope is entered.
+    pub const fn has_condition(&self) -> bool {
+        self.condition.is_some()
     }
 
     /// An expression for the `grad_runtime::Scope`.
@@ -94,8 +103,8 @@ impl Scope {
         }
     }
 
-    /// An expression that enters `scope`, a variable that holds the value.
-    pub fn enter(&self, scope: &Ident) -> TokenStream {
+    /// An expression that enters `scope`, an expression for the value.
+    pub fn enter(&self, scope: &TokenStream) -> TokenStream {
         match &self.backend {
             None => quote_spanned!(Span::mixed_site()=> #scope.enter()),
             Some(backend) => {
@@ -115,11 +124,17 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
     let mut condition = None;
     let mut backend = None;
     let mut root = None;
+    let (mut eager, mut skip) = (false, false);
     while !input.is_empty() {
         if input.peek(Token![,]) {
             return Err(input.error("expected an argument before this comma"));
         }
-        if is_named(kind, input) {
+        if let Some(word) = parse_word(kind, condition.is_some(), input)? {
+            let word_is_given = if word == "eager" { &mut eager } else { &mut skip };
+            if std::mem::replace(word_is_given, true) {
+                return Err(Error::new(word.span(), format!("`{word}` is given twice\nhelp: remove one of the two")));
+            }
+        } else if is_named(kind, input) {
             parse_named(kind, input, &mut backend, &mut root)?;
         } else {
             let ahead = input.fork();
@@ -145,7 +160,12 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
             input.parse::<Token![,]>()?;
         }
     }
-    if kind == Kind::SetGradEnabled && condition.is_none() {
+    if skip && (condition.is_some() || backend.is_some() || root.is_some() || eager) {
+        let name = kind.name();
+        let message = format!("`skip` stands alone\nhelp: write `#[{name}(skip)]`, or leave `skip` out");
+        return Err(Error::new(Span::call_site(), message));
+    }
+    if kind == Kind::SetGradEnabled && condition.is_none() && !skip {
         return Err(Error::new(
             Span::call_site(),
             "`#[set_grad_enabled]` needs a condition\n\
@@ -153,7 +173,21 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
         ));
     }
     let root = root.unwrap_or_else(|| quote_spanned!(Span::mixed_site()=> ::grad_runtime));
-    Ok(Scope { kind, root, condition, backend })
+    Ok(Scope { kind, root, condition, backend, eager, skip })
+}
+
+/// `eager` or `skip`, alone. After `set_grad_enabled(` it is a condition like any other.
+fn parse_word(kind: Kind, has_condition: bool, input: ParseStream) -> Result<Option<Ident>> {
+    let ahead = input.fork();
+    let Ok(word) = ahead.call(Ident::parse_any) else {
+        return Ok(None);
+    };
+    let alone = ahead.is_empty() || ahead.peek(Token![,]);
+    let known = word == "eager" || word == "skip";
+    if !alone || !known || kind == Kind::SetGradEnabled && !has_condition && word != "skip" {
+        return Ok(None);
+    }
+    input.call(Ident::parse_any).map(Some)
 }
 
 /// Whether `name = …` comes next, or the name of an argument that has lost its value.
@@ -182,7 +216,7 @@ fn parse_named(
         return Err(Error::new(
             name.span(),
             format!(
-                "unknown argument `{name}`\nhelp: `#[{}]` takes {}`backend = path` and `crate = path`",
+                "unknown argument `{name}`\nhelp: `#[{}]` takes {}`backend = path`, `crate = path` and `eager`",
                 kind.name(),
                 if kind.takes_condition() { "a condition, " } else { "" },
             ),

@@ -1,13 +1,14 @@
 //! Block macros: `no_grad! { … }` and its siblings.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
-use quote::quote_spanned;
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote_spanned};
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Result};
 
 use crate::args::{Kind, Scope};
 use crate::awaits::find_await;
 use crate::function::in_scope;
+use crate::tail::Tail;
 
 /// Expands `[$crate kind] head body`.
 pub fn expand(input: TokenStream) -> TokenStream {
@@ -25,8 +26,26 @@ pub fn expand(input: TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     match scope.and_then(|scope| no_await(kind, body.clone()).map(|()| scope)) {
         Ok(scope) => {
-            let statements = in_scope(&scope, &braced(body));
-            quote_spanned!(span=> { #statements })
+            let Some(tail) = Tail::of(&body) else {
+                let statements = in_scope(&scope, &braced(body));
+                return quote_spanned!(span=> { #statements });
+            };
+            // A closure may only borrow what it uses, so it can hold a condition's outcome in a static alone. Without
+            // a condition it holds nothing, so that it may still become a function pointer.
+            let name = Ident::new("scope", span);
+            let value = scope.value();
+            let (found, again) = if scope.has_condition() {
+                (quote_spanned!(span=> #value.lasting()), name.to_token_stream())
+            } else {
+                (value.clone(), value)
+            };
+            let enter = scope.enter(&name.into_token_stream());
+            let body = tail.entering(&scope.root, &scope.enter(&again));
+            quote_spanned!(span=> {
+                let scope = #found;
+                let _guard = #enter;
+                #body
+            })
         }
         // The body stays, so that what it makes and uses is not missed as well.
         Err(error) => {

@@ -9,14 +9,18 @@ use syn::visit_mut::{VisitMut, visit_type_mut};
 use syn::{Attribute, Error, Expr, LitStr, Meta, Result, ReturnType, Signature, Token, Type, Visibility};
 
 use crate::args::{Kind, Scope};
+use crate::group::MethodGroup;
 use crate::is_punct;
+use crate::lazy::Lazy;
 
 /// Expands the attribute `kind`. A mistake is an error beside the item as it was written, so that the rest of the
 /// program still finds it.
 pub fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let parsed = Scope::of_attribute(kind, arguments).and_then(|scope| Ok((scope, parse(kind, item.clone())?)));
     match parsed {
-        Ok((scope, mut function)) => match take_second(kind, &scope, &mut function.attributes) {
+        Ok((scope, _)) if scope.skip => item,
+        Ok((scope, Item::Group(group))) => group.annotate(kind, &scope),
+        Ok((scope, Item::Function(mut function))) => match take_second(kind, &scope, &mut function.attributes) {
             None => annotate(&scope, &function),
             Some(error) => with_error(&error, function),
         },
@@ -26,32 +30,42 @@ pub fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStr
     }
 }
 
-fn with_error(error: &Error, item: impl ToTokens) -> TokenStream {
+pub fn with_error(error: &Error, item: impl ToTokens) -> TokenStream {
     let mut tokens = error.to_compile_error();
     item.to_tokens(&mut tokens);
     tokens
 }
 
+/// What the attributes go on.
+enum Item {
+    Function(Function),
+    Group(MethodGroup),
+}
+
 /// A function with a body.
-struct Function {
-    attributes: Vec<Attribute>,
-    visibility: Visibility,
-    signature: Signature,
+pub struct Function {
+    pub attributes: Vec<Attribute>,
+    pub visibility: Visibility,
+    pub defaultness: Option<Ident>,
+    pub signature: Signature,
     /// Never parsed: a body that is half-typed still makes a function, and what is wrong in it is for rustc to say.
-    body: Group,
+    pub body: Group,
 }
 
 impl ToTokens for Function {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self { attributes, visibility, signature, body } = self;
-        tokens.extend(quote!(#(#attributes)* #visibility #signature #body));
+        let Self { attributes, visibility, defaultness, signature, body } = self;
+        tokens.extend(quote!(#(#attributes)* #visibility #defaultness #signature #body));
     }
 }
 
-fn parse(kind: Kind, item: TokenStream) -> Result<Function> {
+fn parse(kind: Kind, item: TokenStream) -> Result<Item> {
     (|input: ParseStream| {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
+        if let Some(group) = MethodGroup::parse(&attributes, &visibility, input) {
+            return Ok(Item::Group(group));
+        }
         if !is_function(input) {
             return Err(not_a_function(kind, input));
         }
@@ -67,12 +81,12 @@ fn parse(kind: Kind, item: TokenStream) -> Result<Function> {
                 ),
             ));
         }
-        Ok(Function { attributes, visibility, signature, body })
+        Ok(Item::Function(Function { attributes, visibility, defaultness: None, signature, body }))
     })
     .parse2(item)
 }
 
-fn is_function(input: ParseStream) -> bool {
+pub fn is_function(input: ParseStream) -> bool {
     let ahead = input.fork();
     while ahead.peek(Token![const])
         || ahead.peek(Token![async])
@@ -87,7 +101,7 @@ fn is_function(input: ParseStream) -> bool {
     ahead.peek(Token![fn])
 }
 
-fn parse_body(kind: Kind, input: ParseStream) -> Result<Group> {
+pub fn parse_body(kind: Kind, input: ParseStream) -> Result<Group> {
     let mut token: TokenTree = input.parse()?;
     loop {
         match token {
@@ -122,8 +136,6 @@ fn not_a_function(kind: Kind, input: ParseStream) -> Error {
     let (what, help) = match keyword.as_deref().unwrap_or_default() {
         // Only functions without a body are `safe`: those of `extern` blocks.
         "safe" => return no_body(kind, span),
-        "impl" => ("an `impl` block", "annotate each of its methods"),
-        "trait" => ("a trait", "annotate its methods that have a body, and those of each `impl`"),
         "mod" => ("a module", "annotate each of its functions"),
         "extern" => ("an `extern` block", "annotate the functions that call what it declares"),
         "struct" => ("a struct", "annotate the functions and methods that use it"),
@@ -175,21 +187,23 @@ fn take_second(kind: Kind, scope: &Scope, attributes: &mut Vec<Attribute>) -> Op
     Some(Error::new_spanned(attributes.remove(at), message))
 }
 
-fn annotate(scope: &Scope, function: &Function) -> TokenStream {
-    let Function { attributes, visibility, signature, body } = function;
+/// The function with its body in `scope`.
+pub fn annotate(scope: &Scope, function: &Function) -> TokenStream {
+    let Function { attributes, visibility, defaultness, signature, body } = function;
     let (inner_attributes, statements) = split_inner_attributes(body.stream());
     let mut body = Group::new(Delimiter::Brace, statements);
     body.set_span(function.body.span());
 
-    let statements = if signature.asyncness.is_some() {
-        in_scope_when_polled(scope, &signature.output, &body)
-    } else {
-        in_scope(scope, &body)
+    let lazy = if scope.eager { None } else { Lazy::of_output(&signature.output) };
+    let statements = match (signature.asyncness, lazy) {
+        (Some(_), lazy) => in_scope_when_polled(scope, &signature.output, lazy.as_ref(), &body),
+        (None, Some(lazy)) => in_scope_then_lazily(scope, &signature.output, &lazy, &body),
+        (None, None) => in_scope(scope, &body),
     };
     // The braces are the user's own, so that errors about the body as a whole point there.
     let mut body = Group::new(Delimiter::Brace, quote!(#inner_attributes #statements));
     body.set_span(function.body.span());
-    quote!(#(#attributes)* #visibility #signature #body)
+    quote!(#(#attributes)* #visibility #defaultness #signature #body)
 }
 
 /// `#![…]` and `//! …` stand first in a function, so they cannot stay where the body goes.
@@ -214,7 +228,7 @@ pub fn in_scope(scope: &Scope, body: &Group) -> TokenStream {
     let span = Span::mixed_site();
     let name = Ident::new("scope", span);
     let value = scope.value();
-    let enter = scope.enter(&name);
+    let enter = scope.enter(&name.to_token_stream());
     // Why a `match`: the body of an arm drops its own temporaries, in every edition. Those of a block's last expression
     // would outlive the guard before edition 2024. A variable for the value would lose the type that is expected of
     // it, and with it the coercions; a labelled block would forbid plain `break` and `continue`.
@@ -225,12 +239,36 @@ pub fn in_scope(scope: &Scope, body: &Group) -> TokenStream {
     }
 }
 
-/// Statements of an `async fn` that enter `scope` at each poll of `body`, and while what is left of it is dropped.
-fn in_scope_when_polled(scope: &Scope, output: &ReturnType, body: &Group) -> TokenStream {
+/// Statements that evaluate `body` in `scope`, and have the scope entered again whenever its value runs.
+fn in_scope_then_lazily(scope: &Scope, output: &ReturnType, lazy: &Lazy, body: &Group) -> TokenStream {
     let span = Span::mixed_site();
     let name = Ident::new("scope", span);
     let value = scope.value();
-    let enter = scope.enter(&name);
+    let enter = scope.enter(&name.to_token_stream());
+    let mut ty = Type::Infer(syn::parse_quote!(_));
+    if let ReturnType::Type(_, written) = output {
+        ty.clone_from(written);
+        InferOpaque.visit_type_mut(&mut ty);
+    }
+    // `return` and `?` leave the closure with the value that is to be wrapped, and temporaries are dropped with it.
+    let made = lazy.make(&scope.root, &quote_spanned!(span=> move || -> #ty #body));
+    let wrapped = lazy.wrap(&scope.root, &enter, &Ident::new("made", span).into_token_stream());
+    quote_spanned! {span=>
+        let #name = #value;
+        let made = {
+            let _guard = #enter;
+            #made
+        };
+        #wrapped
+    }
+}
+
+/// Statements of an `async fn` that enter `scope` at each poll of `body`, and while what is left of it is dropped.
+fn in_scope_when_polled(scope: &Scope, output: &ReturnType, lazy: Option<&Lazy>, body: &Group) -> TokenStream {
+    let span = Span::mixed_site();
+    let name = Ident::new("scope", span);
+    let value = scope.value();
+    let enter = scope.enter(&name.to_token_stream());
     let root = &scope.root;
     // An async block cannot state its type, so that `?` and coercions would not know what to make. A `return` that is
     // never reached tells them.
@@ -249,14 +287,22 @@ fn in_scope_when_polled(scope: &Scope, output: &ReturnType, body: &Group) -> Tok
     let statements = body.stream();
     let mut typed = Group::new(Delimiter::Brace, quote!(#returns #statements));
     typed.set_span(body.span());
+    let polled = quote_spanned!(span=> #root::__private::scoped(move || #enter, async move #typed).await);
+    let result = match lazy {
+        None => polled,
+        Some(lazy) => {
+            let wrapped = lazy.wrap(root, &enter, &Ident::new("made", span).into_token_stream());
+            quote_spanned!(span=> let made = #polled; #wrapped)
+        }
+    };
     quote_spanned! {span=>
         let #name = #value;
-        #root::__private::scoped(move || #enter, async move #typed).await
+        #result
     }
 }
 
 /// The same tokens at another place, for error messages.
-fn at(place: Span, path: &TokenStream) -> TokenStream {
+pub fn at(place: Span, path: &TokenStream) -> TokenStream {
     let moved = path.clone().into_iter().map(|mut token| {
         token.set_span(place.resolved_at(token.span()));
         token

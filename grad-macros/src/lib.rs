@@ -21,6 +21,9 @@ mod args;
 mod awaits;
 mod block;
 mod function;
+mod group;
+mod lazy;
+mod tail;
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenTree;
@@ -153,6 +156,13 @@ pub fn inference_mode(arguments: TokenStream, item: TokenStream) -> TokenStream 
 #[proc_macro]
 pub fn block(input: TokenStream) -> TokenStream {
     block::expand(input.into()).into()
+}
+
+/// What `carry!` expands to: `carry! { [$crate] … }`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn carry(input: TokenStream) -> TokenStream {
+    tail::expand_carry(input.into()).into()
 }
 
 fn is_punct(token: &TokenTree, expected: char) -> bool {

@@ -28,14 +28,21 @@ impl Debtor {
     #[cold] // Most processes have none, and `Scope::enter` is inlined everywhere.
     pub(crate) fn of_installed(scope: Scope) -> Self {
         let debtor = Self::new();
-        with_a_switch().for_each(|backend| debtor.switch(scope, backend));
+        with_a_switch().for_each(|backend| debtor.switch(backend, |found| scope.applied_to(found)));
         debtor
     }
 
     /// Switches one backend.
     pub(crate) fn of(scope: Scope, backend: &'static dyn Backend) -> Self {
         let debtor = Self::new();
-        debtor.switch(scope, backend);
+        debtor.switch(backend, |found| scope.applied_to(found));
+        debtor
+    }
+
+    /// Puts each backend into the mode beside it.
+    pub(crate) fn of_each(modes: impl Iterator<Item = (&'static dyn Backend, GradMode)>) -> Self {
+        let debtor = Self::new();
+        modes.for_each(|(backend, mode)| debtor.switch(backend, |_| mode));
         debtor
     }
 
@@ -46,11 +53,11 @@ impl Debtor {
         })
     }
 
-    fn switch(&self, scope: Scope, backend: &'static dyn Backend) {
+    fn switch(&self, backend: &'static dyn Backend, wanted: impl FnOnce(GradMode) -> GradMode) {
         let found = backend.grad_mode();
         let debt = Debt { debtor: self.0, backend, found };
         DEBTS.with_borrow_mut(|debts| debts.push(debt));
-        let wanted = scope.applied_to(found);
+        let wanted = wanted(found);
         if wanted != found {
             backend.set_grad_mode(wanted);
         }

@@ -45,7 +45,7 @@ impl Scope {
     pub fn enter(self) -> GradGuard {
         // A process without such backends pays for one look.
         let switches = any_with_a_switch().then(|| Debtor::of_installed(self));
-        GradGuard { _lanes: Swap::every_lane(self), _switches: switches, _not_send: [] }
+        GradGuard::holding(Swap::every_lane(self), switches)
     }
 
     /// Enters this scope on `backend` alone, installed or not.
@@ -62,7 +62,14 @@ impl Scope {
             Some(lane) => (Swap::one_lane(self, lane), None),
             None => (Swap::no_lane(), Some(Debtor::of(self, backend))),
         };
-        GradGuard { _lanes: lanes, _switches: switches, _not_send: [] }
+        GradGuard::holding(lanes, switches)
+    }
+}
+
+impl GradGuard {
+    #[inline]
+    pub(crate) fn holding(lanes: Swap, switches: Option<Debtor>) -> Self {
+        Self { _lanes: lanes, _switches: switches, _not_send: [] }
     }
 }
 

@@ -52,7 +52,23 @@ thread_local! {
 
 #[inline]
 pub(crate) fn mode(lane: Lane) -> GradMode {
-    GradMode::from_bits(lane.of(LANES.get()))
+    mode_in(LANES.get(), lane)
+}
+
+/// The mode of `lane` in `word`.
+#[inline]
+pub(crate) const fn mode_in(word: u64, lane: Lane) -> GradMode {
+    GradMode::from_bits(lane.of(word))
+}
+
+/// The modes of every lane, without the guards that are counted above them.
+pub(crate) fn modes() -> u64 {
+    LANES.get() & (EVERY_LANE * MODE_BITS)
+}
+
+/// What `modes` answers where each lane has the mode given for it.
+pub(crate) const fn modes_of(cpu: GradMode, mlx: GradMode) -> u64 {
+    ((cpu as u64) << Lane::Cpu.shift()) | ((mlx as u64) << Lane::Mlx.shift())
 }
 
 pub(crate) fn set_mode(lane: Lane, mode: GradMode) {
@@ -71,8 +87,19 @@ impl Swap {
     /// Enters `scope` on every lane.
     #[inline]
     pub(crate) fn every_lane(scope: Scope) -> Self {
+        Self::swap(|before| scope.applied_to_lanes(before))
+    }
+
+    /// Puts every lane into the mode that `modes` has for it, whatever is in force.
+    #[inline]
+    pub(crate) fn to(modes: u64) -> Self {
+        Self::swap(|before| (before & !(EVERY_LANE * MODE_BITS)) | modes)
+    }
+
+    #[inline]
+    fn swap(change: impl FnOnce(u64) -> u64) -> Self {
         let before = LANES.get();
-        let entered = scope.applied_to_lanes(before) + EVERY_LANE * ONE_DEEPER;
+        let entered = change(before) + EVERY_LANE * ONE_DEEPER;
         if entered & TOO_DEEP != 0 {
             guards_are_leaked();
         }

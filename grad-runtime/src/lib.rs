@@ -74,10 +74,11 @@ mod mode;
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use array::{Array, Buffer, Dtype, Element};
+pub use carry::{Carry, Modes, Scoped, carry, thread};
 pub use backend::{Backend, Cpu, Mlx, install, installed};
 pub use error::{Error, Result};
 pub use guard::{GradGuard, enable_grad, inference_mode, no_grad, set_grad_enabled};
-pub use mode::{GradMode, Scope, grad_mode, is_grad_enabled};
+pub use mode::{GradMode, Scope, assert_grad_mode, grad_mode, is_grad_enabled};
 
 /// The attributes: `#[no_grad]`, `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`.
 pub mod attr {
@@ -90,14 +91,26 @@ pub mod prelude {
     pub use crate::array::{Array, Dtype};
     pub use crate::attr::*;
     pub use crate::backend::{Backend, Cpu, Mlx};
+    pub use crate::carry::Carry;
     pub use crate::mode::{GradMode, is_grad_enabled};
 }
 
 /// What the macros' output stands on. Not public: it may change in any release.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::carry::scoped;
-    pub use grad_macros::block;
+    pub use crate::carry::{scoped, scoped_stream};
+    pub use grad_macros::{block, carry};
+
+    pub use std::boxed::Box;
+
+    /// The value of a body that may `return`. As an argument, its closure may hand out what it holds by `&mut`.
+    #[inline]
+    pub fn call<F, T>(body: F) -> T
+    where
+        F: FnOnce() -> T,
+    {
+        body()
+    }
 
     /// A value that is never made: it tells the compiler the return type of an annotated `async fn`.
     #[must_use]

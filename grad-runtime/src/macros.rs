@@ -81,3 +81,32 @@ macro_rules! set_grad_enabled {
 macro_rules! inference_mode {
     ($($body:tt)*) => { $crate::__private::block! { [$crate inference_mode] $($body)* } };
 }
+
+/// Takes this thread's modes along with a closure of any arguments, or with an async block: they are in force each
+/// time it is called or polled, on whichever thread that happens.
+///
+/// What the closure borrows it still borrows, it is called as often as before, and its arguments get their types from
+/// the place where the macro stands. For a closure without arguments that runs once, there is the function
+/// [`carry`](fn@crate::carry), which also drops in these modes what the closure holds.
+///
+/// ```
+/// use grad_runtime::{GradMode, assert_grad_mode, carry, no_grad};
+/// use rayon::prelude::*;
+///
+/// let weights = [0.5, 2.0];
+/// let scaled: Vec<f64> = no_grad! {
+///     let scale = 10.0;
+///     weights
+///         .par_iter()
+///         .map(carry!(|weight| {
+///             assert_grad_mode(GradMode::NoGrad); // On every thread of rayon's.
+///             weight * scale
+///         }))
+///         .collect()
+/// };
+/// assert_eq!(scaled, [5.0, 20.0]);
+/// ```
+#[macro_export]
+macro_rules! carry {
+    ($($work:tt)*) => { $crate::__private::carry! { [$crate] $($work)* } };
+}

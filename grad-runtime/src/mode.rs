@@ -81,6 +81,18 @@ impl Scope {
         GradMode::from_bits(self.applied_to_lanes(found as u64))
     }
 
+    /// The same scope in a static, for closures that borrow what they use.
+    #[must_use]
+    #[doc(hidden)]
+    pub const fn lasting(self) -> &'static Self {
+        match self {
+            Self::NoGrad => &Self::NoGrad,
+            Self::EnableGrad => &Self::EnableGrad,
+            Self::InferenceMode(true) => &Self::InferenceMode(true),
+            Self::InferenceMode(false) => &Self::InferenceMode(false),
+        }
+    }
+
     /// The one statement of how scopes change modes, for every lane of a word at once.
     #[inline]
     pub(crate) const fn applied_to_lanes(self, lanes: u64) -> u64 {
@@ -108,6 +120,39 @@ impl Scope {
 #[inline]
 pub fn grad_mode() -> GradMode {
     lanes::mode(Lane::Cpu)
+}
+
+/// Panics unless this thread is in the mode `expected`: for a place that relies on a scope which was entered far away.
+///
+/// Work that another thread took over without [`carry`](fn@crate::carry) starts Enabled there, and nothing fails: its
+/// results are right, and its graph is recorded. An assertion finds such a place, in a test or in the code itself.
+///
+/// ```
+/// use grad_runtime::{GradMode, assert_grad_mode, no_grad};
+///
+/// no_grad! {
+///     assert_grad_mode(GradMode::NoGrad);
+///     let forgotten = std::thread::spawn(|| assert_grad_mode(GradMode::NoGrad));
+///     assert!(forgotten.join().is_err());
+/// }
+/// ```
+///
+/// # Panics
+///
+/// If `grad_mode() != expected`; the message names the thread.
+#[track_caller]
+pub fn assert_grad_mode(expected: GradMode) {
+    let found = grad_mode();
+    if found != expected {
+        let thread = std::thread::current();
+        panic!(
+            "expected grad mode {expected:?} on thread {:?} ({:?}), found {found:?}\n\
+             help: a scope stays on its thread; hand work to another with `carry(…)`, \
+             `.in_current_grad_mode()` or `.with_grad_mode(…)`",
+            thread.name().unwrap_or("without a name"),
+            thread.id(),
+        );
+    }
 }
 
 /// Whether operations are recorded on this thread: `grad_mode() == GradMode::Enabled`.

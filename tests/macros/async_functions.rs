@@ -404,7 +404,7 @@ fn blocks_in_async_functions_between_awaits() {
         set_grad_enabled!(std::future::ready(false).await, { modes.push(grad_mode()) });
         modes
     }
-    assert_eq!(ready(function()), [NoGrad, Enabled, NoGrad, Enabled, NoGrad]);
+    assert_eq!(ready(function()), [NoGrad, NoGrad, NoGrad, Enabled, NoGrad]);
 }
 
 #[test]

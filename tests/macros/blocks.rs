@@ -65,7 +65,7 @@ fn the_last_expression_keeps_its_expected_type() {
     assert_eq!(closure("four"), 5);
     let parsed: u8 = no_grad! { "7".parse().unwrap() };
     assert_eq!(parsed, 7);
-    let pointer: fn(i32) -> i32 = set_grad_enabled!(true, |x| x + 1);
+    let pointer: fn(i32) -> i32 = no_grad!(|x| x + 1);
     assert_eq!(pointer(1), 2);
     let mut number = 1;
     no_grad! { &mut number }.clone_from(&2);

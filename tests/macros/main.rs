@@ -8,6 +8,9 @@ mod blocks;
 mod editions;
 mod functions;
 mod imports;
+mod lazy_results;
+mod groups;
+mod carriers;
 mod ways_out;
 
 use std::cell::RefCell;

@@ -4,7 +4,9 @@ pub struct Model;
 
 #[no_grad]
 impl Model {
-    pub fn forward(&self) {}
+    pub fn forward(&self) -> usize {
+        "one"
+    }
 }
 
 fn main() {

@@ -1,0 +1,297 @@
+//! Results that run later: which they are, as far as a return type shows, and how they keep their scope.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{
+    GenericArgument, ParenthesizedGenericArguments, PathArguments, PathSegment, ReturnType, Token, Type,
+    TypeParamBound,
+};
+
+use crate::function::at;
+
+/// What runs later, in the type of a result.
+pub struct Lazy {
+    form: Form,
+    /// Where the user wrote the type.
+    place: Span,
+}
+
+enum Form {
+    /// Wrapped as it is, as `scoped` or `scoped_stream`.
+    Wrapped(&'static str),
+    Closure(Closure),
+    /// `Box::new` or `Box::pin` of what is wrapped.
+    Boxed(&'static str, Box<Lazy>),
+    /// Inside of `Some` or `Ok`; the other variant.
+    Variant(&'static str, Box<Lazy>),
+}
+
+struct Closure {
+    by: CalledBy,
+    /// Whether it is written `for<'a> Fn(…)`.
+    binds_lifetimes: bool,
+    signature: ParenthesizedGenericArguments,
+    /// What it returns may run later too.
+    output: Option<Box<Lazy>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CalledBy {
+    Ref,
+    Mut,
+    Value,
+}
+
+impl Lazy {
+    /// What runs later in a result of type `output`, as far as the type is written out.
+    pub fn of_output(output: &ReturnType) -> Option<Self> {
+        match output {
+            ReturnType::Type(_, ty) => Self::of_type(ty),
+            ReturnType::Default => None,
+        }
+    }
+
+    fn of_type(ty: &Type) -> Option<Self> {
+        let form = match ty {
+            Type::Paren(inner) => return Self::of_type(&inner.elem),
+            Type::Group(inner) => return Self::of_type(&inner.elem),
+            Type::ImplTrait(opaque) => opaque.bounds.iter().find_map(Form::of_bound)?,
+            Type::Path(path) if path.qself.is_none() => Form::of_path(path.path.segments.last()?)?,
+            _ => return None,
+        };
+        Some(Self { form, place: ty.span() })
+    }
+
+    /// An expression for what `value` becomes in the scope that `enter` enters. Both may be evaluated in closures that
+    /// move what they use.
+    pub fn wrap(&self, root: &TokenStream, enter: &TokenStream, value: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        let root = &at(self.place, root);
+        let inner = Ident::new("inner", span.located_at(self.place)).into_token_stream();
+        match &self.form {
+            Form::Wrapped(how) => {
+                let how = Ident::new(how, span.located_at(self.place));
+                let wrap = quote_spanned!(span=> #root::__private::#how);
+                quote_spanned!(span=> {
+                    let #inner = #value;
+                    #wrap(move || #enter, #inner)
+                })
+            }
+            Form::Closure(closure) => closure.wrap(root, enter, value),
+            Form::Boxed(how, what) => {
+                let how = Ident::new(how, span);
+                let wrapped = what.wrap(root, enter, value);
+                quote_spanned!(span=> #root::__private::Box::#how(#wrapped))
+            }
+            Form::Variant("None", what) => {
+                let wrapped = what.wrap(root, enter, &inner);
+                quote_spanned! {span=>
+                    match #value {
+                        ::core::option::Option::Some(#inner) => ::core::option::Option::Some(#wrapped),
+                        ::core::option::Option::None => ::core::option::Option::None,
+                    }
+                }
+            }
+            Form::Variant(_, what) => {
+                let wrapped = what.wrap(root, enter, &inner);
+                quote_spanned! {span=>
+                    match #value {
+                        ::core::result::Result::Ok(#inner) => ::core::result::Result::Ok(#wrapped),
+                        ::core::result::Result::Err(error) => ::core::result::Result::Err(error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// An expression that calls `body`, a closure without arguments, which makes the value. Where that is a closure of
+    /// its own, its arguments have the types that the signature gives them, as they would without us.
+    pub fn make(&self, root: &TokenStream, body: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        if let Form::Closure(closure) = &self.form
+            && let Some(expectation) = closure.expectation()
+        {
+            return quote_spanned!(span=> { #expectation(#body) });
+        }
+        quote_spanned!(span=> #root::__private::call(#body))
+    }
+}
+
+impl Form {
+    fn of_bound(bound: &TypeParamBound) -> Option<Self> {
+        let TypeParamBound::Trait(bound) = bound else {
+            return None;
+        };
+        let segment = bound.path.segments.last()?;
+        let by = match segment.ident.to_string().as_str() {
+            "Future" | "Iterator" | "DoubleEndedIterator" | "ExactSizeIterator" | "FusedIterator" => {
+                return Some(Self::Wrapped("scoped"));
+            }
+            "Stream" | "FusedStream" => return Some(Self::Wrapped("scoped_stream")),
+            "Fn" => CalledBy::Ref,
+            "FnMut" => CalledBy::Mut,
+            "FnOnce" => CalledBy::Value,
+            _ => return None,
+        };
+        let PathArguments::Parenthesized(signature) = &segment.arguments else {
+            return None;
+        };
+        let output = Lazy::of_output(&signature.output).map(Box::new);
+        let binds_lifetimes = bound.lifetimes.is_some();
+        Some(Self::Closure(Closure { by, binds_lifetimes, signature: signature.clone(), output }))
+    }
+
+    fn of_path(segment: &PathSegment) -> Option<Self> {
+        let what = |how| Lazy { form: Self::Wrapped(how), place: segment.ident.span() };
+        match segment.ident.to_string().as_str() {
+            "Box" => Self::of_dyn(first_type(segment)?, "new"),
+            "Pin" => match first_type(segment)? {
+                Type::Path(boxed) => match boxed.path.segments.last()? {
+                    boxed if boxed.ident == "Box" => Self::of_dyn(first_type(boxed)?, "pin"),
+                    _ => None,
+                },
+                _ => None,
+            },
+            "BoxFuture" | "LocalBoxFuture" => Some(Self::Boxed("pin", Box::new(what("scoped")))),
+            "BoxStream" | "LocalBoxStream" => Some(Self::Boxed("pin", Box::new(what("scoped_stream")))),
+            "Option" => Some(Self::Variant("None", Box::new(Lazy::of_type(first_type(segment)?)?))),
+            "Result" => Some(Self::Variant("Err", Box::new(Lazy::of_type(first_type(segment)?)?))),
+            _ => None,
+        }
+    }
+
+    fn of_dyn(ty: &Type, how: &'static str) -> Option<Self> {
+        let Type::TraitObject(object) = ty else {
+            return None;
+        };
+        let form = object.bounds.iter().find_map(Self::of_bound)?;
+        Some(Self::Boxed(how, Box::new(Lazy { form, place: ty.span() })))
+    }
+}
+
+fn first_type(segment: &PathSegment) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+impl Closure {
+    /// A closure around the closure `value`: only closures can be called on stable Rust.
+    fn wrap(&self, root: &TokenStream, enter: &TokenStream, value: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        let arguments: Vec<_> = (0..self.signature.inputs.len()).map(|n| format_ident!("a{n}", span = span)).collect();
+        let (mutable, inside) = match self.by {
+            CalledBy::Ref => (None, "inside"),
+            CalledBy::Mut => (Some(Token![mut](span)), "inside_mut"),
+            CalledBy::Value => (None, "into_inside"),
+        };
+        let inside = Ident::new(inside, span);
+        let call = quote_spanned!(span=> call(#(#arguments),*));
+        let result = match &self.output {
+            None => call,
+            Some(lazy) => lazy.wrap(root, enter, &call),
+        };
+        quote_spanned! {span=> {
+            let #mutable held = #root::__private::scoped(move || #enter, #value);
+            move |#(#arguments),*| {
+                let (_guard, call) = held.#inside();
+                #result
+            }
+        }}
+    }
+
+    /// A function that calls what makes the closure, and knows its signature. Its bound stands for the types by
+    /// parameters, since a function inside of a function sees none of those around it. `None` where that cannot be
+    /// written.
+    fn expectation(&self) -> Option<TokenStream> {
+        if self.binds_lifetimes {
+            return None;
+        }
+        let span = Span::mixed_site();
+        let mut types = Abstracted::default();
+        let inputs = self.signature.inputs.iter().map(|argument| types.abstracted(&argument.ty, true));
+        let inputs: Vec<_> = inputs.collect::<Option<_>>()?;
+        let output = match &self.signature.output {
+            ReturnType::Default => quote_spanned!(span=> ()),
+            ReturnType::Type(_, ty) => types.abstracted(ty, true)?,
+        };
+        let Abstracted { parameters, types, .. } = types;
+        let by = match self.by {
+            CalledBy::Ref => "Fn",
+            CalledBy::Mut => "FnMut",
+            CalledBy::Value => "FnOnce",
+        };
+        let by = Ident::new(by, span);
+        // Items are not hygienic, hence the name.
+        Some(quote_spanned! {span=>
+            fn __grad_expect<#(#parameters,)* __F, __M>(make: __M) -> __F
+            where
+                __F: ::core::ops::#by(#(#inputs),*) -> #output,
+                __M: ::core::ops::FnOnce() -> __F,
+            {
+                make()
+            }
+            __grad_expect::<#(#types,)* _, _>
+        })
+    }
+}
+
+#[derive(Default)]
+struct Abstracted {
+    /// Each with its bound.
+    parameters: Vec<TokenStream>,
+    types: Vec<TokenStream>,
+}
+
+impl Abstracted {
+    /// `ty` with a parameter for each part that has no lifetime of the closure's own; `None` if there is one that this
+    /// cannot reach.
+    fn abstracted(&mut self, ty: &Type, sized: bool) -> Option<TokenStream> {
+        if !may_elide(ty.to_token_stream()) {
+            let span = Span::mixed_site();
+            let parameter = format_ident!("__P{}", self.parameters.len(), span = span);
+            let bound = (!sized).then(|| quote_spanned!(span=> : ?::core::marker::Sized));
+            self.types.push(ty.to_token_stream());
+            self.parameters.push(quote!(#parameter #bound));
+            return Some(parameter.into_token_stream());
+        }
+        match ty {
+            Type::Paren(inner) => self.abstracted(&inner.elem, sized),
+            Type::Group(inner) => self.abstracted(&inner.elem, sized),
+            Type::Reference(reference) if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident == "_") => {
+                let (and, mutability) = (reference.and_token, &reference.mutability);
+                let inner = self.abstracted(&reference.elem, false)?;
+                Some(quote!(#and #mutability #inner))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether `&` without a name, or `'_`, may stand in a type: looked for in tokens, so that it errs on the safe side.
+fn may_elide(ty: TokenStream) -> bool {
+    let mut tokens = ty.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let elided = match &token {
+            TokenTree::Punct(punct) if punct.as_char() == '&' => {
+                !matches!(tokens.peek(), Some(TokenTree::Punct(quote)) if quote.as_char() == '\'')
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
+                matches!(tokens.peek(), Some(TokenTree::Ident(name)) if name == "_")
+            }
+            // `for<'a> Fn(&'a T)`, `impl Trait` and `dyn Trait`, whose own lifetimes are another matter.
+            TokenTree::Ident(word) => word == "for" || word == "impl" || word == "dyn",
+            TokenTree::Group(group) => may_elide(group.stream()),
+            _ => false,
+        };
+        if elided {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,101 @@
+//! Closures and async blocks at the end of a block: what they do is in the scope when it is done.
+
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::Parser;
+use syn::{Block, Error, Expr, ExprAsync, ExprClosure, Stmt};
+
+use crate::is_punct;
+
+/// A body whose value runs later.
+pub struct Tail {
+    statements: Vec<Stmt>,
+    work: Work,
+}
+
+enum Work {
+    Closure(ExprClosure),
+    Async(ExprAsync),
+}
+
+impl Tail {
+    /// `None` where `body` ends in something else, or is only half typed: what is wrong is for rustc to say.
+    pub fn of(body: &TokenStream) -> Option<Self> {
+        let body = without_braces(body.clone());
+        // Most bodies can be told by a look at their tokens.
+        let hint = |token| match token {
+            TokenTree::Ident(word) => word == "async",
+            token => is_punct(&token, '|'),
+        };
+        if !body.clone().into_iter().any(hint) {
+            return None;
+        }
+        let mut statements = Block::parse_within.parse2(body).ok()?;
+        let work = match statements.pop()? {
+            Stmt::Expr(Expr::Closure(closure), None) => Work::Closure(closure),
+            Stmt::Expr(Expr::Async(block), None) => Work::Async(block),
+            _ => return None,
+        };
+        Some(Self { statements, work })
+    }
+
+    /// The body again, with `enter` evaluated in it each time the work runs.
+    pub fn entering(self, root: &TokenStream, enter: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        let scoped = quote_spanned!(span=> #root::__private::scoped);
+        let work = match self.work {
+            Work::Async(block) => quote_spanned!(span=> #scoped(move || #enter, #block)),
+            Work::Closure(mut closure) => {
+                let body = closure.body;
+                let body = if closure.asyncness.is_some() {
+                    quote_spanned!(span=> { #scoped(move || #enter, async { #body }).await })
+                } else {
+                    quote_spanned!(span=> {
+                        let _guard = #enter;
+                        match () { () => #body }
+                    })
+                };
+                closure.body = Box::new(Expr::Verbatim(body));
+                closure.into_token_stream()
+            }
+        };
+        let statements = self.statements;
+        quote!(#(#statements)* #work)
+    }
+}
+
+fn without_braces(body: TokenStream) -> TokenStream {
+    let mut tokens = body.clone().into_iter();
+    match (tokens.next(), tokens.next()) {
+        (Some(TokenTree::Group(group)), None)
+            if matches!(group.delimiter(), Delimiter::Brace | Delimiter::None) =>
+        {
+            without_braces(group.stream())
+        }
+        _ => body,
+    }
+}
+
+/// Expands `[$crate] work`, which `carry!` is made of.
+pub fn expand_carry(input: TokenStream) -> TokenStream {
+    let mut tokens = input.into_iter();
+    let root = match tokens.next() {
+        Some(TokenTree::Group(group)) => group.stream(),
+        _ => TokenStream::new(),
+    };
+    let work: TokenStream = tokens.collect();
+    let Some(tail) = Tail::of(&work) else {
+        let message = "`carry!` needs a closure or an async block\n\
+                       help: write `carry!(|x| …)`; a closure that has a name is carried by the function, `carry(f)`, \
+                       and a future by `.in_current_grad_mode()`";
+        // Of no tokens, it is an error at the call.
+        return Error::new_spanned(work, message).into_compile_error();
+    };
+    let span = Span::mixed_site();
+    let modes = Ident::new("modes", span);
+    let body = tail.entering(&root, &quote_spanned!(span=> #modes.enter()));
+    quote_spanned! {span=> {
+        let #modes = #root::Modes::current().lasting();
+        #body
+    }}
+}

@@ -1,0 +1,4 @@
+fn main() {
+    let job = || 1;
+    grad_runtime::carry!(job);
+}

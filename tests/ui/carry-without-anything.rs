@@ -1,0 +1,3 @@
+fn main() {
+    grad_runtime::carry!();
+}
