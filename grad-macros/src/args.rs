@@ -124,15 +124,18 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
     let mut condition = None;
     let mut backend = None;
     let mut root = None;
-    let (mut eager, mut skip) = (false, false);
+    let (mut eager, mut skip) = (None, None);
     while !input.is_empty() {
         if input.peek(Token![,]) {
             return Err(input.error("expected an argument before this comma"));
         }
         if let Some(word) = parse_word(kind, condition.is_some(), input)? {
-            let word_is_given = if word == "eager" { &mut eager } else { &mut skip };
-            if std::mem::replace(word_is_given, true) {
-                return Err(Error::new(word.span(), format!("`{word}` is given twice\nhelp: remove one of the two")));
+            let slot = if word == "eager" { &mut eager } else { &mut skip };
+            if slot.replace(word.clone()).is_some() {
+                return Err(Error::new(
+                    word.span(),
+                    format!("`{word}` is given twice\nhelp: remove one of the two"),
+                ));
             }
         } else if is_named(kind, input) {
             parse_named(kind, input, &mut backend, &mut root)?;
@@ -160,12 +163,14 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
             input.parse::<Token![,]>()?;
         }
     }
-    if skip && (condition.is_some() || backend.is_some() || root.is_some() || eager) {
+    if let Some(skip) = &skip
+        && (condition.is_some() || backend.is_some() || root.is_some() || eager.is_some())
+    {
         let name = kind.name();
         let message = format!("`skip` stands alone\nhelp: write `#[{name}(skip)]`, or leave `skip` out");
-        return Err(Error::new(Span::call_site(), message));
+        return Err(Error::new(skip.span(), message));
     }
-    if kind == Kind::SetGradEnabled && condition.is_none() && !skip {
+    if kind == Kind::SetGradEnabled && condition.is_none() && skip.is_none() {
         return Err(Error::new(
             Span::call_site(),
             "`#[set_grad_enabled]` needs a condition\n\
@@ -173,7 +178,7 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
         ));
     }
     let root = root.unwrap_or_else(|| quote_spanned!(Span::mixed_site()=> ::grad_runtime));
-    Ok(Scope { kind, root, condition, backend, eager, skip })
+    Ok(Scope { kind, root, condition, backend, eager: eager.is_some(), skip: skip.is_some() })
 }
 
 /// `eager` or `skip`, alone. After `set_grad_enabled(` it is a condition like any other.

@@ -22,7 +22,7 @@ pub fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStr
         Ok((scope, Item::Group(group))) => group.annotate(kind, &scope),
         Ok((scope, Item::Function(mut function))) => match take_second(kind, &scope, &mut function.attributes) {
             None => annotate(&scope, &function),
-            Some(error) => with_error(&error, function),
+            Some(error) => with_error(&error, *function),
         },
         // Beside an expression there is no place for an error: it takes the expression's.
         Err(error) if syn::parse2::<Expr>(item.clone()).is_ok() => error.into_compile_error(),
@@ -38,7 +38,7 @@ pub fn with_error(error: &Error, item: impl ToTokens) -> TokenStream {
 
 /// What the attributes go on.
 enum Item {
-    Function(Function),
+    Function(Box<Function>),
     Group(MethodGroup),
 }
 
@@ -81,7 +81,8 @@ fn parse(kind: Kind, item: TokenStream) -> Result<Item> {
                 ),
             ));
         }
-        Ok(Item::Function(Function { attributes, visibility, defaultness: None, signature, body }))
+        let function = Function { attributes, visibility, defaultness: None, signature, body };
+        Ok(Item::Function(Box::new(function)))
     })
     .parse2(item)
 }

@@ -184,7 +184,8 @@ impl Closure {
     /// A closure around the closure `value`: only closures can be called on stable Rust.
     fn wrap(&self, root: &TokenStream, enter: &TokenStream, value: &TokenStream) -> TokenStream {
         let span = Span::mixed_site();
-        let arguments: Vec<_> = (0..self.signature.inputs.len()).map(|n| format_ident!("a{n}", span = span)).collect();
+        let arguments: Vec<_> =
+            (0..self.signature.inputs.len()).map(|n| format_ident!("a{n}", span = span)).collect();
         let (mutable, inside) = match self.by {
             CalledBy::Ref => (None, "inside"),
             CalledBy::Mut => (Some(Token![mut](span)), "inside_mut"),
@@ -263,7 +264,9 @@ impl Abstracted {
         match ty {
             Type::Paren(inner) => self.abstracted(&inner.elem, sized),
             Type::Group(inner) => self.abstracted(&inner.elem, sized),
-            Type::Reference(reference) if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident == "_") => {
+            Type::Reference(reference)
+                if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident == "_") =>
+            {
                 let (and, mutability) = (reference.and_token, &reference.mutability);
                 let inner = self.abstracted(&reference.elem, false)?;
                 Some(quote!(#and #mutability #inner))

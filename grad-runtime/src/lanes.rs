@@ -87,17 +87,17 @@ impl Swap {
     /// Enters `scope` on every lane.
     #[inline]
     pub(crate) fn every_lane(scope: Scope) -> Self {
-        Self::swap(|before| scope.applied_to_lanes(before))
+        Self::by(|before| scope.applied_to_lanes(before))
     }
 
     /// Puts every lane into the mode that `modes` has for it, whatever is in force.
     #[inline]
     pub(crate) fn to(modes: u64) -> Self {
-        Self::swap(|before| (before & !(EVERY_LANE * MODE_BITS)) | modes)
+        Self::by(|before| (before & !(EVERY_LANE * MODE_BITS)) | modes)
     }
 
     #[inline]
-    fn swap(change: impl FnOnce(u64) -> u64) -> Self {
+    fn by(change: impl FnOnce(u64) -> u64) -> Self {
         let before = LANES.get();
         let entered = change(before) + EVERY_LANE * ONE_DEEPER;
         if entered & TOO_DEEP != 0 {

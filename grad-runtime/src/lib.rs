@@ -74,8 +74,8 @@ mod mode;
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use array::{Array, Buffer, Dtype, Element};
-pub use carry::{Carry, Modes, Scoped, carry, thread};
 pub use backend::{Backend, Cpu, Mlx, install, installed};
+pub use carry::{Carry, Modes, Scoped, carry, thread};
 pub use error::{Error, Result};
 pub use guard::{GradGuard, enable_grad, inference_mode, no_grad, set_grad_enabled};
 pub use mode::{GradMode, Scope, assert_grad_mode, grad_mode, is_grad_enabled};

@@ -197,9 +197,8 @@ fn no_task_ever_sees_the_mode_of_another() {
             }
         })
         .collect();
-    let checks: u32 = runtime.block_on(async {
-        futures::future::join_all(tasks).await.into_iter().map(Result::unwrap).sum()
-    });
+    let checks: u32 =
+        runtime.block_on(async { futures::future::join_all(tasks).await.into_iter().map(Result::unwrap).sum() });
     assert!(checks > 50_000, "{checks} checks");
 }
 

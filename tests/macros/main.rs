@@ -5,12 +5,12 @@ extern crate grad_runtime;
 
 mod async_functions;
 mod blocks;
+mod carriers;
 mod editions;
 mod functions;
+mod groups;
 mod imports;
 mod lazy_results;
-mod groups;
-mod carriers;
 mod ways_out;
 
 use std::cell::RefCell;

@@ -111,6 +111,78 @@ fn allowed_by_the_user() -> i32 {
     x
 }
 
+#[no_grad]
+fn iterator(list: &[i32]) -> impl ::core::iter::Iterator<Item = &i32> {
+    ::core::iter::IntoIterator::into_iter(list)
+}
+
+#[set_grad_enabled(on)]
+fn boxed(on: ::core::primitive::bool) -> ::std::boxed::Box<dyn ::core::iter::Iterator<Item = GradMode>> {
+    ::std::boxed::Box::new(::core::iter::once_with(grad_mode))
+}
+
+#[no_grad]
+fn future<'a>(x: &'a str) -> impl ::core::future::Future<Output = &'a str> + 'a {
+    async move { x }
+}
+
+#[no_grad]
+fn stream() -> ::core::pin::Pin<::std::boxed::Box<dyn ::futures::Stream<Item = GradMode>>> {
+    ::std::boxed::Box::pin(::futures::stream::pending())
+}
+
+#[no_grad]
+fn closure() -> impl ::core::ops::Fn(&str, i32) -> ::core::option::Option<usize> {
+    |text, x| ::core::option::Option::Some(text.len() + ::core::convert::TryInto::<usize>::try_into(x).ok()?)
+}
+
+#[no_grad]
+fn counter(
+    at: ::core::option::Option<i32>,
+) -> ::core::result::Result<impl ::core::ops::FnMut() -> i32, ::std::string::String> {
+    let mut at = at.ok_or_else(::std::string::String::new)?;
+    ::core::result::Result::Ok(move || {
+        at += 1;
+        at
+    })
+}
+
+/// A trait with a default body.
+#[no_grad]
+trait Provided {
+    fn bodyless(&self) -> GradMode;
+    fn provided(&self) -> GradMode {
+        self.bodyless()
+    }
+}
+
+struct Implemented;
+
+#[no_grad]
+impl Provided for Implemented {
+    fn bodyless(&self) -> GradMode {
+        grad_mode()
+    }
+}
+
+fn run_later() {
+    let double = ::grad_runtime::no_grad!(|x: i32| x * 2);
+    let chosen = ::grad_runtime::set_grad_enabled!(true, |x: i32| x * 2);
+    let carried = ::grad_runtime::carry!(|x: i32| x * 2);
+    ::std::assert_eq!((double(1), chosen(2), carried(3)), (2, 4, 6));
+    let later = ::grad_runtime::no_grad! { async { grad_mode() } };
+    ::std::assert_eq!(::futures::executor::block_on(later), GradMode::NoGrad);
+    let list = [1, 2];
+    ::std::assert_eq!(::core::iter::Iterator::sum::<i32>(iterator(&list)), 3);
+    ::std::assert_eq!(::core::iter::Iterator::last(boxed(false)), ::core::option::Option::Some(GradMode::NoGrad));
+    ::std::assert_eq!(::futures::executor::block_on(future("x")), "x");
+    ::core::mem::drop(stream());
+    ::std::assert_eq!(closure()("x", 1), ::core::option::Option::Some(2));
+    let mut count = counter(::core::option::Option::Some(1)).unwrap();
+    ::std::assert_eq!((count(), count()), (2, 3));
+    ::std::assert_eq!(Implemented.provided(), GradMode::NoGrad);
+}
+
 fn blocks() -> ::core::option::Option<i32> {
     ::grad_runtime::no_grad! {}
     ::grad_runtime::no_grad! { unit() }
@@ -159,6 +231,7 @@ fn it_works_too() {
     ::std::assert_eq!(lifetimes("x"), "x");
     ::std::assert_eq!(allowed_by_the_user(), 2);
     ::std::assert_eq!(blocks(), ::core::option::Option::Some(5));
+    run_later();
     let future = async {
         asynchronous_unit().await;
         (asynchronous("x").await, asynchronous_condition(false).await)

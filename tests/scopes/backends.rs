@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::sync::Once;
 
 use grad_runtime::{
-    Backend, Cpu, Error, GradGuard, GradMode, Mlx, Scope, enable_grad, grad_mode, inference_mode, install,
-    installed, no_grad,
+    Backend, Carry, Cpu, Error, GradGuard, GradMode, Mlx, Modes, Scope, carry, enable_grad, grad_mode,
+    inference_mode, install, installed, no_grad,
 };
 use proptest::prelude::*;
 
@@ -246,4 +246,37 @@ proptest! {
         drop(guards);
         prop_assert_eq!(modes(), [Enabled; 4]);
     }
+}
+
+#[test]
+fn law_10_carried_modes_are_each_installed_backends_own() {
+    with_engine();
+    let engine = || (Engine.grad_mode(), grad_mode());
+    let (carried, again) = {
+        let _guard = Scope::NoGrad.enter_on(&Engine);
+        let iterator = || std::iter::repeat_with(engine).in_current_grad_mode();
+        (carry(engine), iterator())
+    };
+    assert_eq!(engine(), (Enabled, Enabled));
+    let on_another_thread = std::thread::spawn(move || {
+        ENGINE_MODE.set(Inference);
+        (carried(), engine())
+    });
+    assert_eq!(on_another_thread.join().unwrap(), ((NoGrad, Enabled), (Inference, Enabled)));
+    let _guard = inference_mode(true);
+    assert_eq!(again.take(2).collect::<Vec<_>>(), [(NoGrad, Enabled); 2]);
+    assert_eq!(engine(), (Inference, Inference));
+    assert_eq!(std::iter::once_with(engine).with_grad_mode(Enabled).next(), Some((Enabled, Enabled)));
+    assert_eq!(engine(), (Inference, Inference));
+}
+
+#[test]
+fn modes_are_equal_where_every_backends_is() {
+    with_engine();
+    let _guard = no_grad();
+    assert_eq!(Modes::current(), Modes::current());
+    let before = Modes::current();
+    let _engine = Scope::EnableGrad.enter_on(&Engine);
+    assert_ne!(Modes::current(), before);
+    assert_eq!(format!("{:?}", Modes::current()), r#"{"cpu": NoGrad, "mlx": NoGrad, "engine": Enabled}"#);
 }

@@ -35,7 +35,6 @@ pub trait Carry: Sized {
     /// let future = async { is_grad_enabled() }.with_grad_mode(GradMode::NoGrad);
     /// assert!(!futures::executor::block_on(future));
     /// ```
-    #[must_use = "it does nothing until it is polled or advanced"]
     fn with_grad_mode(self, mode: GradMode) -> Scoped<Self> {
         scoped(Modes::all(mode), self)
     }
@@ -50,7 +49,6 @@ pub trait Carry: Sized {
     /// };
     /// assert!(iterator.eq([false, false]));
     /// ```
-    #[must_use = "it does nothing until it is polled or advanced"]
     fn in_current_grad_mode(self) -> Scoped<Self> {
         scoped(Modes::current(), self)
     }

@@ -147,7 +147,8 @@ impl Eq for Modes {}
 /// Each backend's name and its mode.
 impl fmt::Debug for Modes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept = [&Cpu as &'static dyn Backend, &Mlx].into_iter().map(|backend| (backend, self.0.mode_of(backend)));
+        let kept =
+            [&Cpu as &'static dyn Backend, &Mlx].into_iter().map(|backend| (backend, self.0.mode_of(backend)));
         let all = kept.chain(self.0.switched.iter().copied());
         f.debug_map().entries(all.map(|(backend, mode)| (backend.name(), mode))).finish()
     }
