@@ -27,7 +27,7 @@ mod mlx {
     pub fn build() {
         println!("cargo::rerun-if-changed=src/mlx/ops.rs");
         println!("cargo::rerun-if-changed=src/mlx/shim");
-        for variable in ["MLX_DIR", "GRAD_MLX_PACKAGE", "HOMEBREW_PREFIX"] {
+        for variable in ["MLX_DIR", "GRAD_MLX_PACKAGE", "HOMEBREW_PREFIX", "CXX", "CXXFLAGS"] {
             println!("cargo::rerun-if-env-changed={variable}");
         }
         match Mlx::find().and_then(|mlx| mlx.build_shim()) {
@@ -70,7 +70,8 @@ mod mlx {
                     .ok_or_else(|| format!("the package in {} has no {HEADER}", dir.display()).into());
             }
             Err("no MLX was found. Install it (`python3 -m pip install mlx-cpu`, `mlx-cuda-13`, or `mlx` on macOS), \
-                 or name its folder in MLX_DIR, or build with the feature `download-mlx`"
+                 or name its folder in MLX_DIR, or build with the feature `download-mlx`; \
+                 then `cargo clean -p grad-runtime`, for Cargo does not see that it came"
                 .into())
         }
 

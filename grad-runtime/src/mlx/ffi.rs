@@ -4,9 +4,9 @@ use std::any::Any;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 
-use super::library;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 include!("ops.rs");
 
@@ -121,6 +121,21 @@ macro_rules! with_operations {
 }
 for_each_op!(with_operations);
 
+/// The shim's functions, or why they are not to be had. Whatever the outcome, it is the process's for good.
+pub fn api() -> Result<&'static Api> {
+    static API: OnceLock<Result<Api, String>> = OnceLock::new();
+
+    #[cfg(mlx_shim)]
+    let load = super::library::load;
+    #[cfg(not(mlx_shim))]
+    let load = || {
+        let reason = option_env!("GRAD_MLX_MISSING").unwrap_or("the build did not say why");
+        Err(format!("this program was built without MLX: {reason}"))
+    };
+    let loaded = API.get_or_init(load);
+    loaded.as_ref().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.clone() })
+}
+
 /// What a call into MLX answers: an array, or MLX's own message.
 pub type Made<T = Handle, E = String> = std::result::Result<T, E>;
 
@@ -129,7 +144,7 @@ pub struct Handle(NonNull<RawArray>);
 
 /// The functions, on a path where a handle proves that they are there.
 fn loaded() -> &'static Api {
-    library::api().expect("an array exists, so MLX is loaded")
+    api().expect("an array exists, so MLX is loaded")
 }
 
 fn made(raw: *mut RawArray) -> Made {
@@ -202,7 +217,7 @@ impl Handle {
 
     /// An array with a copy of `elements`, which must be as many as `shape` says.
     pub fn from_data<T: Plain>(elements: &[T], shape: &[i32]) -> Result<Made> {
-        let api = library::api()?;
+        let api = api()?;
         assert_eq!(
             shape.iter().map(|&length| i64::from(length)).product::<i64>(),
             i64::try_from(elements.len()).unwrap_or(-1),
@@ -214,7 +229,7 @@ impl Handle {
     }
 
     pub fn full(shape: &[i32], value: f32, dtype: c_int) -> Result<Made> {
-        let api = library::api()?;
+        let api = api()?;
         // SAFETY: the shape is as long as is said.
         Ok(made(unsafe { (api.full)(shape.as_ptr(), shape.len(), value, dtype) }))
     }
@@ -382,37 +397,37 @@ where
 
 /// Whether MLX has a device, by the shim's number.
 pub fn is_available(device: c_int) -> Result<bool> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: any number is answered.
     Ok(unsafe { (api.is_available)(device) })
 }
 
 pub fn default_device() -> Result<c_int> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: it takes nothing.
     Ok(unsafe { (api.default_device)() })
 }
 
 pub fn set_default_device(device: c_int) -> Result<Made<()>> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: any number is answered.
     Ok(done(unsafe { (api.set_default_device)(device) }))
 }
 
 pub fn active_memory() -> Result<usize> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: it takes nothing.
     Ok(unsafe { (api.active_memory)() })
 }
 
 pub fn peak_memory() -> Result<usize> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: it takes nothing.
     Ok(unsafe { (api.peak_memory)() })
 }
 
 pub fn reset_peak_memory() -> Result<Made<()>> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: it takes nothing.
     Ok(done(unsafe { (api.reset_peak_memory)() }))
 }
