@@ -154,7 +154,7 @@ fn tracked() -> Result<()> {
     let mut milliseconds: BTreeMap<Case, Vec<f64>> = BTreeMap::new();
     for round in 0..=ROUNDS {
         let mut order = Case::ALL;
-        order.rotate_left(round % order.len());
+        order.rotate_left(round % Case::ALL.len());
         for case in order {
             case.with_model(&model, |model| {
                 let start = Instant::now();

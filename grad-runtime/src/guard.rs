@@ -21,16 +21,19 @@ use crate::mode::Scope;
 ///
 /// Guards may be dropped in any order: the mode is always the one that the innermost guard still alive established.
 /// A guard that is leaked (`std::mem::forget`) stays alive.
-#[must_use = "the scope ends when the guard is dropped: bind it, as in `let _guard = no_grad();`"]
+#[must_use = "the scope ends when the guard is dropped: bind it, as in `let _guard = no_grad();`, and not as `let _`"]
 #[clippy::has_significant_drop]
 #[derive(Debug)]
 pub struct GradGuard {
     // Dropping these leaves the scope.
     _lanes: Swap,
     _switches: Option<Debtor>,
-    /// The scope is this thread's alone.
-    _not_send: [*const (); 0],
+    _not_send: ScopeBelongsToItsThread,
 }
+
+/// Neither `Send` nor `Sync`; the name is for the compiler's message.
+#[derive(Debug)]
+struct ScopeBelongsToItsThread([*const (); 0]);
 
 impl Scope {
     /// Enters this scope on every installed backend.
@@ -45,7 +48,7 @@ impl Scope {
     pub fn enter(self) -> GradGuard {
         // A process without such backends pays for one look.
         let switches = any_with_a_switch().then(|| Debtor::of_installed(self));
-        GradGuard { _lanes: Swap::every_lane(self), _switches: switches, _not_send: [] }
+        GradGuard { _lanes: Swap::every_lane(self), _switches: switches, _not_send: ScopeBelongsToItsThread([]) }
     }
 
     /// Enters this scope on `backend` alone, installed or not.
@@ -62,7 +65,7 @@ impl Scope {
             Some(lane) => (Swap::one_lane(self, lane), None),
             None => (Swap::no_lane(), Some(Debtor::of(self, backend))),
         };
-        GradGuard { _lanes: lanes, _switches: switches, _not_send: [] }
+        GradGuard { _lanes: lanes, _switches: switches, _not_send: ScopeBelongsToItsThread([]) }
     }
 }
 

@@ -245,7 +245,9 @@ pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
                 let exp = |x: &f32| elementwise::exp_of_negative(x - largest);
                 weights.iter_mut().zip(row).for_each(|(weight, x)| *weight = exp(x));
                 let sum = sum_of(weights, |weight| weight);
-                weights.iter_mut().for_each(|weight| *weight /= sum);
+                for weight in weights {
+                    *weight /= sum;
+                }
             }
         })
     })

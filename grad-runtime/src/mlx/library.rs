@@ -2,6 +2,8 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::fs;
 
 use libloading::Library;
 
@@ -79,31 +81,21 @@ fn load_blas() -> Result<(), String> {
     Ok(())
 }
 
-/// Loads the shim, which travels inside this program: a loader takes files only, so it becomes one for a moment.
+/// Loads the shim, which travels inside this program: a loader takes files only, so it becomes one for a moment, in a
+/// folder of its own that nobody else may enter.
 fn load_shim() -> Result<Library, String> {
-    use std::fs::{self, OpenOptions};
-    use std::io::Write;
-
     const SHIM: &[u8] = include_bytes!(env!("GRAD_MLX_SHIM"));
 
-    let name = format!("grad-mlx-shim-{}{}", std::process::id(), env::consts::DLL_SUFFIX);
-    let path = env::temp_dir().join(name);
-    let cannot = |error: &dyn std::fmt::Display| {
-        format!("the shim cannot be loaded from {}: {error}; TMPDIR names another folder for it", path.display())
+    let cannot = |reason: &dyn Display| {
+        let folder = env::temp_dir();
+        format!("the shim cannot be loaded from {}: {reason}; TMPDIR names another folder for it", folder.display())
     };
-    // A file left by an earlier process of this number is replaced; nothing that exists is ever written to.
-    let _ = fs::remove_file(&path);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&path).and_then(|mut file| file.write_all(SHIM));
-    // SAFETY: the file is the shim of this build, made just now for this user alone; it has no initializers that reach
-    // outside of it.
-    let shim = written
-        .map_err(|error| cannot(&error))
-        .and_then(|()| unsafe { Library::new(&path) }.map_err(|error| cannot(&reason(&error))));
-    let _ = fs::remove_file(&path);
-    shim
+    let folder = tempfile::Builder::new().prefix("grad-mlx-").tempdir().map_err(|error| cannot(&error))?;
+    let path = folder.path().join(format!("shim{}", env::consts::DLL_SUFFIX));
+    fs::write(&path, SHIM).map_err(|error| cannot(&error))?;
+    // SAFETY: the file is the shim of this build, written just now where only this user can; it has no initializers that
+    // reach outside of it.
+    unsafe { Library::new(&path) }.map_err(|error| cannot(&reason(&error)))
 }
 
 /// The loader's own words; `libloading` keeps them as the source of its error.
