@@ -27,7 +27,8 @@ mod mlx {
     pub fn build() {
         println!("cargo::rerun-if-changed=src/mlx/ops.rs");
         println!("cargo::rerun-if-changed=src/mlx/shim");
-        for variable in ["MLX_DIR", "GRAD_MLX_PACKAGE", "HOMEBREW_PREFIX"] {
+        for variable in ["MLX_DIR", "GRAD_MLX_PACKAGE", "HOMEBREW_PREFIX", "CXX", "CXXFLAGS", "PATH", "PYTHONPATH"]
+        {
             println!("cargo::rerun-if-env-changed={variable}");
         }
         match Mlx::find().and_then(|mlx| mlx.build_shim()) {
@@ -37,6 +38,8 @@ mod mlx {
                 let reason = reason.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
                 println!("cargo::warning=built without MLX: {reason}");
                 println!("cargo::rustc-env=GRAD_MLX_MISSING={reason}");
+                // Look again next time: this never exists, so that Cargo takes it for changed.
+                println!("cargo::rerun-if-changed=until-there-is-an-mlx");
             }
         }
     }
@@ -95,7 +98,7 @@ mod mlx {
                 .warnings(false) // MLX's headers have theirs.
                 .cargo_metadata(false);
             let objects = compiler.try_compile_intermediates()?;
-            let shim = out.join(format!("libgrad_mlx_shim{}", env::consts::DLL_SUFFIX));
+            let shim = out.join("grad_mlx_shim");
             let folder = self.library.parent().expect("a file has a folder");
             let linked = compiler
                 .try_get_compiler()?

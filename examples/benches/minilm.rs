@@ -52,7 +52,7 @@ fn beside_candle() -> Result<()> {
         let ids = Tensor::from_vec(texts.concat(), (count, tokens), &Device::Cpu)?;
         let types = ids.zeros_like()?;
         // Small cases are run often, for a time that can be measured.
-        let repeats = (256 / (count * tokens)).max(1) * 4;
+        let repeats = (512 / (count * tokens)).max(1);
         let mut pair = [
             Timed::new(|| Ok(drop(black_box(candle.forward(&ids, &types, None)?)))),
             Timed::new(|| Ok(drop(black_box(ours.embed(&batch)?)))),
@@ -154,7 +154,7 @@ fn tracked() -> Result<()> {
     let mut milliseconds: BTreeMap<Case, Vec<f64>> = BTreeMap::new();
     for round in 0..=ROUNDS {
         let mut order = Case::ALL;
-        order.rotate_left(round % order.len());
+        order.rotate_left(round % Case::ALL.len());
         for case in order {
             case.with_model(&model, |model| {
                 let start = Instant::now();

@@ -5,7 +5,10 @@ use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use crate::args::Kind;
 use crate::is_punct;
 
-/// The first `.await` that would suspend the function around `body`.
+/// Macros of `futures` and `tokio` that suspend the function they stand in, with no `.await` to be seen.
+const SUSPENDING: [&str; 6] = ["join", "try_join", "select", "select_biased", "pending", "poll"];
+
+/// The first `.await` that would suspend the function around `body`, or the first macro that hides one.
 ///
 /// It looks at tokens, not at syntax, because `.await` hides in the arguments of other macros too. What is inside
 /// `async` suspends something else: that is skipped, and so are blocks of ours, which look for themselves (not so those
@@ -20,6 +23,11 @@ pub fn find_await(body: TokenStream) -> Option<Span> {
             TokenTree::Ident(word) if Kind::named(&word).is_some_and(|kind| !kind.takes_condition()) => {
                 if tokens.next_if(|next| is_punct(next, '!')).is_some() {
                     tokens.next();
+                }
+            }
+            TokenTree::Ident(word) if SUSPENDING.iter().any(|name| word == name) => {
+                if tokens.next_if(|next| is_punct(next, '!')).is_some() {
+                    return Some(word.span());
                 }
             }
             TokenTree::Group(group) => {

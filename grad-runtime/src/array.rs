@@ -354,7 +354,9 @@ pub trait Array: Clone + fmt::Debug + Sized + 'static {
     /// axis, as JAX does, since to look at them would be to compute them now.
     fn take(&self, indices: &Self, axis: isize) -> Result<Self>;
 
-    /// The elements converted to `dtype`.
+    /// The elements converted to `dtype`: towards zero from a float to an integer, and to bool whether they are not zero.
+    /// A float that the integer type cannot hold gives some integer: on the CPU fallback the nearest, on MLX whatever the
+    /// device makes of it.
     fn astype(&self, dtype: Dtype) -> Result<Self>;
 
     // Gradients
@@ -367,6 +369,10 @@ pub trait Array: Clone + fmt::Debug + Sized + 'static {
     /// `function` is called once, with grad mode `Enabled`, whatever scope the call stands in; scopes inside it count.
     /// Called inside a no-grad scope, the results are constants to the transforms around. A primal that the value does
     /// not depend on has gradient zero.
+    ///
+    /// Enabled is the mode of this backend, and of [`Cpu`](crate::Cpu), so that `is_grad_enabled()` says so; other
+    /// backends keep theirs. What is constant is what the call returns: an array that `function` makes of a primal of a
+    /// transform further out, and stores elsewhere, is recorded for that transform.
     ///
     /// # Errors
     ///

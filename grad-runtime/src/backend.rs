@@ -38,7 +38,7 @@ use crate::mode::GradMode;
     note = "a backend is `Cpu`, `Mlx`, or a type of your own that implements `Backend`"
 )]
 pub trait Backend: Sync {
-    /// The name that identifies the backend, in lower case.
+    /// The name that identifies the backend, in lower case: no other may have it, installed or not.
     fn name(&self) -> &'static str;
 
     /// The mode in force on the calling thread.
@@ -46,7 +46,8 @@ pub trait Backend: Sync {
 
     /// Puts `mode` in force on the calling thread. Must not panic.
     ///
-    /// A backend without an inference mode of its own treats [`GradMode::Inference`] as [`GradMode::NoGrad`].
+    /// A backend without an inference mode of its own treats [`GradMode::Inference`] as [`GradMode::NoGrad`], and says so
+    /// when it is asked; scopes remember what they wanted.
     fn set_grad_mode(&self, mode: GradMode);
 
     /// The lane that keeps this backend's mode; only this crate's own backends have one.

@@ -15,7 +15,14 @@ pub(crate) struct Debtor(NonZeroU32);
 struct Debt {
     debtor: NonZeroU32,
     backend: &'static dyn Backend,
+    /// Its name, which says whether two are the same.
+    name: &'static str,
+    /// What the backend was in, and gets back.
     found: GradMode,
+    /// What it was asked to be in.
+    asked: GradMode,
+    /// What it then said it was in: a backend that only knows on and off says `NoGrad` where `Inference` was asked.
+    reported: GradMode,
 }
 
 thread_local! {
@@ -49,18 +56,27 @@ impl Debtor {
     fn new() -> Self {
         DEBTS.with_borrow(|debts| {
             let last = debts.last().map_or(0, |debt| debt.debtor.get());
-            Self(NonZeroU32::MIN.saturating_add(last))
+            let next = last.checked_add(1).and_then(NonZeroU32::new);
+            Self(next.expect("billions of scopes are alive on this thread: guards are being leaked"))
         })
     }
 
     fn switch(&self, backend: &'static dyn Backend, wanted: impl FnOnce(GradMode) -> GradMode) {
-        let found = backend.grad_mode();
-        let debt = Debt { debtor: self.0, backend, found };
+        let (name, found) = (backend.name(), backend.grad_mode());
+        let in_force = mode_asked_for(name, found);
+        let asked = wanted(in_force);
+        let debt = Debt { debtor: self.0, backend, name, found, asked, reported: found };
         DEBTS.with_borrow_mut(|debts| debts.push(debt));
-        let wanted = wanted(found);
-        if wanted != found {
-            backend.set_grad_mode(wanted);
+        if asked == in_force {
+            return;
         }
+        backend.set_grad_mode(asked);
+        let reported = backend.grad_mode();
+        DEBTS.with_borrow_mut(|debts| {
+            if let Some(debt) = debts.iter_mut().rfind(|debt| debt.name == name) {
+                debt.reported = reported;
+            }
+        });
     }
 
     /// Takes this debtor's last debt. Where a later debtor has switched the backend too, the mode stays as that one
@@ -73,7 +89,7 @@ impl Debtor {
             {
                 let debt = debts.remove(at);
                 let mut later = debts[at..].iter_mut();
-                if let Some(heir) = later.find(|other| other.backend.name() == debt.backend.name()) {
+                if let Some(heir) = later.find(|other| other.name == debt.name) {
                     heir.found = debt.found;
                     continue;
                 }
@@ -85,6 +101,19 @@ impl Debtor {
             None
         })
     }
+}
+
+/// The mode in force on a backend with a switch of its own: what our innermost scope asked for, unless somebody else has
+/// touched the switch since.
+pub(crate) fn mode_in_force(backend: &dyn Backend) -> GradMode {
+    mode_asked_for(backend.name(), backend.grad_mode())
+}
+
+fn mode_asked_for(name: &str, found: GradMode) -> GradMode {
+    DEBTS.with_borrow(|debts| {
+        let innermost = debts.iter().rfind(|debt| debt.name == name);
+        innermost.filter(|debt| debt.reported == found).map_or(found, |debt| debt.asked)
+    })
 }
 
 impl Drop for Debtor {

@@ -21,16 +21,19 @@ use crate::mode::Scope;
 ///
 /// Guards may be dropped in any order: the mode is always the one that the innermost guard still alive established.
 /// A guard that is leaked (`std::mem::forget`) stays alive.
-#[must_use = "the scope ends when the guard is dropped: bind it, as in `let _guard = no_grad();`"]
+#[must_use = "the scope ends when the guard is dropped: bind it, as in `let _guard = no_grad();`, and not as `let _`"]
 #[clippy::has_significant_drop]
 #[derive(Debug)]
 pub struct GradGuard {
     // Dropping these leaves the scope.
     _lanes: Swap,
     _switches: Option<Debtor>,
-    /// The scope is this thread's alone.
-    _not_send: [*const (); 0],
+    _not_send: ScopeBelongsToItsThread,
 }
+
+/// Neither `Send` nor `Sync`; the name is for the compiler's message.
+#[derive(Debug)]
+struct ScopeBelongsToItsThread([*const (); 0]);
 
 impl Scope {
     /// Enters this scope on every installed backend.
@@ -69,7 +72,7 @@ impl Scope {
 impl GradGuard {
     #[inline]
     pub(crate) fn holding(lanes: Swap, switches: Option<Debtor>) -> Self {
-        Self { _lanes: lanes, _switches: switches, _not_send: [] }
+        Self { _lanes: lanes, _switches: switches, _not_send: ScopeBelongsToItsThread([]) }
     }
 }
 

@@ -47,7 +47,9 @@ thread_local! {
     // None has a destructor to run, so scopes still work in the destructors of other thread-locals.
     static LANES: Cell<u64> = const { Cell::new(0) };
     static ORPHAN_COUNT: Cell<usize> = const { Cell::new(0) };
-    static ORPHANS: RefCell<ManuallyDrop<Vec<Orphan>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    // For each lane, the lowest first.
+    static ORPHANS: RefCell<ManuallyDrop<[Vec<Orphans>; 2]>> =
+        const { RefCell::new(ManuallyDrop::new([Vec::new(), Vec::new()])) };
 }
 
 #[inline]
@@ -140,17 +142,37 @@ impl Drop for Swap {
 #[cold]
 fn guards_are_leaked() -> ! {
     panic!(
-        "more than 2^28 gradient scopes are alive on this thread: \
-         guards are being leaked, for example with `std::mem::forget`"
+        "hundreds of millions of gradient scopes are alive on this thread: guards are being leaked, for example with \
+         `std::mem::forget`, or one is always replaced before it is dropped"
     );
 }
 
-/// A guard dropped while guards entered after it on the same lane were alive. The lane keeps the mode that the
-/// innermost of those established; the last of them to go puts back what this one had found.
-struct Orphan {
-    lane: Lane,
-    depth: u64,
+/// Guards dropped while guards entered after them on the same lane were alive: all those at the depths `low..=high`. The
+/// lane keeps the mode that the innermost guard alive established; when the one above `high` goes, the lane gets back what
+/// the one at `low` had found.
+#[derive(Debug, Clone, Copy)]
+struct Orphans {
+    low: u64,
+    high: u64,
     found: GradMode,
+}
+
+/// Adds an orphan to ranges that are sorted and never adjacent, so that a guard that is replaced again and again, the new
+/// one entered before the old one is dropped, leaves one range.
+fn add_orphan(ranges: &mut Vec<Orphans>, depth: u64, found: GradMode) {
+    let mut orphan = Orphans { low: depth, high: depth, found };
+    let mut at = ranges.partition_point(|range| range.high < depth);
+    if let Some(above) = ranges.get(at)
+        && above.low == depth + 1
+    {
+        orphan.high = above.high;
+        ranges.remove(at);
+    }
+    if at > 0 && ranges[at - 1].high + 1 == depth {
+        at -= 1;
+        orphan = Orphans { high: orphan.high, ..ranges.remove(at) };
+    }
+    ranges.insert(at, orphan);
 }
 
 /// The slow way out: this guard is not the innermost, or others went before their turn, or somebody set a mode
@@ -164,22 +186,20 @@ fn leave_lane_by_lane(before: u64, entered: u64) {
             if depth(before) == entered {
                 continue; // This guard does not cover the lane.
             }
-            let mut found = GradMode::from_bits(lane.of(before));
+            let ranges = &mut orphans[lane as usize];
+            let found = GradMode::from_bits(lane.of(before));
             if depth(LANES.get()) > entered {
-                orphans.push(Orphan { lane, depth: entered, found });
+                add_orphan(ranges, entered, found);
                 continue;
             }
-            let mut now = depth(before);
-            while let Some(at) = orphans.iter().rposition(|orphan| (orphan.lane, orphan.depth) == (lane, now)) {
-                found = orphans.swap_remove(at).found;
-                now -= 1;
-            }
+            let below = ranges.pop_if(|range| range.high == depth(before));
+            let (now, found) = below.map_or((depth(before), found), |range| (range.low - 1, range.found));
             let others = LANES.get() & !lane.mask();
             LANES.set(others | ((now * ONE_DEEPER + found as u64) << lane.shift()));
         }
-        ORPHAN_COUNT.set(orphans.len());
-        if orphans.is_empty() {
-            **orphans = Vec::new(); // Gives the memory back: nothing else will.
+        ORPHAN_COUNT.set(orphans.iter().map(Vec::len).sum());
+        for ranges in orphans.iter_mut().filter(|ranges| ranges.is_empty()) {
+            *ranges = Vec::new(); // Gives the memory back: nothing else will.
         }
     });
 }

@@ -3,8 +3,9 @@
 /// Runs a block and records nothing inside, on every installed backend.
 ///
 /// The block may do whatever a plain block may: `?`, `return`, `break` and `continue` leave the scope on their way
-/// out. Temporaries of the last expression are dropped inside the scope. `.await` is an error: annotate an `async fn`
-/// with [`#[no_grad]`](crate::attr::no_grad) instead.
+/// out. Temporaries of the last expression are dropped inside the scope. `.await` is an error, and so are `join!`,
+/// `select!` and their like: annotate an `async fn` with [`#[no_grad]`](crate::attr::no_grad) instead. A macro of your own
+/// may hide an `.await` from this one; clippy finds it, as [`GradGuard`](crate::GradGuard) says.
 ///
 /// ```
 /// use grad_runtime::{is_grad_enabled, no_grad};

@@ -12,11 +12,16 @@ fn status(environment: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
+const AVAILABLE: &str = "available, and the identity times 2 is Ok([2.0, 2.0, 2.0, 2.0])";
+
 /// A library with one function, `mlx::core::version()`, that answers `version`.
 fn libmlx_of_version(version: &str) -> PathBuf {
+    library("libmlx", &format!(r#"namespace mlx::core {{ const char* version() {{ return "{version}"; }} }}"#))
+}
+
+fn library(name: &str, text: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let (source, library) = (dir.join(format!("{version}.cpp")), dir.join(format!("libmlx-{version}.so")));
-    let text = format!(r#"namespace mlx::core {{ const char* version() {{ return "{version}"; }} }}"#);
+    let (source, library) = (dir.join(format!("{name}.cpp")), dir.join(format!("{name}-of-a-test.so")));
     std::fs::write(&source, text).unwrap();
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compiled =
@@ -27,12 +32,12 @@ fn libmlx_of_version(version: &str) -> PathBuf {
 
 #[test]
 fn it_loads() {
-    assert_eq!(status(&[]), "available, and 3² is Ok(9.0)");
+    assert_eq!(status(&[]), AVAILABLE);
 }
 
 #[test]
 fn it_loads_with_the_blas_that_came_with_it() {
-    assert_eq!(status(&[("GRAD_MLX_BLAS", "off")]), "available, and 3² is Ok(9.0)");
+    assert_eq!(status(&[("GRAD_MLX_BLAS", "off")]), AVAILABLE);
 }
 
 #[test]
@@ -64,6 +69,18 @@ fn a_library_of_another_version() {
     assert!(status.contains("rebuild it with MLX 0.0.7"), "{status}");
 }
 
+/// A BLAS whose every product is 42 shows that the one which is named is the one that MLX calls.
+#[test]
+fn the_blas_that_is_named_is_used() {
+    let blas = library(
+        "blas",
+        "extern \"C\" void cblas_sgemm(int, int, int, int m, int n, int, float, const float*, int, const float*, int, \
+         float, float* c, int ldc) { for (int i = 0; i < m; ++i) for (int j = 0; j < n; ++j) c[i * ldc + j] = 42; }",
+    );
+    let status = status(&[("GRAD_MLX_BLAS", blas.to_str().unwrap())]);
+    assert_eq!(status, "available, and the identity times 2 is Ok([42.0, 42.0, 42.0, 42.0])");
+}
+
 #[test]
 fn a_blas_that_is_missing() {
     let status = status(&[("GRAD_MLX_BLAS", "/nowhere/libblas.so")]);
@@ -77,6 +94,6 @@ fn a_blas_that_is_missing() {
 #[test]
 fn no_place_for_the_shim() {
     let status = status(&[("TMPDIR", "/nowhere")]);
-    assert!(status.starts_with("mlx is not available: the shim cannot be loaded from /nowhere/"), "{status}");
+    assert!(status.starts_with("mlx is not available: the shim cannot be loaded from /nowhere: "), "{status}");
     assert!(status.ends_with("TMPDIR names another folder for it"), "{status}");
 }

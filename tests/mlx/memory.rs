@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use grad_runtime::mlx::{self, Device};
+use grad_runtime::{Array, Dtype};
 
 #[test]
 fn ten_thousand_steps_leave_the_memory_as_it_was() {
@@ -10,6 +11,30 @@ fn ten_thousand_steps_leave_the_memory_as_it_was() {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stderr}");
     assert_eq!(stdout.trim_end(), "10000 steps, 0 bytes more than before");
+}
+
+#[test]
+fn figures_of_memory() {
+    const BYTES: usize = 4 << 20;
+    let before = mlx::active_memory().unwrap();
+    let ones = mlx::Array::ones(&[1 << 20], Dtype::Float32).unwrap().negative().unwrap();
+    ones.eval().unwrap();
+    assert!(mlx::active_memory().unwrap() >= BYTES);
+    assert!(mlx::peak_memory().unwrap() >= before.max(BYTES));
+    drop(ones);
+    mlx::reset_peak_memory().unwrap();
+    assert!(mlx::peak_memory().unwrap() < BYTES, "the peak counts from the reset on");
+}
+
+/// A view may have more elements than there is memory for.
+#[test]
+fn elements_that_memory_cannot_hold() {
+    let view = mlx::Array::ones(&[1, 1], Dtype::Float32).unwrap().broadcast_to(&[1 << 23, 1 << 23]).unwrap();
+    let message = view.to_vec::<f32>().unwrap_err().to_string();
+    assert!(
+        message.starts_with("to_buffer of float32[8388608, 8388608]: there is no memory for the elements"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -1,13 +1,10 @@
 //! A program that says whether MLX is available to it, for the tests of loading: the first answer is a process's last.
 
-use grad_runtime::{Array, Mlx, mlx, no_grad};
+use grad_runtime::{Array, Mlx, Result, mlx, no_grad};
 
 fn main() {
     match Mlx::available() {
-        Ok(()) => {
-            let x = mlx::Array::from_slice(&[3.0_f32], &[1]).and_then(|x| x.square()).and_then(|x| x.item::<f32>());
-            println!("available, and 3² is {x:?}");
-        }
+        Ok(()) => println!("available, and the identity times 2 is {:?}", product()),
         Err(error) => {
             // The same error wherever MLX would be used, and scopes work all the same.
             assert_eq!(mlx::Array::scalar(1.0_f32).map(|_| ()), Err(error.clone()));
@@ -16,4 +13,10 @@ fn main() {
             println!("{error}");
         }
     }
+}
+
+fn product() -> Result<Vec<f32>> {
+    let identity = mlx::Array::from_slice(&[1.0_f32, 0.0, 0.0, 1.0], &[2, 2])?;
+    let two = mlx::Array::from_slice(&[2.0_f32; 4], &[2, 2])?;
+    identity.matmul(&two)?.to_vec()
 }

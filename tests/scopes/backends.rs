@@ -204,7 +204,44 @@ fn a_name_can_be_installed_once() {
     assert_eq!(names, ["cpu", "mlx", "engine"]);
 }
 
-/// A scope switches what is installed when it is entered; a backend that comes later is found by the next scope.
+/// A backend that only knows on and off: the one of `Backend`'s documentation.
+#[test]
+fn law_7_a_backend_without_an_inference_mode() {
+    struct OnOff;
+    thread_local!(static RECORDING: Cell<bool> = const { Cell::new(true) });
+    impl Backend for OnOff {
+        fn name(&self) -> &'static str {
+            "on-off"
+        }
+        fn grad_mode(&self) -> GradMode {
+            if RECORDING.get() { Enabled } else { NoGrad }
+        }
+        fn set_grad_mode(&self, mode: GradMode) {
+            RECORDING.set(mode.is_enabled());
+        }
+    }
+    let serving = Scope::InferenceMode(true).enter_on(&OnOff);
+    {
+        let _enabled = Scope::EnableGrad.enter_on(&OnOff);
+        assert!(!RECORDING.get(), "enable_grad does not lift inference mode");
+        let _again = Scope::EnableGrad.enter_on(&OnOff);
+        assert!(!RECORDING.get());
+        let _training = Scope::InferenceMode(false).enter_on(&OnOff);
+        assert!(RECORDING.get());
+    }
+    assert!(!RECORDING.get());
+    // The backend's own switch, used inside: from there on, what it says counts.
+    RECORDING.set(true);
+    {
+        let _off = Scope::NoGrad.enter_on(&OnOff);
+        let _on = Scope::EnableGrad.enter_on(&OnOff);
+        assert!(RECORDING.get());
+    }
+    drop(serving);
+    assert!(RECORDING.get());
+}
+
+/// Without a library, MLX's mode is a mode all the same.
 #[test]
 fn mlx_without_a_library_is_a_mode_all_the_same() {
     let _guard = inference_mode(true);

@@ -74,6 +74,20 @@ fn replacing_a_guard_drops_the_old_one_after_the_new_one_was_entered() {
     assert_eq!(grad_mode(), Enabled);
 }
 
+/// The natural way to keep a guard in a field, the new one entered before the old one is dropped, costs the same however
+/// often it is done.
+#[test]
+fn replacing_a_guard_a_million_times() {
+    let mut slot = Some(no_grad());
+    for round in 0..1_000_000 {
+        slot = Some(Scope::set_grad_enabled(round % 2 == 0).enter());
+        assert_eq!(grad_mode(), if round % 2 == 0 { Enabled } else { NoGrad });
+    }
+    assert!(slot.is_some());
+    drop(slot);
+    assert_eq!(grad_mode(), Enabled);
+}
+
 /// What the thread should be in, told by a list of the guards alive: the plainest statement of law 2.
 #[derive(Default)]
 struct Model {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use crate::backend::{Backend, Cpu, Mlx, any_with_a_switch, with_a_switch};
-use crate::debt::Debtor;
+use crate::debt::{Debtor, mode_in_force};
 use crate::guard::GradGuard;
 use crate::lanes::{Swap, mode_in, modes, modes_of};
 use crate::mode::GradMode;
@@ -86,7 +86,7 @@ impl Modes {
         if any_with_a_switch() {
             return Self::kept(Snapshot {
                 lanes: modes(),
-                switched: with_a_switch().map(|backend| (backend, backend.grad_mode())).collect(),
+                switched: with_a_switch().map(|backend| (backend, mode_in_force(backend))).collect(),
                 others: None,
             });
         }

@@ -385,7 +385,7 @@ impl Operations for Array {
     }
 
     fn erf(&self) -> Result<Self> {
-        self.real("erf", Tensor::erf, |step| {
+        self.real("erf", kernels::erf, |step| {
             let slope = step.inputs[0].square()?.negative()?.exp()?.affine(FRAC_2_SQRT_PI, 0.0)?;
             step.cotangent.multiply(&slope)
         })
@@ -406,7 +406,7 @@ impl Operations for Array {
     }
 
     fn gelu(&self) -> Result<Self> {
-        self.real("gelu", Tensor::gelu_erf, |step| {
+        self.real("gelu", kernels::gelu, |step| {
             let x = &step.inputs[0];
             let distribution = x.affine(FRAC_1_SQRT_2, 0.0)?.erf()?.affine(0.5, 0.5)?;
             let density = x.square()?.affine(-0.5, 0.0)?.exp()?.affine((2.0 * PI).sqrt().recip(), 0.0)?;

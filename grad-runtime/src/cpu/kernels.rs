@@ -4,6 +4,9 @@
 
 use candle_core::cpu_backend::{binary_map, unary_map};
 use candle_core::{D, DType, Device, Error, Result, Storage, Tensor, WithDType};
+use rayon::prelude::*;
+
+use super::elementwise;
 
 /// A kernel for real numbers, in float32; the result is rounded once to `x`'s dtype.
 pub(super) fn in_float32(x: &Tensor, kernel: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
@@ -49,6 +52,33 @@ fn zip<T: WithDType>(x: &Tensor, y: &Tensor, f: impl FnMut(T, T) -> T) -> Result
     };
     let elements = binary_map(x_layout, y_layout, x.as_slice::<T>()?, y.as_slice::<T>()?, f);
     Tensor::from_vec(elements, shape, &Device::Cpu)
+}
+
+/// What `kernel` writes, given a block of whole rows and as much room for the results; `x` is float32.
+///
+/// Blocks are worth the hand-over to another thread, so that a small array stays on this one.
+fn by_rows(x: &Tensor, row: usize, kernel: impl Fn(&[f32], &mut [f32]) + Sync) -> Result<Tensor> {
+    const BLOCK: usize = 1 << 14;
+    let x = x.contiguous()?;
+    let (storage, layout) = x.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        return Err(not_on_the_cpu());
+    };
+    let elements = &storage.as_slice::<f32>()?[layout.start_offset()..][..x.elem_count()];
+    let mut results = vec![0.0; elements.len()];
+    let block = (BLOCK / row).max(1) * row;
+    if elements.len() <= block {
+        kernel(elements, &mut results);
+    } else {
+        let blocks = elements.par_chunks(block).zip(results.par_chunks_mut(block));
+        blocks.for_each(|(elements, results)| kernel(elements, results));
+    }
+    Tensor::from_vec(results, x.shape(), &Device::Cpu)
+}
+
+/// `f` of each float32, where that is a few instructions that the compiler makes vectors of.
+fn map_vectors(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
+    by_rows(x, 1, |xs, results| results.iter_mut().zip(xs).for_each(|(result, x)| *result = f(*x)))
 }
 
 fn not_on_the_cpu() -> Error {
@@ -136,6 +166,16 @@ pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
     }
 }
 
+/// Not candle's kernels, which call a function for each element.
+pub(super) fn erf(x: &Tensor) -> Result<Tensor> {
+    map_vectors(x, elementwise::erf)
+}
+
+/// As [`erf`].
+pub(super) fn gelu(x: &Tensor) -> Result<Tensor> {
+    map_vectors(x, elementwise::gelu)
+}
+
 /// The elements along `axes` next to each other, reduced by `f`; `shape` is that of the result.
 fn fold<T: WithDType>(x: &Tensor, axes: &[usize], shape: &[usize], f: impl Fn(&[T]) -> T) -> Result<Tensor> {
     let kept = (0..x.rank()).filter(|axis| !axes.contains(axis));
@@ -190,12 +230,27 @@ pub(super) fn logsumexp(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<T
     })
 }
 
-/// Along the last axis.
+/// Along the last axis. Not candle's kernel, which calls a function for each element.
 pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
     if x.elem_count() == 0 {
         return Ok(x.clone());
     }
-    in_float32(x, |x| candle_nn::ops::softmax_last_dim(&x.contiguous()?))
+    let length = x.dim(D::Minus1)?;
+    in_float32(x, |x| {
+        by_rows(x, length, |rows, results| {
+            for (row, weights) in rows.chunks_exact(length).zip(results.chunks_exact_mut(length)) {
+                // A NaN may be lost here, but not in the sum.
+                let max = |x: f32, y: f32| if y > x { y } else { x };
+                let largest = reduce(row, f32::NEG_INFINITY, max, max);
+                let exp = |x: &f32| elementwise::exp_of_negative(x - largest);
+                weights.iter_mut().zip(row).for_each(|(weight, x)| *weight = exp(x));
+                let sum = sum_of(weights, |weight| weight);
+                for weight in weights {
+                    *weight /= sum;
+                }
+            }
+        })
+    })
 }
 
 /// Not candle's kernel, which takes the variance as `mean(x²) - mean(x)²`: wrong far from zero, and even negative.
@@ -208,36 +263,36 @@ pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -
     let (weight, bias) = (read(weight)?, read(bias)?);
     let length = weight.len() as f32;
     in_float32(x, |x| {
-        let x = x.contiguous()?;
-        let (storage, layout) = x.storage_and_layout();
-        let Storage::Cpu(storage) = &*storage else {
-            return Err(not_on_the_cpu());
-        };
-        let elements = &storage.as_slice::<f32>()?[layout.start_offset()..][..x.elem_count()];
-        let mut normal = Vec::with_capacity(elements.len());
-        for row in elements.chunks_exact(weight.len()) {
-            // From the first element on, so that nothing is lost where the mean is large and the deviation small.
-            let first = row[0];
-            let mean = sum_of(row, |x| x - first) / length;
-            let variance = sum_of(row, |x| (x - first - mean).powi(2)) / length;
-            let scale = (variance + eps).sqrt().recip();
-            let affine = weight.iter().zip(&bias);
-            let row = row.iter().zip(affine);
-            normal.extend(row.map(|(x, (weight, bias))| (x - first - mean) * scale * weight + bias));
-        }
-        Tensor::from_vec(normal, x.shape(), &Device::Cpu)
+        by_rows(x, weight.len(), |rows, results| {
+            for (row, normal) in rows.chunks_exact(weight.len()).zip(results.chunks_exact_mut(weight.len())) {
+                // From the first element on, so that nothing is lost where the mean is large and the deviation small.
+                let first = row[0];
+                let mean = sum_of(row, |x| x - first) / length;
+                let variance = sum_of(row, |x| (x - first - mean).powi(2)) / length;
+                let scale = (variance + eps).sqrt().recip();
+                let affine = weight.iter().zip(&bias);
+                for ((normal, x), (weight, bias)) in normal.iter_mut().zip(row).zip(affine) {
+                    *normal = (x - first - mean) * scale * weight + bias;
+                }
+            }
+        })
     })
 }
 
-/// The sum of `f`, in lanes that the compiler makes vectors of.
+/// The sum of `f`.
 fn sum_of(xs: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0.0; 16];
+    reduce(xs, 0.0, |sum, x| sum + f(x), |x, y| x + y)
+}
+
+/// `xs` reduced by `add`, in lanes that the compiler makes vectors of, and the lanes by `join`.
+fn reduce(xs: &[f32], start: f32, add: impl Fn(f32, f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [start; 16];
     let chunks = xs.chunks_exact(lanes.len());
-    let rest: f32 = chunks.remainder().iter().map(|x| f(*x)).sum();
+    let rest = chunks.remainder().iter().fold(start, |rest, x| add(rest, *x));
     for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += f(*x));
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = add(*lane, *x));
     }
-    lanes.iter().sum::<f32>() + rest
+    lanes.into_iter().fold(rest, join)
 }
 
 /// Matrices, or batches of matrices whose leading axes are the same.

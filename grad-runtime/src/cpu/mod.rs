@@ -27,6 +27,7 @@
 //! ```
 
 mod array;
+mod elementwise;
 mod kernels;
 mod shapes;
 mod tape;

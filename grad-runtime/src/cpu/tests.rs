@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice::from_ref;
 use std::sync::Arc;
 
-use super::Array;
+use candle_core::{DType, Device, Tensor};
+
+use super::{Array, elementwise};
 use crate::array::{Array as _, Dtype};
 use crate::{Error, Result, grad_mode, inference_mode, no_grad};
 
@@ -447,6 +449,72 @@ fn layer_norm_is_right_far_from_zero() {
     for (found, expected) in normal.to_vec::<f32>().unwrap().into_iter().zip(expected) {
         assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
     }
+}
+
+/// `low`, `high`, and what lies evenly between them.
+fn grid(low: f32, high: f32) -> Vec<f32> {
+    const STEPS: u16 = 50_000;
+    (0..=STEPS).map(|step| low + (high - low) * (f32::from(step) / f32::from(STEPS))).collect()
+}
+
+/// candle's float64 function of each of `x`.
+fn exactly(x: &[f32], function: fn(&Tensor) -> candle_core::Result<Tensor>) -> Vec<f64> {
+    let x = Tensor::new(x, &Device::Cpu).and_then(|x| x.to_dtype(DType::F64)).unwrap();
+    function(&x).and_then(|y| y.to_vec1()).unwrap()
+}
+
+#[test]
+fn erf_and_gelu_are_as_precise_as_float32() {
+    let x: Vec<_> = [grid(-5.0, 5.0), grid(-1.0, 1.0), grid(-1e-3, 1e-3), grid(-1e-37, 1e-37)].concat();
+    let all = array(&x, &[x.len()]);
+    let found = all.erf().unwrap().to_vec::<f32>().unwrap();
+    for ((x, found), expected) in x.iter().zip(found).zip(exactly(&x, Tensor::erf)) {
+        let error = (f64::from(found) - expected).abs();
+        let relative = error / expected.abs().max(f64::from(f32::MIN_POSITIVE));
+        assert!(error <= 1.4e-7 && relative <= 1.8e-7, "erf of {x:e}: {found:e} is not {expected:e}");
+    }
+    let found = all.gelu().unwrap().to_vec::<f32>().unwrap();
+    for ((x, found), expected) in x.iter().zip(found).zip(exactly(&x, Tensor::gelu_erf)) {
+        let error = (f64::from(found) - expected).abs();
+        assert!(error <= 2e-7 * f64::from(x.abs()) + 1e-44, "gelu of {x:e}: {found:e} is not {expected:e}");
+    }
+    for (x, expected) in [(f32::INFINITY, 1.0), (f32::MAX, 1.0), (4.0, 1.0), (3.95, 1.0), (0.0, 0.0)] {
+        for (x, expected) in [(x, expected), (-x, -expected)] {
+            assert_eq!(elementwise::erf(x).to_bits(), f32::to_bits(expected), "erf of {x}");
+        }
+    }
+    assert!(elementwise::erf(f32::NAN).is_nan() && elementwise::gelu(f32::NAN).is_nan());
+}
+
+#[test]
+fn softmax_is_as_precise_as_float32() {
+    let x: Vec<_> = [grid(-87.3, 0.0), grid(-1.0, 0.0), grid(-1e-6, 0.0)].concat();
+    for (x, expected) in x.iter().zip(exactly(&x, Tensor::exp)) {
+        let found = elementwise::exp_of_negative(*x);
+        let error = (f64::from(found) / expected - 1.0).abs();
+        assert!(error <= 1e-7, "exp of {x}: {found:e} is not {expected:e}");
+    }
+    for x in [-88.0, -1e9, f32::MIN, f32::NEG_INFINITY] {
+        assert_eq!(elementwise::exp_of_negative(x), 0.0, "exp of {x}");
+    }
+
+    // Rows that are no whole number of vectors, and enough of them for several threads.
+    let x = numbers(14, &[400, 101], -8.0, 8.0);
+    let found = x.softmax(1).unwrap().to_vec::<f32>().unwrap();
+    let x = x.to_vec::<f32>().unwrap();
+    for (x, found) in x.chunks_exact(101).zip(found.chunks_exact(101)) {
+        let exps: Vec<_> = x.iter().map(|x| f64::from(*x).exp()).collect();
+        for (found, exp) in found.iter().zip(&exps) {
+            let expected = exp / exps.iter().sum::<f64>();
+            assert!((f64::from(*found) / expected - 1.0).abs() < 2e-6, "{found:e} is not {expected:e}");
+        }
+    }
+
+    let inf = f32::INFINITY;
+    let rows = [1.0, -inf, 1.0, 1.0, f32::NAN, 1.0, -inf, -inf, -inf, 1.0, inf, 1.0];
+    let weights = array(&rows, &[4, 3]).softmax(1).unwrap().to_vec::<f32>().unwrap();
+    assert_eq!(weights[..3], [0.5, 0.0, 0.5]);
+    assert!(weights[3..].iter().all(|weight| weight.is_nan()), "{weights:?}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::ffi::{Handle, Made};
-use super::{library, transform};
+use super::ffi::{self, Handle, Made};
+use super::transform;
 use crate::array::{self, Buffer, Dtype, cannot_make, check_length, refused};
 use crate::backend::{Backend, Mlx};
 use crate::error::{Error, Result};
@@ -109,7 +109,7 @@ impl array::Array for Array {
 
     fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
         const OP: &str = "from_buffer";
-        library::api()?;
+        ffi::api()?;
         let refuse = |reason| cannot_make(OP, shape, buffer.dtype(), reason);
         let lengths = int32(shape).map_err(refuse)?;
         check_length(&buffer, shape).map_err(refuse)?;

@@ -4,9 +4,10 @@ use std::any::Any;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 
-use super::library;
-use crate::error::Result;
+use crate::array::Dtype;
+use crate::error::{Error, Result};
 
 include!("ops.rs");
 
@@ -62,23 +63,23 @@ macro_rules! api {
         impl Handle {
             $(pub fn $unary(&self) -> Made {
                 // SAFETY: the handle's array is alive.
-                made(unsafe { (loaded().$unary)(self.raw()) })
+                made(unsafe { (entered()?.$unary)(self.raw()) })
             })*
             $(pub fn $binary(&self, other: &Self) -> Made {
                 // SAFETY: both handles' arrays are alive.
-                made(unsafe { (loaded().$binary)(self.raw(), other.raw()) })
+                made(unsafe { (entered()?.$binary)(self.raw(), other.raw()) })
             })*
             $(pub fn $reduction(&self, axes: &[i32], keepdims: bool) -> Made {
                 // SAFETY: the array is alive, and the axes are as many as is said.
-                made(unsafe { (loaded().$reduction)(self.raw(), axes.as_ptr(), axes.len(), keepdims) })
+                made(unsafe { (entered()?.$reduction)(self.raw(), axes.as_ptr(), axes.len(), keepdims) })
             })*
             $(pub fn $shaping(&self, values: &[i32]) -> Made {
                 // SAFETY: the array is alive, and the values are as many as is said.
-                made(unsafe { (loaded().$shaping)(self.raw(), values.as_ptr(), values.len()) })
+                made(unsafe { (entered()?.$shaping)(self.raw(), values.as_ptr(), values.len()) })
             })*
             $(pub fn $axial(&self, axis: i32) -> Made {
                 // SAFETY: the array is alive.
-                made(unsafe { (loaded().$axial)(self.raw(), axis) })
+                made(unsafe { (entered()?.$axial)(self.raw(), axis) })
             })*
         }
     };
@@ -88,6 +89,7 @@ macro_rules! with_operations {
     ($($operations:tt)*) => {
         api! {
             fn error() -> *const c_char;
+            fn enter_thread() -> bool;
             fn is_available(c_int) -> bool;
             fn default_device() -> c_int;
             fn set_default_device(c_int) -> bool;
@@ -121,15 +123,68 @@ macro_rules! with_operations {
 }
 for_each_op!(with_operations);
 
+/// The shim's functions, or why they are not to be had. Whatever the outcome, it is the process's for good.
+pub fn api() -> Result<&'static Api> {
+    static API: OnceLock<Result<Api, String>> = OnceLock::new();
+
+    #[cfg(mlx_shim)]
+    let load = super::library::load;
+    #[cfg(not(mlx_shim))]
+    let load = || {
+        let reason = option_env!("GRAD_MLX_MISSING").unwrap_or("the build did not say why");
+        Err(format!("this program was built without MLX: {reason}"))
+    };
+    let loaded = API.get_or_init(load);
+    loaded.as_ref().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.clone() })
+}
+
 /// What a call into MLX answers: an array, or MLX's own message.
 pub type Made<T = Handle, E = String> = std::result::Result<T, E>;
 
 /// An array of MLX, owned. MLX ties arrays to the thread that traces and evaluates them, so this one stays there.
 pub struct Handle(NonNull<RawArray>);
 
-/// The functions, on a path where a handle proves that they are there.
+thread_local! {
+    static THREAD: Thread = Thread::enter();
+}
+
+/// This thread's part in MLX, which keeps streams and traces for each thread and destroys them when it ends. This value
+/// comes to be after those, so it is destroyed before them: once it is gone, MLX must not be used here, and `entered` says
+/// so.
+struct Thread;
+
+impl Thread {
+    fn enter() -> Self {
+        // Without a device that works this fails, and so will the operations, which can say so.
+        // SAFETY: it takes nothing.
+        unsafe { (loaded().enter_thread)() };
+        Self
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // Nothing to do; but only what has a destructor is ever known to be destroyed.
+    }
+}
+
+/// The functions that only touch the array they are given, on a path where a handle proves that they are there.
 fn loaded() -> &'static Api {
-    library::api().expect("an array exists, so MLX is loaded")
+    api().expect("an array exists, so MLX is loaded")
+}
+
+/// The functions that use what MLX keeps for this thread.
+fn entered() -> Made<&'static Api> {
+    let here = THREAD.try_with(|_| loaded());
+    here.map_err(|_| {
+        "this thread is ending, and MLX's part of it is gone: use arrays before its destructors".into()
+    })
+}
+
+/// As `entered`, where nothing proves that MLX is loaded.
+fn available() -> Result<&'static Api> {
+    api()?;
+    entered().map_err(|reason| Error::Unavailable { backend: "mlx", reason })
 }
 
 fn made(raw: *mut RawArray) -> Made {
@@ -172,27 +227,27 @@ pub unsafe trait Plain: Copy + Default {
 
 // SAFETY: the types are MLX's own; MLX writes bools as 0 and 1.
 unsafe impl Plain for f32 {
-    const DTYPE: c_int = 0;
+    const DTYPE: c_int = Dtype::Float32 as c_int;
 }
 // SAFETY: as above.
 unsafe impl Plain for half::f16 {
-    const DTYPE: c_int = 1;
+    const DTYPE: c_int = Dtype::Float16 as c_int;
 }
 // SAFETY: as above.
 unsafe impl Plain for half::bf16 {
-    const DTYPE: c_int = 2;
+    const DTYPE: c_int = Dtype::BFloat16 as c_int;
 }
 // SAFETY: as above.
 unsafe impl Plain for i32 {
-    const DTYPE: c_int = 3;
+    const DTYPE: c_int = Dtype::Int32 as c_int;
 }
 // SAFETY: as above.
 unsafe impl Plain for u32 {
-    const DTYPE: c_int = 4;
+    const DTYPE: c_int = Dtype::UInt32 as c_int;
 }
 // SAFETY: as above.
 unsafe impl Plain for bool {
-    const DTYPE: c_int = 5;
+    const DTYPE: c_int = Dtype::Bool as c_int;
 }
 
 impl Handle {
@@ -202,7 +257,7 @@ impl Handle {
 
     /// An array with a copy of `elements`, which must be as many as `shape` says.
     pub fn from_data<T: Plain>(elements: &[T], shape: &[i32]) -> Result<Made> {
-        let api = library::api()?;
+        let api = available()?;
         assert_eq!(
             shape.iter().map(|&length| i64::from(length)).product::<i64>(),
             i64::try_from(elements.len()).unwrap_or(-1),
@@ -214,7 +269,7 @@ impl Handle {
     }
 
     pub fn full(shape: &[i32], value: f32, dtype: c_int) -> Result<Made> {
-        let api = library::api()?;
+        let api = available()?;
         // SAFETY: the shape is as long as is said.
         Ok(made(unsafe { (api.full)(shape.as_ptr(), shape.len(), value, dtype) }))
     }
@@ -237,73 +292,77 @@ impl Handle {
     }
 
     /// The operation that will compute the elements, by MLX's name, unless they are there.
-    pub fn operation(&self) -> Option<&'static str> {
-        // SAFETY: the array is alive; an operation's name is a literal of MLX's, and MLX is never unloaded.
-        let name = unsafe {
+    pub fn operation(&self) -> Option<String> {
+        // SAFETY: the array is alive, and its operation's name lives as long as the operation.
+        unsafe {
             let name = (loaded().operation)(self.raw());
-            (!name.is_null()).then(|| CStr::from_ptr(name))
-        };
-        name.and_then(|name| name.to_str().ok())
+            (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
+        }
     }
 
     /// The elements, in row-major order; `T` must be the array's own type.
     pub fn to_vec<T: Plain>(&self) -> Made<Vec<T>> {
         assert_eq!(self.dtype(), T::DTYPE, "the caller checks the dtype");
-        let size = self.shape().iter().map(|&length| usize::try_from(length).unwrap_or(0)).product();
-        let mut elements = vec![T::default(); size];
+        let size: usize = self.shape().iter().map(|&length| usize::try_from(length).unwrap_or(0)).product();
+        let mut elements = Vec::new();
+        let room = elements.try_reserve_exact(size);
+        room.map_err(|error| {
+            format!("there is no memory for the elements of the array, which may be a view: {error}")
+        })?;
+        elements.resize(size, T::default());
         // SAFETY: there is room for the bytes, and MLX writes as many or fails.
-        let ok = unsafe { (loaded().to_data)(self.raw(), elements.as_mut_ptr().cast(), size * size_of::<T>()) };
+        let ok = unsafe { (entered()?.to_data)(self.raw(), elements.as_mut_ptr().cast(), size * size_of::<T>()) };
         done(ok).map(|()| elements)
     }
 
     pub fn eval(&self) -> Made<()> {
         // SAFETY: the array is alive. Evaluation changes what it refers to, behind MLX's own synchronization.
-        done(unsafe { (loaded().eval)(self.0.as_ptr()) })
+        done(unsafe { (entered()?.eval)(self.0.as_ptr()) })
     }
 
     /// This array as a constant to every transform: unchanged if none is tracing it. `in_transform` says that one of
     /// ours is running; MLX tells of others.
     pub fn into_constant(self, in_transform: bool) -> Made {
         // SAFETY: the array is alive, and this is its only handle.
-        done(unsafe { (loaded().make_constant)(self.0.as_ptr(), in_transform) }).map(|()| self)
+        done(unsafe { (entered()?.make_constant)(self.0.as_ptr(), in_transform) }).map(|()| self)
     }
 
     pub fn astype(&self, dtype: c_int) -> Made {
         // SAFETY: the array is alive.
-        made(unsafe { (loaded().astype)(self.raw(), dtype) })
+        made(unsafe { (entered()?.astype)(self.raw(), dtype) })
     }
 
     pub fn where_cond(&self, on_true: &Self, on_false: &Self) -> Made {
         // SAFETY: the arrays are alive.
-        made(unsafe { (loaded().where_cond)(self.raw(), on_true.raw(), on_false.raw()) })
+        made(unsafe { (entered()?.where_cond)(self.raw(), on_true.raw(), on_false.raw()) })
     }
 
     pub fn argmax(&self, axis: i32, keepdims: bool) -> Made {
         // SAFETY: the array is alive.
-        made(unsafe { (loaded().argmax)(self.raw(), axis, keepdims) })
+        made(unsafe { (entered()?.argmax)(self.raw(), axis, keepdims) })
     }
 
     pub fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Made {
         // SAFETY: the arrays are alive.
-        made(unsafe { (loaded().layer_norm)(self.raw(), weight.raw(), bias.raw(), eps) })
+        made(unsafe { (entered()?.layer_norm)(self.raw(), weight.raw(), bias.raw(), eps) })
     }
 
     pub fn concatenate<'a>(arrays: impl Iterator<Item = &'a Self>, axis: i32) -> Made {
         let raw: Vec<_> = arrays.map(Self::raw).collect();
         // SAFETY: the arrays are alive, and as many as is said.
-        made(unsafe { (loaded().concatenate)(raw.as_ptr(), raw.len(), axis) })
+        made(unsafe { (entered()?.concatenate)(raw.as_ptr(), raw.len(), axis) })
     }
 
     /// `start` and `stop` must have a number for each axis.
     pub fn slice(&self, start: &[i32], stop: &[i32]) -> Made {
         assert!(start.len() == stop.len(), "the caller checks the lengths");
         // SAFETY: the array is alive, and the numbers are as many as is said.
-        made(unsafe { (loaded().slice)(self.raw(), start.as_ptr(), stop.as_ptr(), start.len()) })
+        made(unsafe { (entered()?.slice)(self.raw(), start.as_ptr(), stop.as_ptr(), start.len()) })
     }
 
     pub fn take(&self, indices: &Self, axis: i32) -> Made {
         // SAFETY: the arrays are alive.
-        made(unsafe { (loaded().take)(self.raw(), indices.raw(), axis) })
+        made(unsafe { (entered()?.take)(self.raw(), indices.raw(), axis) })
     }
 }
 
@@ -320,6 +379,8 @@ pub fn value_and_grad<F, E>(function: F, primals: &[&Handle]) -> Made<(Handle, V
 where
     F: FnOnce(Vec<Handle>) -> Made<Handle, E>,
 {
+    assert!(!primals.is_empty(), "the caller checks the primals");
+    let api = entered().map_err(Failure::Mlx)?;
     let raw: Vec<_> = primals.iter().map(|primal| primal.raw()).collect();
     let mut call = Call { function: Some(function), stopped: None };
     let mut value = ptr::null_mut();
@@ -327,7 +388,7 @@ where
     // SAFETY: the primals are alive and as many as is said; `call` is what `run::<F, E>` takes and outlives the call;
     // there is room for a value and for a gradient of each primal.
     let ok = unsafe {
-        (loaded().value_and_grad)(
+        (api.value_and_grad)(
             run::<F, E>,
             ptr::from_mut(&mut call).cast(),
             raw.as_ptr(),
@@ -382,37 +443,37 @@ where
 
 /// Whether MLX has a device, by the shim's number.
 pub fn is_available(device: c_int) -> Result<bool> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: any number is answered.
     Ok(unsafe { (api.is_available)(device) })
 }
 
 pub fn default_device() -> Result<c_int> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: it takes nothing.
     Ok(unsafe { (api.default_device)() })
 }
 
 pub fn set_default_device(device: c_int) -> Result<Made<()>> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: any number is answered.
     Ok(done(unsafe { (api.set_default_device)(device) }))
 }
 
 pub fn active_memory() -> Result<usize> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: it takes nothing.
     Ok(unsafe { (api.active_memory)() })
 }
 
 pub fn peak_memory() -> Result<usize> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: it takes nothing.
     Ok(unsafe { (api.peak_memory)() })
 }
 
 pub fn reset_peak_memory() -> Result<Made<()>> {
-    let api = library::api()?;
+    let api = api()?;
     // SAFETY: it takes nothing.
     Ok(done(unsafe { (api.reset_peak_memory)() }))
 }

@@ -1,32 +1,19 @@
-//! Finding and loading libmlx and the shim, once for the process.
+//! Finding and loading libmlx and the shim, in a program that was built with them.
 
 use std::env;
 use std::ffi::OsString;
-use std::sync::OnceLock;
+use std::fmt::Display;
+use std::fs;
 
 use libloading::Library;
 
 use super::ffi::Api;
-use crate::error::{Error, Result};
 
-/// The shim's functions, or why they are not to be had. Whatever the outcome, it is the process's for good.
-pub fn api() -> Result<&'static Api> {
-    static API: OnceLock<Result<Api, String>> = OnceLock::new();
-    let loaded = API.get_or_init(load);
-    loaded.as_ref().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.clone() })
-}
-
-#[cfg(not(mlx_shim))]
-fn load() -> Result<Api, String> {
-    let reason = option_env!("GRAD_MLX_MISSING").unwrap_or("the build did not say why");
-    Err(format!("this program was built without MLX: {reason}"))
-}
-
-#[cfg(mlx_shim)]
-fn load() -> Result<Api, String> {
+/// Loads libmlx and the shim, or says why that cannot be.
+pub fn load() -> Result<Api, String> {
     let mlx = load_mlx()?;
-    // SAFETY: the symbol is `const char* mlx::core::version()`, since MLX 0.9 and in every mangling of the ABIs that
-    // MLX is built for; it takes nothing and returns a static string.
+    // SAFETY: the symbol is `const char* mlx::core::version()` as Linux and macOS mangle it; it takes nothing and returns
+    // a static string.
     let found = unsafe {
         let version = mlx
             .get::<unsafe extern "C" fn() -> *const std::ffi::c_char>(b"_ZN3mlx4core7versionEv\0")
@@ -49,7 +36,6 @@ fn load() -> Result<Api, String> {
     Ok(api)
 }
 
-#[cfg(mlx_shim)]
 fn load_mlx() -> Result<Library, String> {
     let candidates: Vec<OsString> = match env::var_os("GRAD_MLX_LIBRARY") {
         Some(off) if off == "off" => return Err("GRAD_MLX_LIBRARY is `off`".into()),
@@ -71,7 +57,7 @@ fn load_mlx() -> Result<Library, String> {
 
 /// Puts a fast BLAS ahead of the reference one that MLX's Linux wheels carry: what is loaded first, and globally,
 /// is what libmlx binds to. It is worth 10 to 35 times on matrix products.
-#[cfg(all(mlx_shim, target_os = "linux"))]
+#[cfg(target_os = "linux")]
 fn load_blas() -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
@@ -95,36 +81,24 @@ fn load_blas() -> Result<(), String> {
     Ok(())
 }
 
-/// Loads the shim, which travels inside this program: a loader takes files only, so it becomes one for a moment.
-#[cfg(mlx_shim)]
+/// Loads the shim, which travels inside this program: a loader takes files only, so it becomes one for a moment, in a
+/// folder of its own that nobody else may enter.
 fn load_shim() -> Result<Library, String> {
-    use std::fs::{self, OpenOptions};
-    use std::io::Write;
-
     const SHIM: &[u8] = include_bytes!(env!("GRAD_MLX_SHIM"));
 
-    let name = format!("grad-mlx-shim-{}{}", std::process::id(), env::consts::DLL_SUFFIX);
-    let path = env::temp_dir().join(name);
-    let cannot = |error: &dyn std::fmt::Display| {
-        format!("the shim cannot be loaded from {}: {error}; TMPDIR names another folder for it", path.display())
+    let cannot = |reason: &dyn Display| {
+        let folder = env::temp_dir();
+        format!("the shim cannot be loaded from {}: {reason}; TMPDIR names another folder for it", folder.display())
     };
-    // A file left by an earlier process of this number is replaced; nothing that exists is ever written to.
-    let _ = fs::remove_file(&path);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&path).and_then(|mut file| file.write_all(SHIM));
-    // SAFETY: the file is the shim of this build, made just now for this user alone; it has no initializers that reach
-    // outside of it.
-    let shim = written
-        .map_err(|error| cannot(&error))
-        .and_then(|()| unsafe { Library::new(&path) }.map_err(|error| cannot(&reason(&error))));
-    let _ = fs::remove_file(&path);
-    shim
+    let folder = tempfile::Builder::new().prefix("grad-mlx-").tempdir().map_err(|error| cannot(&error))?;
+    let path = folder.path().join(format!("shim{}", env::consts::DLL_SUFFIX));
+    fs::write(&path, SHIM).map_err(|error| cannot(&error))?;
+    // SAFETY: the file is the shim of this build, written just now where only this user can; it has no initializers that
+    // reach outside of it.
+    unsafe { Library::new(&path) }.map_err(|error| cannot(&reason(&error)))
 }
 
 /// The loader's own words; `libloading` keeps them as the source of its error.
-#[cfg(mlx_shim)]
 fn reason(error: &libloading::Error) -> String {
     let source = std::error::Error::source(error);
     source.map_or_else(|| error.to_string(), ToString::to_string)

@@ -22,6 +22,7 @@ mod array;
 mod device;
 #[allow(unsafe_code, reason = "this is the binding")]
 mod ffi;
+#[cfg(mlx_shim)]
 #[allow(unsafe_code, reason = "this is the binding")]
 mod library;
 mod transform;
@@ -33,5 +34,5 @@ pub use device::{
 
 /// Behind [`Mlx::available`](crate::Mlx::available).
 pub(crate) fn available() -> crate::Result<()> {
-    library::api().map(|_| ())
+    ffi::api().map(|_| ())
 }

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -20,7 +21,12 @@ using mx::array;
 
 namespace {
 
-thread_local std::string last_error;
+// A plain buffer: nothing destroys it while its thread ends. A longer message is cut.
+thread_local char last_error[2048];
+
+void keep_error(const char* message) noexcept {
+  std::strncpy(last_error, message, sizeof(last_error) - 1);
+}
 
 // Thrown through MLX when the Rust function inside a transform failed; Rust keeps the reason.
 struct RustFailed {};
@@ -31,11 +37,11 @@ R guarded(R failed, F&& f) noexcept {
   try {
     return f();
   } catch (const RustFailed&) {
-    last_error = "the function inside the transform failed";
+    keep_error("the function inside the transform failed");
   } catch (const std::exception& e) {
-    last_error = e.what();
+    keep_error(e.what());
   } catch (...) {
-    last_error = "an exception that is not a std::exception";
+    keep_error("an exception that is not a std::exception");
   }
   return failed;
 }
@@ -101,12 +107,12 @@ array gelu(const array& integers_too) {
 
 // Indices that MLX would read unchecked: those already computed are checked, others are clamped, as in JAX.
 array in_bounds(const array& indices, int size) {
-  auto integers = mx::astype(indices, mx::int32);
   if (size == 0 && indices.size() > 0) {
     throw std::out_of_range("the axis is empty, so there is nothing to take");
   }
   if (!indices.is_available() || indices.is_tracer()) {
-    return mx::clip(integers, array(0), array(size - 1));
+    // In their own dtype: a large uint32 is a negative int32.
+    return mx::clip(indices, array(0, indices.dtype()), array(size - 1, indices.dtype()));
   }
   auto row = mx::contiguous(indices);
   row.eval();
@@ -124,8 +130,8 @@ array in_bounds(const array& indices, int size) {
 
 // The library itself
 
-API const char* grad_mlx_error() {
-  return last_error.c_str();
+API const char* grad_mlx_error() noexcept {
+  return last_error;
 }
 
 API bool grad_mlx_is_available(int number) {
@@ -158,30 +164,40 @@ API bool grad_mlx_reset_peak_memory() {
   });
 }
 
+// Makes what MLX keeps for each thread: its streams, its trace and what evaluation needs. Whoever is made after this is
+// destroyed before it.
+API bool grad_mlx_enter_thread() {
+  return guarded(false, [] {
+    auto square = [](const array& x) { return mx::square(x); };
+    mx::vjp(square, array(1.0f), array(1.0f)).second.eval();
+    return true;
+  });
+}
+
 // Arrays: life and contents
 
 API array* grad_mlx_clone(const array* a) {
   return made([&] { return *a; });
 }
 
-API void grad_mlx_free(array* a) {
+API void grad_mlx_free(array* a) noexcept {
   delete a;
 }
 
-API size_t grad_mlx_ndim(const array* a) {
+API size_t grad_mlx_ndim(const array* a) noexcept {
   return a->ndim();
 }
 
-API const int32_t* grad_mlx_shape(const array* a) {
+API const int32_t* grad_mlx_shape(const array* a) noexcept {
   return a->shape().data();
 }
 
-API int grad_mlx_dtype(const array* a) {
+API int grad_mlx_dtype(const array* a) noexcept {
   return number_of(a->dtype());
 }
 
 // The operation that will compute the array, by MLX's name; null if its elements are there.
-API const char* grad_mlx_operation(const array* a) {
+API const char* grad_mlx_operation(const array* a) noexcept {
   return a->has_primitive() && !a->is_available() ? a->primitive().name() : nullptr;
 }
 
@@ -321,13 +337,11 @@ API bool grad_mlx_value_and_grad(
       for (const auto& primal : traced) {
         given.push_back(new array(primal));
       }
-      array* result = function(state, given.data(), given.size());
+      std::unique_ptr<array> result(function(state, given.data(), given.size()));
       if (!result) {
         throw RustFailed();
       }
-      std::vector<array> outputs{*result};
-      delete result;
-      return outputs;
+      return std::vector<array>{*result};
     };
     std::vector<int> every(count);
     for (size_t i = 0; i < count; ++i) {
