@@ -235,7 +235,7 @@ fn in_scope_when_polled(scope: &Scope, output: &ReturnType, body: &Group) -> Tok
     // An async block cannot state its type, so that `?` and coercions would not know what to make. A `return` that is
     // never reached tells them.
     let returns = match output {
-        ReturnType::Type(_, ty) if !matches!(**ty, Type::Never(_)) => {
+        ReturnType::Type(_, ty) if !is_never(ty) => {
             let mut ty = ty.clone();
             InferOpaque.visit_type_mut(&mut ty);
             // Errors say "return type inferred here", so here is where the type stands.
@@ -252,6 +252,16 @@ fn in_scope_when_polled(scope: &Scope, output: &ReturnType, body: &Group) -> Tok
     quote_spanned! {span=>
         let #name = #value;
         #root::__private::scoped(move || #enter, async move #typed).await
+    }
+}
+
+/// Whether a type is `!`, also as a `$ty:ty` of a `macro_rules!`, which comes in a group without delimiters.
+fn is_never(ty: &Type) -> bool {
+    match ty {
+        Type::Never(_) => true,
+        Type::Group(group) => is_never(&group.elem),
+        Type::Paren(parentheses) => is_never(&parentheses.elem),
+        _ => false,
     }
 }
 
