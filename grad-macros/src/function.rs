@@ -228,9 +228,7 @@ pub fn in_scope(scope: &Scope, body: &Group) -> TokenStream {
 /// Statements of an `async fn` that enter `scope` at each poll of `body`, and while what is left of it is dropped.
 fn in_scope_when_polled(scope: &Scope, output: &ReturnType, body: &Group) -> TokenStream {
     let span = Span::mixed_site();
-    let name = Ident::new("scope", span);
-    let value = scope.value();
-    let enter = scope.enter(&name);
+    let (prepare, enter) = scope.prepared();
     let root = &scope.root;
     // An async block cannot state its type, so that `?` and coercions would not know what to make. A `return` that is
     // never reached tells them.
@@ -250,7 +248,7 @@ fn in_scope_when_polled(scope: &Scope, output: &ReturnType, body: &Group) -> Tok
     let mut typed = Group::new(Delimiter::Brace, quote!(#returns #statements));
     typed.set_span(body.span());
     quote_spanned! {span=>
-        let #name = #value;
+        #prepare
         #root::__private::scoped(move || #enter, async move #typed).await
     }
 }
