@@ -82,7 +82,7 @@ impl Scope {
     }
 
     /// An expression for the `grad_runtime::Scope`.
-    pub fn value(&self) -> TokenStream {
+    fn value(&self) -> TokenStream {
         let root = &self.root;
         let span = Span::mixed_site();
         let scope = quote_spanned!(span=> #root::Scope);
@@ -103,8 +103,20 @@ impl Scope {
         }
     }
 
+    /// Statements to run once, and an expression that enters the scope as often as it is evaluated. Without a condition
+    /// the value is written there, so that each poll need not look up which scope it is.
+    pub fn prepared(&self) -> (TokenStream, TokenStream) {
+        let value = self.value();
+        if self.condition.is_none() {
+            return (TokenStream::new(), self.enter(&value));
+        }
+        let span = Span::mixed_site();
+        let name = Ident::new("scope", span);
+        (quote_spanned!(span=> let #name = #value;), self.enter(&name))
+    }
+
     /// An expression that enters `scope`, an expression for the value.
-    pub fn enter(&self, scope: &TokenStream) -> TokenStream {
+    fn enter(&self, scope: &impl ToTokens) -> TokenStream {
         match &self.backend {
             None => quote_spanned!(Span::mixed_site()=> #scope.enter()),
             Some(backend) => {

@@ -30,19 +30,13 @@ pub fn expand(input: TokenStream) -> TokenStream {
                 let statements = in_scope(&scope, &braced(body));
                 return quote_spanned!(span=> { #statements });
             };
-            // A closure may only borrow what it uses, so it can hold a condition's outcome in a static alone. Without
-            // a condition it holds nothing, so that it may still become a function pointer.
-            let name = Ident::new("scope", span);
-            let value = scope.value();
-            let (found, again) = if scope.has_condition() {
-                (quote_spanned!(span=> #value.lasting()), name.to_token_stream())
-            } else {
-                (value.clone(), value)
-            };
-            let enter = scope.enter(&name.into_token_stream());
-            let body = tail.entering(&scope.root, &scope.enter(&again));
+            let (prepare, enter) = scope.prepared();
+            // A closure may only borrow what it uses, so it can hold a condition's outcome in a static alone.
+            let lasting = scope.has_condition().then(|| quote_spanned!(span=> let scope = scope.lasting();));
+            let body = tail.entering(&scope.root, &enter);
             quote_spanned!(span=> {
-                let scope = #found;
+                #prepare
+                #lasting
                 let _guard = #enter;
                 #body
             })

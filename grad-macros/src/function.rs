@@ -227,14 +227,12 @@ fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
 /// Statements that enter `scope` and evaluate `body` in it.
 pub fn in_scope(scope: &Scope, body: &Group) -> TokenStream {
     let span = Span::mixed_site();
-    let name = Ident::new("scope", span);
-    let value = scope.value();
-    let enter = scope.enter(&name.to_token_stream());
+    let (prepare, enter) = scope.prepared();
     // Why a `match`: the body of an arm drops its own temporaries, in every edition. Those of a block's last expression
     // would outlive the guard before edition 2024. A variable for the value would lose the type that is expected of
     // it, and with it the coercions; a labelled block would forbid plain `break` and `continue`.
     quote_spanned! {span=>
-        let #name = #value;
+        #prepare
         let _guard = #enter;
         match () { () => #body }
     }
@@ -243,9 +241,7 @@ pub fn in_scope(scope: &Scope, body: &Group) -> TokenStream {
 /// Statements that evaluate `body` in `scope`, and have the scope entered again whenever its value runs.
 fn in_scope_then_lazily(scope: &Scope, output: &ReturnType, lazy: &Lazy, body: &Group) -> TokenStream {
     let span = Span::mixed_site();
-    let name = Ident::new("scope", span);
-    let value = scope.value();
-    let enter = scope.enter(&name.to_token_stream());
+    let (prepare, enter) = scope.prepared();
     let mut ty = Type::Infer(syn::parse_quote!(_));
     if let ReturnType::Type(_, written) = output {
         ty.clone_from(written);
@@ -255,7 +251,7 @@ fn in_scope_then_lazily(scope: &Scope, output: &ReturnType, lazy: &Lazy, body: &
     let made = lazy.make(&scope.root, &quote_spanned!(span=> move || -> #ty #body));
     let wrapped = lazy.wrap(&scope.root, &enter, &Ident::new("made", span).into_token_stream());
     quote_spanned! {span=>
-        let #name = #value;
+        #prepare
         let made = {
             let _guard = #enter;
             #made
@@ -267,14 +263,12 @@ fn in_scope_then_lazily(scope: &Scope, output: &ReturnType, lazy: &Lazy, body: &
 /// Statements of an `async fn` that enter `scope` at each poll of `body`, and while what is left of it is dropped.
 fn in_scope_when_polled(scope: &Scope, output: &ReturnType, lazy: Option<&Lazy>, body: &Group) -> TokenStream {
     let span = Span::mixed_site();
-    let name = Ident::new("scope", span);
-    let value = scope.value();
-    let enter = scope.enter(&name.to_token_stream());
+    let (prepare, enter) = scope.prepared();
     let root = &scope.root;
     // An async block cannot state its type, so that `?` and coercions would not know what to make. A `return` that is
     // never reached tells them.
     let returns = match output {
-        ReturnType::Type(_, ty) if !matches!(**ty, Type::Never(_)) => {
+        ReturnType::Type(_, ty) if !is_never(ty) => {
             let mut ty = ty.clone();
             InferOpaque.visit_type_mut(&mut ty);
             // Errors say "return type inferred here", so here is where the type stands.
@@ -297,8 +291,18 @@ fn in_scope_when_polled(scope: &Scope, output: &ReturnType, lazy: Option<&Lazy>,
         }
     };
     quote_spanned! {span=>
-        let #name = #value;
+        #prepare
         #result
+    }
+}
+
+/// Whether a type is `!`, also as a `$ty:ty` of a `macro_rules!`, which comes in a group without delimiters.
+fn is_never(ty: &Type) -> bool {
+    match ty {
+        Type::Never(_) => true,
+        Type::Group(group) => is_never(&group.elem),
+        Type::Paren(parentheses) => is_never(&parentheses.elem),
+        _ => false,
     }
 }
 

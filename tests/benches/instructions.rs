@@ -5,8 +5,11 @@
 
 use std::cell::Cell;
 use std::env;
+use std::future::{Future, poll_fn};
 use std::hint::black_box;
+use std::pin::{Pin, pin};
 use std::process::Command;
+use std::task::{Context, Poll, Waker};
 
 use grad_runtime::attr::no_grad as no_grad_attribute;
 use grad_runtime::{is_grad_enabled, no_grad};
@@ -34,23 +37,93 @@ fn with_the_guard_by_hand() -> bool {
     black_box(is_grad_enabled())
 }
 
-/// The cases, by name.
-const CASES: [(&str, fn()); 5] = [
-    ("an empty loop", || {}),
-    ("a thread-local swapped and restored by hand", || {
-        let _guard = ByHand(FLAG.replace(false));
-        black_box(FLAG.get());
+/// A future that is never done, and looks at the mode each time it is polled.
+async fn looks() {
+    poll_fn(|_| {
+        black_box(is_grad_enabled());
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+/// As an annotated `async fn` is one future around another.
+async fn looks_inside() {
+    looks().await;
+}
+
+#[no_grad_attribute]
+async fn annotated_looks() {
+    poll_fn(|_| {
+        black_box(is_grad_enabled());
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+#[inline(never)]
+fn poll(future: Pin<&mut impl Future<Output = ()>>) {
+    let _ = black_box(future.poll(&mut Context::from_waker(Waker::noop())));
+}
+
+#[inline(never)]
+fn poll_with_the_guard_by_hand(future: Pin<&mut impl Future<Output = ()>>) {
+    let _guard = no_grad();
+    let _ = black_box(future.poll(&mut Context::from_waker(Waker::noop())));
+}
+
+/// Runs so many rounds.
+type Case = fn(u32);
+
+const CASES: [(&str, Case); 10] = [
+    ("an empty loop", |rounds| repeat(rounds, || {})),
+    ("a thread-local swapped and restored by hand", |rounds| {
+        repeat(rounds, || {
+            let _guard = ByHand(FLAG.replace(false));
+            black_box(FLAG.get());
+        });
     }),
-    ("no_grad!", || {
-        no_grad!(black_box(is_grad_enabled()));
+    ("no_grad!", |rounds| {
+        repeat(rounds, || {
+            no_grad!(black_box(is_grad_enabled()));
+        });
     }),
-    ("a function with the guard by hand", || {
-        with_the_guard_by_hand();
+    ("a function with the guard by hand", |rounds| {
+        repeat(rounds, || {
+            with_the_guard_by_hand();
+        });
     }),
-    ("the same function with #[no_grad]", || {
-        annotated();
+    ("the same function with #[no_grad]", |rounds| {
+        repeat(rounds, || {
+            annotated();
+        });
+    }),
+    ("a poll of a future", |rounds| {
+        let mut future = pin!(looks());
+        (0..rounds).for_each(|_| poll(future.as_mut()));
+    }),
+    ("the same with the guard by hand around the poll", |rounds| {
+        let mut future = pin!(looks());
+        (0..rounds).for_each(|_| poll_with_the_guard_by_hand(future.as_mut()));
+    }),
+    ("the same wrapped in a scope", |rounds| {
+        let mut future = pin!(grad_runtime::__private::scoped(no_grad, looks()));
+        (0..rounds).for_each(|_| poll(future.as_mut()));
+    }),
+    ("a poll of an async fn around it, with the guard by hand around the poll", |rounds| {
+        let mut future = pin!(looks_inside());
+        (0..rounds).for_each(|_| poll_with_the_guard_by_hand(future.as_mut()));
+    }),
+    ("a poll of an async fn with #[no_grad]", |rounds| {
+        let mut future = pin!(annotated_looks());
+        (0..rounds).for_each(|_| poll(future.as_mut()));
     }),
 ];
+
+fn repeat(rounds: u32, run: fn()) {
+    for _ in 0..rounds {
+        black_box(run)();
+    }
+}
 
 fn main() {
     let arguments: Vec<String> = env::args().collect();
@@ -58,9 +131,7 @@ fn main() {
         && let (Ok(case), Ok(rounds)) = (case.parse::<usize>(), rounds.parse::<u32>())
     {
         let (_, run) = CASES[case];
-        for _ in 0..rounds {
-            black_box(run)();
-        }
+        run(rounds);
         return;
     }
     for (case, (name, _)) in CASES.iter().enumerate() {

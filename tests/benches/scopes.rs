@@ -4,7 +4,10 @@
 //! `cargo bench -p grad-tests --bench instructions`.
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use grad_runtime::attr::no_grad as no_grad_attribute;
@@ -37,6 +40,24 @@ fn with_the_guard_by_hand(x: f32) -> f32 {
     black_box(x) * 2.0
 }
 
+/// A future that is never done, and looks at the mode each time it is polled.
+async fn looks() {
+    poll_fn(|_| {
+        black_box(is_grad_enabled());
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+#[no_grad_attribute]
+async fn annotated_looks() {
+    poll_fn(|_| {
+        black_box(is_grad_enabled());
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
 fn bench(criterion: &mut Criterion) {
     let mut scopes = criterion.benchmark_group("scope");
     scopes.bench_function("thread-local swap by hand", |bencher| {
@@ -67,6 +88,25 @@ fn bench(criterion: &mut Criterion) {
     functions.bench_function("guard by hand", |bencher| bencher.iter(|| with_the_guard_by_hand(black_box(1.0))));
     functions.bench_function("#[no_grad]", |bencher| bencher.iter(|| annotated(black_box(1.0))));
     functions.finish();
+
+    let mut polls = criterion.benchmark_group("poll");
+    let mut context = Context::from_waker(Waker::noop());
+    polls.bench_function("without a scope", |bencher| {
+        let mut future = pin!(looks());
+        bencher.iter(|| future.as_mut().poll(&mut context));
+    });
+    polls.bench_function("guard by hand", |bencher| {
+        let mut future = pin!(looks());
+        bencher.iter(|| {
+            let _guard = no_grad();
+            future.as_mut().poll(&mut context)
+        });
+    });
+    polls.bench_function("#[no_grad]", |bencher| {
+        let mut future = pin!(annotated_looks());
+        bencher.iter(|| future.as_mut().poll(&mut context));
+    });
+    polls.finish();
 }
 
 criterion_group!(benches, bench);
