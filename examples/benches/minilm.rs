@@ -116,10 +116,11 @@ impl Case {
         }
     }
 
-    /// Calls `use_model` with a model whose weights are as the case has them, where they are so.
+    /// Calls `use_model` with a model whose weights are as the case has them, where they are so. Each is built anew from
+    /// `plain`, since that fuses weights, which takes memory of its own.
     fn with_model(self, plain: &Model, use_model: impl FnOnce(&Model) -> Result<()>) -> Result<()> {
         if self == Self::Plain {
-            return use_model(plain);
+            return use_model(&plain.with_parameters(plain.parameters())?);
         }
         let mut outcome = Ok(());
         Cpu::value_and_grad(
