@@ -1,0 +1,1 @@
+//! Plugging in.
