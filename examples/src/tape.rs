@@ -58,7 +58,7 @@ impl Tape {
     }
 
     /// The one place where operations hand out their results, from each input and the derivative by it.
-    fn hand_out<'t>(&'t self, value: f64, inputs: [(Option<usize>, f64); 2]) -> Var<'t> {
+    fn hand_out(&self, value: f64, inputs: [(Option<usize>, f64); 2]) -> Var<'_> {
         let inputs = inputs.map(|(at, derivative)| Some((at?, derivative)));
         let recorded = inputs.iter().any(Option::is_some) && (self.recording)();
         Var { tape: self, at: recorded.then(|| self.push(Node(inputs))), value }

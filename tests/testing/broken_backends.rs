@@ -285,9 +285,9 @@ fn law_2_scopes_deeper_than_a_backend_can_count() {
     assert!(message.contains("100 scopes, `no_grad` and `enable_grad` by turns, left down to "), "{message}");
 }
 
-/// It listens so often on each thread: up to a scope in the middle, or up to the end of that.
+/// It listens so often on each thread: up to a scope, up to the end of one, or up to a scope in another.
 #[test]
-fn laws_10_and_11_a_switch_that_wears_out() {
+fn laws_7_10_and_11_a_switch_that_wears_out() {
     fn up_to(limit: usize, mode: GradMode) {
         CALLS.set(CALLS.get() + 1);
         if CALLS.get() <= limit {
@@ -296,6 +296,7 @@ fn laws_10_and_11_a_switch_that_wears_out() {
     }
     backend!(Tired, "tired", || MODE.get(), |mode| up_to(13, mode));
     backend!(Weary, "weary", || MODE.get(), |mode| up_to(14, mode));
+    backend!(Worn, "worn", || MODE.get(), |mode| up_to(35, mode));
     assert_eq!(
         message(&Tired),
         "backend `tired` breaks law 10: a universal scope switches every installed backend, a selective one that \
@@ -312,6 +313,15 @@ fn laws_10_and_11_a_switch_that_wears_out() {
     expected: NoGrad
     found: Enabled
     what to do: put in force every mode that `set_grad_mode` is given, whichever it is"
+    );
+    assert_eq!(
+        message(&Worn),
+        "backend `worn` breaks law 7: `enable_grad` lifts `no_grad`, and nothing but `inference_mode(false)` lifts \
+         inference mode
+    what was done: `inference_mode(false)` entered inside `inference_mode(true)`, then `grad_mode()` in it
+    expected: Enabled
+    found: Inference
+    what to do: report the mode in force, and put in force what you are given: scopes remember the rest"
     );
 }
 
