@@ -151,6 +151,20 @@ fn law_3_a_value_changes_in_a_scope() {
     );
 }
 
+/// The mode decides about leaves, and whatever was recorded goes on being.
+#[test]
+fn law_3_results_are_recorded_as_their_inputs_were() {
+    let message = message(&Cpu, |x| {
+        let is_leaf = x.value.to_bits() == 3.0_f64.to_bits();
+        square(x, x.recorded && (!is_leaf || is_grad_enabled()))
+    });
+    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(
+        message.contains("an operation in `no_grad`, on what was recorded before\n    expected: a constant\n"),
+        "{message}"
+    );
+}
+
 #[test]
 fn law_3_a_constant_is_recorded_later() {
     let message = message(&Cpu, |x| square(x, is_grad_enabled()));

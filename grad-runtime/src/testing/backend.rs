@@ -9,7 +9,7 @@ use std::thread;
 use super::rules::{self, Rule};
 use super::violation::{Checked, name_of};
 use super::watched::Watched;
-use crate::backend::{Backend, install, installed};
+use crate::backend::{Backend, Cpu, Mlx, install};
 use crate::carry::Modes;
 use crate::guard::GradGuard;
 use crate::mode::{GradMode, Scope};
@@ -206,8 +206,14 @@ fn obeys(backend: &Watched, kind: &str, inside: &'static Rule, enter: impl Fn(Sc
     Ok(())
 }
 
+/// Backends that are always there. Whatever else is installed may be under test itself.
+pub(super) fn others(than: &dyn Backend) -> impl Iterator<Item = &'static dyn Backend> {
+    let ours: [&'static dyn Backend; 2] = [&Cpu, &Mlx];
+    ours.into_iter().filter(|other| other.name() != than.name())
+}
+
 fn shares_no_switch(backend: &'static Watched) -> Checked {
-    for other in installed().filter(|other| other.name() != backend.name()) {
+    for other in others(backend) {
         let expect = |on: &str, done: String, before: GradMode, found: GradMode| {
             let expected = format!("{before:?} on backend `{on}`, as before");
             if found == before {

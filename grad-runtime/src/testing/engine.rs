@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc;
 use std::thread;
 
+use super::backend::others;
 use super::rules::{self, Rule};
 use super::violation::{Checked, Violation, name_of};
-use crate::backend::{Backend, Cpu, Mlx, install};
+use crate::backend::{Backend, Cpu, install};
 use crate::carry::Modes;
 use crate::mode::{GradMode, Scope};
 
@@ -102,8 +103,7 @@ impl<E: Engine + ?Sized> Checks<'_, E> {
         self.inside(&[everywhere(NoGrad)], rules::RECORDS_NOTHING, false)?;
         self.inside(&[everywhere(InferenceMode(true))], rules::RECORDS_NOTHING, false)?;
         self.inside(&[on(NoGrad, self.own)], rules::OBEYS_ITS_BACKEND, false)?;
-        let others: [&'static dyn Backend; 2] = [&Cpu, &Mlx];
-        for other in others.into_iter().filter(|other| other.name() != self.own.name()) {
+        for other in others(self.own) {
             self.inside(&[on(NoGrad, other)], rules::OBEYS_ITS_BACKEND, true)?;
             self.inside(&[everywhere(NoGrad), on(EnableGrad, other)], rules::OBEYS_ITS_BACKEND, false)?;
         }
