@@ -1,3 +1,4 @@
-//! Guides: pages about one task each, with programs that run.
+//! Pages to read: no code is in here.
 
 pub mod plugging_in;
+pub mod what_a_scope_covers;
