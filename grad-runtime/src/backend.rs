@@ -10,7 +10,8 @@ use crate::mode::GradMode;
 ///
 /// Implement it for an autograd engine that has a switch of its own and [`install`] it: every universal scope then
 /// switches that engine too. An engine without a switch needs none of this: it asks
-/// [`is_grad_enabled`](crate::is_grad_enabled) before it records.
+/// [`is_grad_enabled`](crate::is_grad_enabled) before it records. The guide [Plugging in](crate::guide::plugging_in) has
+/// both, and how to test either.
 ///
 /// ```
 /// use std::cell::Cell;

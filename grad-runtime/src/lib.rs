@@ -58,6 +58,8 @@
 //! - `mlx`: `mlx::Array`, the same trait on Apple's MLX, found when this crate is built and loaded when it is first used.
 //! - `stream`: scopes that travel with `Stream`s.
 //! - `download-mlx`: `mlx`, and the wheel is fetched with pip where no MLX is installed.
+//! - `testing`: `testing`, the checks that a backend or an engine of your own keeps the law;
+//!   [plugging one in](guide::plugging_in) takes a page.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
@@ -75,6 +77,8 @@ mod macros;
 #[cfg(feature = "mlx")]
 pub mod mlx;
 mod mode;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use array::{Array, Buffer, Dtype, Element};
