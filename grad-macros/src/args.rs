@@ -1,12 +1,17 @@
 //! What the user asks for: the arguments of an attribute, the head of a block macro, and the scope that both name.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Error, Expr, ExprPath, Ident, LitStr, Path, Result, Token};
+use syn::spanned::Spanned;
+use syn::token::Paren;
+use syn::{Error, Expr, ExprPath, Ident, LitStr, Path, Result, ReturnType, Token};
+
+use crate::arguments::Arguments;
+use crate::function::{at, is_never};
 
 /// Which of the four scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,10 @@ pub struct Scope {
     pub root: TokenStream,
     condition: Option<TokenStream>,
     backend: Option<TokenStream>,
+    /// What results go through on their way out.
+    detach: Option<How>,
+    /// Which arguments are detached on their way in.
+    pub detached_arguments: Option<Arguments>,
     /// Whether results that run later are left as they are.
     pub eager: bool,
     /// Whether nothing is to be done, for a method of an annotated impl or trait.
@@ -65,7 +74,23 @@ impl Scope {
     pub fn of_block(kind: Kind, root: TokenStream, input: ParseStream) -> Result<Self> {
         let backend = parse_selector(kind, input)?;
         let condition = parse_block_condition(kind, input)?;
-        Ok(Self { kind, root, condition, backend, eager: false, skip: false })
+        let detach = takes_detach(input).then_some(How::Trait);
+        Ok(Self { kind, root, condition, backend, detach, detached_arguments: None, eager: false, skip: false })
+    }
+
+    /// What results of the type `output` go through, if they do.
+    pub fn detach(&self, output: &ReturnType) -> Option<Detach> {
+        match output {
+            ReturnType::Type(_, ty) if is_never(ty) => None,
+            ReturnType::Type(_, ty) => self.detach_at(ty.span()),
+            ReturnType::Default => self.detach_at(Span::mixed_site()),
+        }
+    }
+
+    /// The same for results that have no type written; `place` is what errors about them point to.
+    pub fn detach_at(&self, place: Span) -> Option<Detach> {
+        let how = self.detach.clone()?;
+        Some(Detach { root: at(place, &self.root), how, place: Span::mixed_site().located_at(place) })
     }
 
     /// Whether the two switch different backends.
@@ -128,6 +153,40 @@ impl Scope {
     }
 }
 
+/// How values are detached.
+pub struct Detach {
+    root: TokenStream,
+    how: How,
+    place: Span,
+}
+
+#[derive(Clone)]
+enum How {
+    Trait,
+    Function(TokenStream),
+}
+
+impl Detach {
+    /// Statements and an expression that detach `value`.
+    pub fn apply(&self, value: &TokenStream) -> TokenStream {
+        let Self { root, how, place } = self;
+        // A variable, because errors point to the argument of a call.
+        let made = Ident::new("made", *place);
+        let detached = match how {
+            How::Trait => quote_spanned!(*place=> #root::Detach::detached(#made)),
+            How::Function(function) => quote_spanned!(*place=> #root::__private::through(#made, #function)),
+        };
+        quote_spanned!(Span::mixed_site()=> { let #made = #value; #detached })
+    }
+
+    /// The same as a closure.
+    pub fn closure(&self) -> TokenStream {
+        let item = Ident::new("item", self.place).into_token_stream();
+        let detached = self.apply(&item);
+        quote_spanned!(Span::mixed_site()=> |#item| #detached)
+    }
+}
+
 fn first_span(tokens: &TokenStream) -> Span {
     tokens.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span())
 }
@@ -137,6 +196,7 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
     let mut backend = None;
     let mut root = None;
     let (mut eager, mut skip) = (None, None);
+    let (mut detach, mut detached_arguments) = (None, None);
     while !input.is_empty() {
         if input.peek(Token![,]) {
             return Err(input.error("expected an argument before this comma"));
@@ -149,6 +209,8 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
                     format!("`{word}` is given twice\nhelp: remove one of the two"),
                 ));
             }
+        } else if is_detach(kind, condition.is_some(), input) {
+            parse_detach(kind, input, &mut detach, &mut detached_arguments)?;
         } else if is_named(kind, input) {
             parse_named(kind, input, &mut backend, &mut root)?;
         } else {
@@ -176,7 +238,12 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
         }
     }
     if let Some(skip) = &skip
-        && (condition.is_some() || backend.is_some() || root.is_some() || eager.is_some())
+        && (condition.is_some()
+            || backend.is_some()
+            || root.is_some()
+            || eager.is_some()
+            || detach.is_some()
+            || detached_arguments.is_some())
     {
         let name = kind.name();
         let message = format!("`skip` stands alone\nhelp: write `#[{name}(skip)]`, or leave `skip` out");
@@ -190,7 +257,72 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
         ));
     }
     let root = root.unwrap_or_else(|| quote_spanned!(Span::mixed_site()=> ::grad_runtime));
-    Ok(Scope { kind, root, condition, backend, eager: eager.is_some(), skip: skip.is_some() })
+    let (eager, skip) = (eager.is_some(), skip.is_some());
+    Ok(Scope { kind, root, condition, backend, detach, detached_arguments, eager, skip })
+}
+
+/// Whether `detach` comes next: alone, with a function or with arguments. After `set_grad_enabled(` it is a condition
+/// like any other, unless it can only be ours.
+fn is_detach(kind: Kind, has_condition: bool, input: ParseStream) -> bool {
+    let ahead = input.fork();
+    if !ahead.call(Ident::parse_any).is_ok_and(|word| word == "detach") {
+        return false;
+    }
+    let assigned = ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>]);
+    let alone = ahead.is_empty() || ahead.peek(Token![,]) || ahead.peek(Paren);
+    assigned || alone && (kind != Kind::SetGradEnabled || has_condition)
+}
+
+/// `detach`, `detach = path` or `detach(args)`.
+fn parse_detach(
+    kind: Kind,
+    input: ParseStream,
+    detach: &mut Option<How>,
+    detached_arguments: &mut Option<Arguments>,
+) -> Result<()> {
+    let word = input.call(Ident::parse_any)?;
+    let twice = |what| Error::new(word.span(), format!("`{what}` is given twice\nhelp: remove one of the two"));
+    if input.peek(Paren) {
+        let group: Group = input.parse()?;
+        return match detached_arguments.replace(Arguments::parse(kind, &group)?) {
+            None => Ok(()),
+            Some(_) => Err(twice("detach(…)")),
+        };
+    }
+    let how = if input.parse::<Option<Token![=]>>()?.is_none() {
+        How::Trait
+    } else {
+        let value = if input.peek(LitStr) { None } else { input.parse::<ExprPath>().ok() };
+        let rest = until_comma(input)?;
+        match value {
+            Some(path) if rest.is_empty() => How::Function(path.into_token_stream()),
+            value => {
+                let message = "the value of `detach` is the path of a function\n\
+                               help: write `detach = path::to::function`, without quotes or calls";
+                let value = quote!(#value #rest);
+                let place = if value.is_empty() { word.into_token_stream() } else { value };
+                return Err(Error::new_spanned(place, message));
+            }
+        }
+    };
+    match detach.replace(how) {
+        None => Ok(()),
+        Some(_) => Err(twice("detach")),
+    }
+}
+
+/// Whether a block is `detach { … }`; takes the word.
+fn takes_detach(input: ParseStream) -> bool {
+    let ahead = input.fork();
+    let detach = ahead.call(Ident::parse_any).is_ok_and(|word| word == "detach")
+        && ahead
+            .parse::<TokenTree>()
+            .is_ok_and(|body| matches!(body, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace))
+        && ahead.is_empty();
+    if detach {
+        let _: Result<Ident> = input.call(Ident::parse_any);
+    }
+    detach
 }
 
 /// `eager` or `skip`, alone. After `set_grad_enabled(` it is a condition like any other.
@@ -233,7 +365,7 @@ fn parse_named(
         return Err(Error::new(
             name.span(),
             format!(
-                "unknown argument `{name}`\nhelp: `#[{}]` takes {}`backend = path`, `crate = path` and `eager`",
+                "unknown argument `{name}`\nhelp: `#[{}]` takes {}`backend = path`, `crate = path`, `detach` and `eager`",
                 kind.name(),
                 if kind.takes_condition() { "a condition, " } else { "" },
             ),

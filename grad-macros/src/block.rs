@@ -26,14 +26,19 @@ pub fn expand(input: TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     match scope.and_then(|scope| no_await(kind, body.clone()).map(|()| scope)) {
         Ok(scope) => {
+            let detach = scope.detach_at(span);
             let Some(tail) = Tail::of(&body) else {
-                let statements = in_scope(&scope, &braced(body));
+                let mut body = braced(body);
+                if let Some(detach) = detach {
+                    body = braced(detach.apply(&quote_spanned!(span=> match () { () => #body })));
+                }
+                let statements = in_scope(&scope, &body);
                 return quote_spanned!(span=> { #statements });
             };
             let (prepare, enter) = scope.prepared();
             // A closure may only borrow what it uses, so it can hold a condition's outcome in a static alone.
             let lasting = scope.has_condition().then(|| quote_spanned!(span=> let scope = scope.lasting();));
-            let body = tail.entering(&scope.root, &enter);
+            let body = tail.entering(&scope.root, &enter, detach.as_ref());
             quote_spanned!(span=> {
                 #prepare
                 #lasting

@@ -9,7 +9,8 @@ use syn::token::Brace;
 use syn::visit_mut::{VisitMut, visit_type_mut};
 use syn::{Attribute, Error, Expr, LitStr, Meta, Result, ReturnType, Signature, Token, Type, Visibility};
 
-use crate::args::{Kind, Scope};
+use crate::args::{Detach, Kind, Scope};
+use crate::arguments::rebind;
 use crate::group::MethodGroup;
 use crate::is_punct;
 use crate::lazy::Lazy;
@@ -21,7 +22,9 @@ pub fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStr
     match parsed {
         Ok((scope, _)) if scope.skip => item,
         Ok((scope, Item::Group(group))) => group.annotate(kind, &scope),
-        Ok((scope, Item::Function(mut function))) => match take_second(kind, &scope, &mut function.attributes) {
+        Ok((scope, Item::Function(mut function))) => match take_second(kind, &scope, &mut function.attributes)
+            .or_else(|| scope.detached_arguments.as_ref()?.check(&function.signature).err())
+        {
             None => annotate(&scope, &function),
             Some(error) => with_error(&error, *function),
         },
@@ -209,10 +212,16 @@ pub fn annotate(scope: &Scope, function: &Function) -> TokenStream {
     body.set_span(function.body.span());
 
     let lazy = if scope.eager { None } else { Lazy::of_output(&signature.output) };
+    let mut signature = signature.clone();
+    if let Some(arguments) = &scope.detached_arguments {
+        let rebound = rebind(arguments, &scope.root, &mut signature);
+        body = with_statements(&rebound, &body);
+    }
+    let detach = scope.detach(&signature.output);
     let statements = match (signature.asyncness, lazy) {
-        (Some(_), lazy) => in_scope_when_polled(scope, &signature.output, lazy.as_ref(), &body),
-        (None, Some(lazy)) => in_scope_then_lazily(scope, &signature.output, &lazy, &body),
-        (None, None) => in_scope(scope, &body),
+        (Some(_), lazy) => in_scope_when_polled(scope, &signature.output, lazy.as_ref(), detach.as_ref(), &body),
+        (None, None) if detach.is_none() => in_scope(scope, &body),
+        (None, lazy) => in_scope_then(scope, &signature.output, lazy.as_ref(), detach.as_ref(), &body),
     };
     // The braces are the user's own, so that errors about the body as a whole point there.
     let mut body = Group::new(Delimiter::Brace, quote!(#inner_attributes #statements));
@@ -251,8 +260,15 @@ pub fn in_scope(scope: &Scope, body: &Group) -> TokenStream {
     }
 }
 
-/// Statements that evaluate `body` in `scope`, and have the scope entered again whenever its value runs.
-fn in_scope_then_lazily(scope: &Scope, output: &ReturnType, lazy: &Lazy, body: &Group) -> TokenStream {
+/// Statements that evaluate `body` in `scope`, have the scope entered again whenever its value runs, and detach what it
+/// hands out.
+fn in_scope_then(
+    scope: &Scope,
+    output: &ReturnType,
+    lazy: Option<&Lazy>,
+    detach: Option<&Detach>,
+    body: &Group,
+) -> TokenStream {
     let span = Span::mixed_site();
     let (prepare, enter) = scope.prepared();
     let mut ty = Type::Infer(syn::parse_quote!(_));
@@ -261,20 +277,36 @@ fn in_scope_then_lazily(scope: &Scope, output: &ReturnType, lazy: &Lazy, body: &
         InferOpaque.visit_type_mut(&mut ty);
     }
     // `return` and `?` leave the closure with the value that is to be wrapped, and temporaries are dropped with it.
-    let made = lazy.make(&scope.root, &quote_spanned!(span=> move || -> #ty #body));
-    let wrapped = lazy.wrap(&scope.root, &enter, &Ident::new("made", span).into_token_stream());
+    let root = &scope.root;
+    let body = quote_spanned!(span=> move || -> #ty #body);
+    let (made, result) = match (lazy, detach) {
+        (Some(lazy), _) => {
+            let made = Ident::new("made", span).into_token_stream();
+            (lazy.make(root, &body), lazy.wrap(root, &enter, detach, &made))
+        }
+        (None, Some(detach)) => {
+            (detach.apply(&quote_spanned!(span=> #root::__private::call(#body))), quote_spanned!(span=> made))
+        }
+        (None, None) => (quote_spanned!(span=> #root::__private::call(#body)), quote_spanned!(span=> made)),
+    };
     quote_spanned! {span=>
         #prepare
         let made = {
             let _guard = #enter;
             #made
         };
-        #wrapped
+        #result
     }
 }
 
 /// Statements of an `async fn` that enter `scope` at each poll of `body`, and while what is left of it is dropped.
-fn in_scope_when_polled(scope: &Scope, output: &ReturnType, lazy: Option<&Lazy>, body: &Group) -> TokenStream {
+fn in_scope_when_polled(
+    scope: &Scope,
+    output: &ReturnType,
+    lazy: Option<&Lazy>,
+    detach: Option<&Detach>,
+    body: &Group,
+) -> TokenStream {
     let span = Span::mixed_site();
     let (prepare, enter) = scope.prepared();
     let root = &scope.root;
@@ -292,14 +324,17 @@ fn in_scope_when_polled(scope: &Scope, output: &ReturnType, lazy: Option<&Lazy>,
         }
         _ => TokenStream::new(),
     };
-    let statements = body.stream();
-    let mut typed = Group::new(Delimiter::Brace, quote!(#returns #statements));
-    typed.set_span(body.span());
-    let polled = quote_spanned!(span=> #root::__private::scoped(move || #enter, async move #typed).await);
+    let typed = with_statements(&returns, body);
+    let mut future = quote_spanned!(span=> async move #typed);
+    if let (None, Some(detach)) = (lazy, detach) {
+        let detach = detach.closure();
+        future = quote_spanned!(span=> #root::__private::detached_future(#future, #detach));
+    }
+    let polled = quote_spanned!(span=> #root::__private::scoped(move || #enter, #future).await);
     let result = match lazy {
         None => polled,
         Some(lazy) => {
-            let wrapped = lazy.wrap(root, &enter, &Ident::new("made", span).into_token_stream());
+            let wrapped = lazy.wrap(root, &enter, detach, &Ident::new("made", span).into_token_stream());
             quote_spanned!(span=> let made = #polled; #wrapped)
         }
     };
@@ -309,8 +344,16 @@ fn in_scope_when_polled(scope: &Scope, output: &ReturnType, lazy: Option<&Lazy>,
     }
 }
 
+/// The body with statements before its own.
+fn with_statements(statements: &TokenStream, body: &Group) -> Group {
+    let rest = body.stream();
+    let mut whole = Group::new(Delimiter::Brace, quote!(#statements #rest));
+    whole.set_span(body.span());
+    whole
+}
+
 /// Whether a type is `!`, also as a `$ty:ty` of a `macro_rules!`, which comes in a group without delimiters.
-fn is_never(ty: &Type) -> bool {
+pub fn is_never(ty: &Type) -> bool {
     match ty {
         Type::Never(_) => true,
         Type::Group(group) => is_never(&group.elem),

@@ -8,6 +8,7 @@ use syn::{
     TypeParamBound,
 };
 
+use crate::args::Detach;
 use crate::function::at;
 
 /// What runs later, in the type of a result.
@@ -18,13 +19,20 @@ pub struct Lazy {
 }
 
 enum Form {
-    /// Wrapped as it is, as `scoped` or `scoped_stream`.
-    Wrapped(&'static str),
+    /// Wrapped as it is.
+    Wrapped(Work),
     Closure(Closure),
     /// `Box::new` or `Box::pin` of what is wrapped.
     Boxed(&'static str, Box<Lazy>),
     /// Inside of `Some` or `Ok`; the other variant.
     Variant(&'static str, Box<Lazy>),
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    Future,
+    Iterator,
+    Stream,
 }
 
 struct Closure {
@@ -64,28 +72,48 @@ impl Lazy {
     }
 
     /// An expression for what `value` becomes in the scope that `enter` enters. Both may be evaluated in closures that
-    /// move what they use.
-    pub fn wrap(&self, root: &TokenStream, enter: &TokenStream, value: &TokenStream) -> TokenStream {
+    /// move what they use, and so may `detach`, which each thing that is handed out goes through.
+    pub fn wrap(
+        &self,
+        root: &TokenStream,
+        enter: &TokenStream,
+        detach: Option<&Detach>,
+        value: &TokenStream,
+    ) -> TokenStream {
         let span = Span::mixed_site();
         let root = &at(self.place, root);
         let inner = Ident::new("inner", span.located_at(self.place)).into_token_stream();
         match &self.form {
-            Form::Wrapped(how) => {
-                let how = Ident::new(how, span.located_at(self.place));
-                let wrap = quote_spanned!(span=> #root::__private::#how);
+            Form::Wrapped(work) => {
+                let private = |name| {
+                    let name = Ident::new(name, span.located_at(self.place));
+                    quote_spanned!(span=> #root::__private::#name)
+                };
+                let (wrap, detached) = match work {
+                    Work::Future => (private("scoped"), private("detached_future")),
+                    Work::Iterator => (private("scoped"), private("detached_iterator")),
+                    Work::Stream => (private("scoped_stream"), private("detached_stream")),
+                };
+                let value = match detach {
+                    None => value.clone(),
+                    Some(detach) => {
+                        let detach = detach.closure();
+                        quote_spanned!(span=> #detached(#value, #detach))
+                    }
+                };
                 quote_spanned!(span=> {
                     let #inner = #value;
                     #wrap(move || #enter, #inner)
                 })
             }
-            Form::Closure(closure) => closure.wrap(root, enter, value),
+            Form::Closure(closure) => closure.wrap(root, enter, detach, value),
             Form::Boxed(how, what) => {
                 let how = Ident::new(how, span);
-                let wrapped = what.wrap(root, enter, value);
+                let wrapped = what.wrap(root, enter, detach, value);
                 quote_spanned!(span=> #root::__private::Box::#how(#wrapped))
             }
             Form::Variant("None", what) => {
-                let wrapped = what.wrap(root, enter, &inner);
+                let wrapped = what.wrap(root, enter, detach, &inner);
                 quote_spanned! {span=>
                     match #value {
                         ::core::option::Option::Some(#inner) => ::core::option::Option::Some(#wrapped),
@@ -94,7 +122,7 @@ impl Lazy {
                 }
             }
             Form::Variant(_, what) => {
-                let wrapped = what.wrap(root, enter, &inner);
+                let wrapped = what.wrap(root, enter, detach, &inner);
                 quote_spanned! {span=>
                     match #value {
                         ::core::result::Result::Ok(#inner) => ::core::result::Result::Ok(#wrapped),
@@ -125,10 +153,11 @@ impl Form {
         };
         let segment = bound.path.segments.last()?;
         let by = match segment.ident.to_string().as_str() {
-            "Future" | "Iterator" | "DoubleEndedIterator" | "ExactSizeIterator" | "FusedIterator" => {
-                return Some(Self::Wrapped("scoped"));
+            "Future" => return Some(Self::Wrapped(Work::Future)),
+            "Iterator" | "DoubleEndedIterator" | "ExactSizeIterator" | "FusedIterator" => {
+                return Some(Self::Wrapped(Work::Iterator));
             }
-            "Stream" | "FusedStream" => return Some(Self::Wrapped("scoped_stream")),
+            "Stream" | "FusedStream" => return Some(Self::Wrapped(Work::Stream)),
             "Fn" => CalledBy::Ref,
             "FnMut" => CalledBy::Mut,
             "FnOnce" => CalledBy::Value,
@@ -143,7 +172,7 @@ impl Form {
     }
 
     fn of_path(segment: &PathSegment) -> Option<Self> {
-        let what = |how| Lazy { form: Self::Wrapped(how), place: segment.ident.span() };
+        let what = |work| Lazy { form: Self::Wrapped(work), place: segment.ident.span() };
         match segment.ident.to_string().as_str() {
             "Box" => Self::of_dyn(first_type(segment)?, "new"),
             "Pin" => match first_type(segment)? {
@@ -153,8 +182,8 @@ impl Form {
                 },
                 _ => None,
             },
-            "BoxFuture" | "LocalBoxFuture" => Some(Self::Boxed("pin", Box::new(what("scoped")))),
-            "BoxStream" | "LocalBoxStream" => Some(Self::Boxed("pin", Box::new(what("scoped_stream")))),
+            "BoxFuture" | "LocalBoxFuture" => Some(Self::Boxed("pin", Box::new(what(Work::Future)))),
+            "BoxStream" | "LocalBoxStream" => Some(Self::Boxed("pin", Box::new(what(Work::Stream)))),
             "Option" => Some(Self::Variant("None", Box::new(Lazy::of_type(first_type(segment)?)?))),
             "Result" => Some(Self::Variant("Err", Box::new(Lazy::of_type(first_type(segment)?)?))),
             _ => None,
@@ -182,7 +211,13 @@ fn first_type(segment: &PathSegment) -> Option<&Type> {
 
 impl Closure {
     /// A closure around the closure `value`: only closures can be called on stable Rust.
-    fn wrap(&self, root: &TokenStream, enter: &TokenStream, value: &TokenStream) -> TokenStream {
+    fn wrap(
+        &self,
+        root: &TokenStream,
+        enter: &TokenStream,
+        detach: Option<&Detach>,
+        value: &TokenStream,
+    ) -> TokenStream {
         let span = Span::mixed_site();
         let arguments: Vec<_> =
             (0..self.signature.inputs.len()).map(|n| format_ident!("a{n}", span = span)).collect();
@@ -193,9 +228,10 @@ impl Closure {
         };
         let inside = Ident::new(inside, span);
         let call = quote_spanned!(span=> call(#(#arguments),*));
-        let result = match &self.output {
-            None => call,
-            Some(lazy) => lazy.wrap(root, enter, &call),
+        let result = match (&self.output, detach) {
+            (None, None) => call,
+            (None, Some(detach)) => detach.apply(&call),
+            (Some(lazy), _) => lazy.wrap(root, enter, detach, &call),
         };
         quote_spanned! {span=> {
             let #mutable held = #root::__private::scoped(move || #enter, #value);

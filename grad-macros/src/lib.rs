@@ -10,6 +10,10 @@
 //!
 //! - `backend = Mlx` switches that backend only: a unit struct or a static that implements `grad_runtime::Backend`.
 //! - `crate = path` says where `grad_runtime` is, when the dependency was renamed.
+//! - `detach` cuts off from the graph what the function returns, by `grad_runtime::Detach`, or with `detach = path` by a
+//!   function: for arrays whose framework has no switch. Of a result that runs later, it is each item or output.
+//! - `detach(args)`, or `detach(x, y)`, does the same to the arguments on their way in: those that are values become
+//!   detached, those that are `&` references refer to a detached copy, `&mut` and `self` stay as they are.
 //! - `eager` ends the scope when the function returns, also where the result runs later.
 //! - `skip`, alone, leaves a method out of the attribute on its `impl` block or trait.
 //!
@@ -22,8 +26,10 @@
 //! the type that is written. The page `grad_runtime::guide::what_a_scope_covers` shows each.
 
 mod args;
+mod arguments;
 mod awaits;
 mod block;
+mod derive;
 mod function;
 mod group;
 mod lazy;
@@ -188,6 +194,25 @@ pub fn set_grad_enabled(arguments: TokenStream, item: TokenStream) -> TokenStrea
 #[proc_macro_attribute]
 pub fn inference_mode(arguments: TokenStream, item: TokenStream) -> TokenStream {
     function::expand(Kind::InferenceMode, arguments.into(), item.into()).into()
+}
+
+/// Implements `grad_runtime::Detach` for a struct or an enum: field by field, less those marked `#[detach(skip)]`.
+///
+/// Type parameters must be `Detach` too.
+///
+/// ```
+/// use grad_runtime::Detach;
+///
+/// #[derive(Clone, Detach)]
+/// struct Output<A> {
+///     hidden: Vec<A>,
+///     #[detach(skip)]
+///     label: &'static std::sync::Mutex<u8>,
+/// }
+/// ```
+#[proc_macro_derive(Detach, attributes(detach))]
+pub fn derive_detach(input: TokenStream) -> TokenStream {
+    derive::expand(input.into()).into()
 }
 
 /// What `no_grad!` and its siblings expand to: `block! { [$crate no_grad] … }`.

@@ -3,8 +3,9 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::Parser;
-use syn::{Block, Error, Expr, ExprAsync, ExprClosure, Stmt};
+use syn::{Block, Error, Expr, ExprAsync, ExprClosure, ReturnType, Stmt};
 
+use crate::args::Detach;
 use crate::is_punct;
 
 /// A body whose value runs later.
@@ -39,20 +40,45 @@ impl Tail {
         Some(Self { statements, work })
     }
 
-    /// The body again, with `enter` evaluated in it each time the work runs.
-    pub fn entering(self, root: &TokenStream, enter: &TokenStream) -> TokenStream {
+    /// The body again, with `enter` evaluated in it each time the work runs, and what that hands out put through
+    /// `detach`.
+    pub fn entering(self, root: &TokenStream, enter: &TokenStream, detach: Option<&Detach>) -> TokenStream {
         let span = Span::mixed_site();
         let scoped = quote_spanned!(span=> #root::__private::scoped);
+        let detached = |future: TokenStream| match detach {
+            None => future,
+            Some(detach) => {
+                let detach = detach.closure();
+                quote_spanned!(span=> #root::__private::detached_future(#future, #detach))
+            }
+        };
         let work = match self.work {
-            Work::Async(block) => quote_spanned!(span=> #scoped(move || #enter, #block)),
+            Work::Async(block) => {
+                let future = detached(block.into_token_stream());
+                quote_spanned!(span=> #scoped(move || #enter, #future))
+            }
             Work::Closure(mut closure) => {
                 let body = closure.body;
                 let body = if closure.asyncness.is_some() {
-                    quote_spanned!(span=> { #scoped(move || #enter, async { #body }).await })
+                    let future = detached(quote_spanned!(span=> async { #body }));
+                    quote_spanned!(span=> { #scoped(move || #enter, #future).await })
                 } else {
+                    let value = match detach {
+                        None => quote_spanned!(span=> match () { () => #body }),
+                        // `return` and `?` in it leave with what is to be detached.
+                        Some(detach) => {
+                            let output = &closure.output;
+                            let body = match output {
+                                ReturnType::Default => body.into_token_stream(),
+                                // A closure that states its type has a block for its body.
+                                ReturnType::Type(..) => quote_spanned!(span=> { #body }),
+                            };
+                            detach.apply(&quote_spanned!(span=> #root::__private::call(|| #output #body)))
+                        }
+                    };
                     quote_spanned!(span=> {
                         let _guard = #enter;
-                        match () { () => #body }
+                        #value
                     })
                 };
                 closure.body = Box::new(Expr::Verbatim(body));
@@ -93,7 +119,7 @@ pub fn expand_carry(input: TokenStream) -> TokenStream {
     };
     let span = Span::mixed_site();
     let modes = Ident::new("modes", span);
-    let body = tail.entering(&root, &quote_spanned!(span=> #modes.enter()));
+    let body = tail.entering(&root, &quote_spanned!(span=> #modes.enter()), None);
     quote_spanned! {span=> {
         let #modes = #root::Modes::current().lasting();
         #body

@@ -69,6 +69,7 @@ mod carry;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 mod debt;
+mod detach;
 mod error;
 mod guard;
 pub mod guide;
@@ -84,7 +85,9 @@ pub mod testing;
 pub use array::{Array, Buffer, Dtype, Element};
 pub use backend::{Backend, Cpu, Mlx, install, installed};
 pub use carry::{Carry, Modes, Scoped, carry, thread};
+pub use detach::{Detach, Detached};
 pub use error::{Error, Result};
+pub use grad_macros::Detach;
 pub use guard::{GradGuard, enable_grad, inference_mode, no_grad, set_grad_enabled};
 pub use mode::{GradMode, Scope, assert_grad_mode, grad_mode, is_grad_enabled};
 
@@ -107,6 +110,9 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::carry::{scoped, scoped_stream};
+    pub use crate::detach::{
+        borrowed_like, detached_copy, detached_future, detached_iterator, detached_stream, through,
+    };
     pub use grad_macros::{block, carry};
 
     pub use std::boxed::Box;

@@ -6,6 +6,7 @@ extern crate grad_runtime;
 mod async_functions;
 mod blocks;
 mod carriers;
+mod detach;
 mod editions;
 mod functions;
 mod groups;

@@ -12,6 +12,7 @@ use super::shapes::{self, common_dtype};
 use super::tape::{self, Node, Step, hand_out, record};
 use crate::array::{Array as Operations, Buffer, Dtype, cannot_make, check_length, refused};
 use crate::backend::{Backend, Cpu};
+use crate::detach::Detach;
 use crate::error::{Error, Result};
 
 /// An n-dimensional array on the CPU: the fallback where there is no MLX.
@@ -272,6 +273,15 @@ impl Array {
         let tensor = kernels::scatter_add(&self.tensor, indices, axis, length).map_err(failed("take", &[self]))?;
         let indices = indices.clone();
         Ok(record(tensor, &[self], move |_, step| step.cotangent.select(&indices, axis)))
+    }
+}
+
+/// The array becomes a constant to every transform.
+impl Detach for Array {
+    fn detach_in_place(&mut self) {
+        if self.node.is_some() {
+            *self = Self::detached(self);
+        }
     }
 }
 

@@ -20,13 +20,41 @@ pin_project! {
     }
 }
 
-impl<T, F> Detached<T, F> {
-    /// `work`, with `detach` applied to what it hands out.
-    #[doc(hidden)]
-    #[inline]
-    pub fn new(work: T, detach: F) -> Self {
-        Self { work, detach }
-    }
+/// `work`, with its output put through `detach`.
+#[inline]
+pub fn detached_future<T, F>(work: T, detach: F) -> Detached<T, F>
+where
+    T: Future,
+    F: FnMut(T::Output) -> T::Output,
+{
+    Detached { work, detach }
+}
+
+/// `work`, with each item put through `detach`.
+#[inline]
+pub fn detached_iterator<T, F>(work: T, detach: F) -> Detached<T, F>
+where
+    T: Iterator,
+    F: FnMut(T::Item) -> T::Item,
+{
+    Detached { work, detach }
+}
+
+/// `work`, with each item put through `detach`.
+#[cfg(feature = "stream")]
+#[inline]
+pub fn detached_stream<T, F>(work: T, detach: F) -> Detached<T, F>
+where
+    T: futures_core::Stream,
+    F: FnMut(T::Item) -> T::Item,
+{
+    Detached { work, detach }
+}
+
+/// Where streams are unknown, `scoped_stream` is the error.
+#[cfg(not(feature = "stream"))]
+pub fn detached_stream<T, F>(work: T, _detach: F) -> T {
+    work
 }
 
 impl<T, F> Future for Detached<T, F>

@@ -1,9 +1,13 @@
 //! `Detach`: values cut off from the graph that made them, for arrays whose framework has no switch.
 
+use std::borrow::Borrow;
+
 mod items;
+#[cfg(feature = "cpu")]
+mod of_candle;
 mod of_std;
 
-pub use items::Detached;
+pub use items::{Detached, detached_future, detached_iterator, detached_stream};
 
 /// A value that can be cut off from the graph that made it, so that no gradient flows back through it.
 ///
@@ -76,4 +80,26 @@ pub trait Detach {
         self.detach_in_place();
         self
     }
+}
+
+/// The value that `detach` makes of this one.
+#[inline]
+pub fn through<T>(value: T, detach: impl FnOnce(T) -> T) -> T {
+    detach(value)
+}
+
+/// A copy of an argument that is a reference, detached.
+pub fn detached_copy<T>(argument: &T) -> T::Owned
+where
+    T: ToOwned<Owned: Detach> + ?Sized,
+{
+    argument.to_owned().detached()
+}
+
+/// A reference to the copy, of the type that the argument has.
+pub fn borrowed_like<'a, T>(_argument: &T, copy: &'a T::Owned) -> &'a T
+where
+    T: ToOwned + ?Sized,
+{
+    copy.borrow()
 }

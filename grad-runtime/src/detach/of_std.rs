@@ -20,7 +20,7 @@ macro_rules! without_a_graph {
 }
 without_a_graph! {
     () bool char f32 f64 i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize
-    str String &str Box<str> Rc<str> Arc<str> OsStr OsString Path PathBuf std::time::Duration
+    str String &str Rc<str> Arc<str> OsStr OsString Path PathBuf std::time::Duration
 }
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 without_a_graph! { half::f16 half::bf16 }
@@ -76,8 +76,8 @@ of_each! {
     [T, const N: usize] [T; N], |array| array;
     [T] Vec<T>, |vec| vec;
     [T] VecDeque<T>, |queue| queue;
-    [T] Option<T>, |option| option;
-    [T, E] Result<T, E>, |result| result;
+    [T] Option<T>, |option| option.iter_mut();
+    [T, E] Result<T, E>, |result| result.iter_mut();
     [K, T, S] HashMap<K, T, S>, |map| map.values_mut();
     [K, T] BTreeMap<K, T>, |map| map.values_mut();
 }

@@ -7,6 +7,7 @@ use super::ffi::{self, Handle, Made};
 use super::transform;
 use crate::array::{self, Buffer, Dtype, cannot_make, check_length, refused};
 use crate::backend::{Backend, Mlx};
+use crate::detach::Detach;
 use crate::error::{Error, Result};
 
 /// An array of MLX.
@@ -60,6 +61,14 @@ impl Array {
     /// A number that does not fit is out of range for any array.
     fn axis(&self, op: &'static str, axis: isize) -> Result<i32> {
         i32::try_from(axis).map_err(|_| refused(op, &[self], format!("there is no axis {axis}")))
+    }
+}
+
+/// The array becomes a constant to every transform. Where none runs, nothing is added.
+impl Detach for Array {
+    fn detach_in_place(&mut self) {
+        let constant = self.0.clone().into_constant(transform::is_running());
+        self.0 = constant.expect("adding a node fails only without memory");
     }
 }
 
