@@ -261,8 +261,8 @@ fn parse_arguments(kind: Kind, input: ParseStream) -> Result<Scope> {
     Ok(Scope { kind, root, condition, backend, detach, detached_arguments, eager, skip })
 }
 
-/// Whether `detach` comes next: alone, with a function or with arguments. After `set_grad_enabled(` it is a condition
-/// like any other, unless it can only be ours.
+/// Whether `detach` comes next: alone, with a function or with arguments. Where a condition is taken, the first word is
+/// that, unless it can only be ours.
 fn is_detach(kind: Kind, has_condition: bool, input: ParseStream) -> bool {
     let ahead = input.fork();
     if !ahead.call(Ident::parse_any).is_ok_and(|word| word == "detach") {
@@ -270,7 +270,7 @@ fn is_detach(kind: Kind, has_condition: bool, input: ParseStream) -> bool {
     }
     let assigned = ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>]);
     let alone = ahead.is_empty() || ahead.peek(Token![,]) || ahead.peek(Paren);
-    assigned || alone && (kind != Kind::SetGradEnabled || has_condition)
+    assigned || alone && (!kind.takes_condition() || has_condition)
 }
 
 /// `detach`, `detach = path` or `detach(args)`.
@@ -325,7 +325,7 @@ fn takes_detach(input: ParseStream) -> bool {
     detach
 }
 
-/// `eager` or `skip`, alone. After `set_grad_enabled(` it is a condition like any other.
+/// `eager` or `skip`, alone. Where a condition is taken, the first word is that.
 fn parse_word(kind: Kind, has_condition: bool, input: ParseStream) -> Result<Option<Ident>> {
     let ahead = input.fork();
     let Ok(word) = ahead.call(Ident::parse_any) else {
@@ -333,7 +333,7 @@ fn parse_word(kind: Kind, has_condition: bool, input: ParseStream) -> Result<Opt
     };
     let alone = ahead.is_empty() || ahead.peek(Token![,]);
     let known = word == "eager" || word == "skip";
-    if !alone || !known || kind == Kind::SetGradEnabled && !has_condition && word != "skip" {
+    if !alone || !known || kind.takes_condition() && !has_condition {
         return Ok(None);
     }
     input.call(Ident::parse_any).map(Some)

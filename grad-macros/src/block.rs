@@ -1,6 +1,6 @@
 //! Block macros: `no_grad! { … }` and its siblings.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Result};
@@ -38,7 +38,8 @@ pub fn expand(input: TokenStream) -> TokenStream {
             let (prepare, enter) = scope.prepared();
             // A closure may only borrow what it uses, so it can hold a condition's outcome in a static alone.
             let lasting = scope.has_condition().then(|| quote_spanned!(span=> let scope = scope.lasting();));
-            let body = tail.entering(&scope.root, &enter, detach.as_ref());
+            let kept = lasting.as_ref().map(|_| Ident::new("scope", span));
+            let body = tail.entering(&scope.root, &enter, kept.as_ref(), detach.as_ref());
             quote_spanned!(span=> {
                 #prepare
                 #lasting

@@ -21,7 +21,10 @@ pub fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStr
     let parsed = Scope::of_attribute(kind, arguments).and_then(|scope| Ok((scope, parse(kind, item.clone())?)));
     match parsed {
         Ok((scope, _)) if scope.skip => item,
-        Ok((scope, Item::Group(group))) => group.annotate(kind, &scope),
+        Ok((scope, Item::Group(mut group))) => match take_second(kind, &scope, &mut group.attributes) {
+            None => group.annotate(kind, &scope),
+            Some(error) => with_error(&error, group),
+        },
         Ok((scope, Item::Function(mut function))) => match take_second(kind, &scope, &mut function.attributes)
             .or_else(|| scope.detached_arguments.as_ref()?.check(&function.signature).err())
         {
@@ -208,8 +211,14 @@ fn take_second(kind: Kind, scope: &Scope, attributes: &mut Vec<Attribute>) -> Op
 pub fn annotate(scope: &Scope, function: &Function) -> TokenStream {
     let Function { attributes, visibility, defaultness, signature, body } = function;
     let (inner_attributes, statements) = split_inner_attributes(body.stream());
-    let mut body = Group::new(Delimiter::Brace, statements);
-    body.set_span(function.body.span());
+    // Where nothing is taken out of it, the body is the user's own group: rustc says twice what is wrong in a copy.
+    let mut body = if inner_attributes.is_empty() {
+        body.clone()
+    } else {
+        let mut body = Group::new(Delimiter::Brace, statements);
+        body.set_span(function.body.span());
+        body
+    };
 
     let lazy = if scope.eager { None } else { Lazy::of_output(&signature.output) };
     let mut signature = signature.clone();
@@ -324,7 +333,13 @@ fn in_scope_when_polled(
         }
         _ => TokenStream::new(),
     };
-    let typed = with_statements(&returns, body);
+    let typed = if returns.is_empty() {
+        body.clone()
+    } else {
+        let mut typed = Group::new(Delimiter::Brace, quote_spanned!(span=> #returns match () { () => #body }));
+        typed.set_span(body.span());
+        typed
+    };
     let mut future = quote_spanned!(span=> async move #typed);
     if let (None, Some(detach)) = (lazy, detach) {
         let detach = detach.closure();

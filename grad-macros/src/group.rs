@@ -13,7 +13,8 @@ use crate::is_punct;
 
 /// An `impl` block or a trait. What is not a method in it is never parsed.
 pub struct MethodGroup {
-    /// Up to the braces.
+    pub attributes: Vec<Attribute>,
+    /// After the attributes, up to the braces.
     head: TokenStream,
     keyword: Ident,
     body: Group,
@@ -23,7 +24,7 @@ impl MethodGroup {
     /// What comes after the attributes and the visibility, if it is an `impl` block or a trait.
     pub fn parse(attributes: &[Attribute], visibility: &Visibility, input: ParseStream) -> Option<Self> {
         let ahead = input.fork();
-        let mut head = quote!(#(#attributes)* #visibility);
+        let mut head = visibility.to_token_stream();
         while ahead.peek(Token![unsafe]) || ahead.peek(Token![auto]) {
             head.extend([ahead.parse::<TokenTree>().ok()?]);
         }
@@ -41,7 +42,7 @@ impl MethodGroup {
         }
         head.extend(rest);
         input.parse::<TokenStream>().ok()?;
-        Some(Self { head, keyword, body })
+        Some(Self { attributes: attributes.to_vec(), head, keyword, body })
     }
 
     /// The group with `scope` on each of its methods that has a body and no attribute of ours.
@@ -55,7 +56,7 @@ impl MethodGroup {
                         found = true;
                         annotate(scope, &method)
                     }
-                    None => next_member(input)?,
+                    None => next_member(kind, input)?,
                 });
             }
             Ok(members)
@@ -63,8 +64,8 @@ impl MethodGroup {
         let members = split.parse2(self.body.stream()).unwrap_or_else(|_| self.body.stream());
         let mut body = Group::new(Delimiter::Brace, members);
         body.set_span(self.body.span());
-        let head = self.head;
-        let group = quote!(#head #body);
+        let (attributes, head) = (self.attributes, self.head);
+        let group = quote!(#(#attributes)* #head #body);
         if found {
             return group;
         }
@@ -75,6 +76,13 @@ impl MethodGroup {
              help: it goes to methods that have a body, are not `const`, and have no attribute of their own"
         );
         with_error(&Error::new(self.keyword.span(), message), group)
+    }
+}
+
+impl ToTokens for MethodGroup {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self { attributes, head, body, .. } = self;
+        tokens.extend(quote!(#(#attributes)* #head #body));
     }
 }
 
@@ -103,14 +111,19 @@ fn is_ours(attribute: &Attribute) -> bool {
     attribute.path().segments.last().is_some_and(|segment| Kind::named(&segment.ident).is_some())
 }
 
-/// The tokens of a member that is left as it is: up to a semicolon, or the braces of a function or macro.
-fn next_member(input: ParseStream) -> Result<TokenStream> {
+/// The tokens of a member that is left as it is.
+fn next_member(kind: Kind, input: ParseStream) -> Result<TokenStream> {
+    if let Some(function) = function_as_it_is(kind, input) {
+        return Ok(function);
+    }
+    // `const X: T = { … };` ends after its braces, and so may a type.
+    let ahead = input.fork();
+    ahead.call(Attribute::parse_outer)?;
+    ahead.parse::<Visibility>()?;
+    let is_value = ahead.peek(Token![const]) || ahead.peek(Token![type]) || ahead.peek(Token![static]);
     let mut member = TokenStream::new();
-    let mut is_value = false;
     while !input.is_empty() {
         let token: TokenTree = input.parse()?;
-        // `const X: T = { … };` ends after its braces.
-        is_value |= is_punct(&token, '=');
         let ends = match &token {
             TokenTree::Group(group) => group.delimiter() == Delimiter::Brace && !is_value,
             token => is_punct(token, ';'),
@@ -121,4 +134,22 @@ fn next_member(input: ParseStream) -> Result<TokenStream> {
         }
     }
     Ok(member)
+}
+
+/// A function up to its end, or else nothing is taken. Its signature tells where it ends: `=` and braces may stand in it.
+fn function_as_it_is(kind: Kind, input: ParseStream) -> Option<TokenStream> {
+    let ahead = input.fork();
+    let attributes = ahead.call(Attribute::parse_outer).ok()?;
+    let visibility: Visibility = ahead.parse().ok()?;
+    let defaultness = ahead.peek(Token![default]).then(|| ahead.call(Ident::parse_any)).transpose().ok()?;
+    if !is_function(&ahead) {
+        return None;
+    }
+    let signature: Signature = ahead.parse().ok()?;
+    let end = match ahead.parse::<Option<Token![;]>>().ok()? {
+        Some(semicolon) => semicolon.into_token_stream(),
+        None => parse_body(kind, &ahead).ok()?.into_token_stream(),
+    };
+    input.advance_to(&ahead);
+    Some(quote!(#(#attributes)* #visibility #defaultness #signature #end))
 }

@@ -191,10 +191,12 @@ impl Form {
     }
 
     fn of_dyn(ty: &Type, how: &'static str) -> Option<Self> {
-        let Type::TraitObject(object) = ty else {
-            return None;
+        let bounds = match ty {
+            Type::TraitObject(object) => &object.bounds,
+            Type::ImplTrait(opaque) => &opaque.bounds,
+            _ => return None,
         };
-        let form = object.bounds.iter().find_map(Self::of_bound)?;
+        let form = bounds.iter().find_map(Self::of_bound)?;
         Some(Self::Boxed(how, Box::new(Lazy { form, place: ty.span() })))
     }
 }
@@ -304,6 +306,10 @@ impl Abstracted {
                 if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident == "_") =>
             {
                 let (and, mutability) = (reference.and_token, &reference.mutability);
+                // The trait object's own lifetime is that of the reference.
+                if matches!(*reference.elem, Type::TraitObject(_)) {
+                    return None;
+                }
                 let inner = self.abstracted(&reference.elem, false)?;
                 Some(quote!(#and #mutability #inner))
             }
@@ -323,8 +329,6 @@ fn may_elide(ty: TokenStream) -> bool {
             TokenTree::Punct(punct) if punct.as_char() == '\'' => {
                 matches!(tokens.peek(), Some(TokenTree::Ident(name)) if name == "_")
             }
-            // `for<'a> Fn(&'a T)`, `impl Trait` and `dyn Trait`, whose own lifetimes are another matter.
-            TokenTree::Ident(word) => word == "for" || word == "impl" || word == "dyn",
             TokenTree::Group(group) => may_elide(group.stream()),
             _ => false,
         };

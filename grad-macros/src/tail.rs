@@ -32,17 +32,23 @@ impl Tail {
             return None;
         }
         let mut statements = Block::parse_within.parse2(body).ok()?;
-        let work = match statements.pop()? {
-            Stmt::Expr(Expr::Closure(closure), None) => Work::Closure(closure),
-            Stmt::Expr(Expr::Async(block), None) => Work::Async(block),
-            _ => return None,
-        };
-        Some(Self { statements, work })
+        match statements.pop()? {
+            Stmt::Expr(last, None) => Some(Self { statements, work: Work::of(last)? }),
+            _ => None,
+        }
     }
 
     /// The body again, with `enter` evaluated in it each time the work runs, and what that hands out put through
     /// `detach`.
-    pub fn entering(self, root: &TokenStream, enter: &TokenStream, detach: Option<&Detach>) -> TokenStream {
+    ///
+    /// `kept` is the variable that `enter` uses, if any: a reference to a static.
+    pub fn entering(
+        self,
+        root: &TokenStream,
+        enter: &TokenStream,
+        kept: Option<&Ident>,
+        detach: Option<&Detach>,
+    ) -> TokenStream {
         let span = Span::mixed_site();
         let scoped = quote_spanned!(span=> #root::__private::scoped);
         let detached = |future: TokenStream| match detach {
@@ -63,18 +69,24 @@ impl Tail {
                     let future = detached(quote_spanned!(span=> async { #body }));
                     quote_spanned!(span=> { #scoped(move || #enter, #future).await })
                 } else {
-                    let value = match detach {
-                        None => quote_spanned!(span=> match () { () => #body }),
+                    // What it makes to be run later is in the scope as well.
+                    let later = Self::of(&body.to_token_stream());
+                    let value = if let Some(tail) = later {
+                        let body = tail.entering(root, enter, kept, detach);
+                        // What the variable refers to is captured, and not the variable, which is gone when this runs.
+                        let kept = kept.map(|kept| quote_spanned!(span=> let #kept = &*#kept;));
+                        quote_spanned!(span=> match () { () => { #kept #body } })
+                    } else if let Some(detach) = detach {
                         // `return` and `?` in it leave with what is to be detached.
-                        Some(detach) => {
-                            let output = &closure.output;
-                            let body = match output {
-                                ReturnType::Default => body.into_token_stream(),
-                                // A closure that states its type has a block for its body.
-                                ReturnType::Type(..) => quote_spanned!(span=> { #body }),
-                            };
-                            detach.apply(&quote_spanned!(span=> #root::__private::call(|| #output #body)))
-                        }
+                        let output = &closure.output;
+                        let body = match output {
+                            ReturnType::Default => body.into_token_stream(),
+                            // A closure that states its type has a block for its body.
+                            ReturnType::Type(..) => quote_spanned!(span=> { #body }),
+                        };
+                        detach.apply(&quote_spanned!(span=> #root::__private::call(|| #output #body)))
+                    } else {
+                        quote_spanned!(span=> match () { () => #body })
                     };
                     quote_spanned!(span=> {
                         let _guard = #enter;
@@ -90,11 +102,24 @@ impl Tail {
     }
 }
 
+impl Work {
+    fn of(expression: Expr) -> Option<Self> {
+        match expression {
+            Expr::Closure(closure) => Some(Self::Closure(closure)),
+            Expr::Async(block) => Some(Self::Async(block)),
+            Expr::Paren(inner) => Self::of(*inner.expr),
+            Expr::Group(inner) => Self::of(*inner.expr),
+            _ => None,
+        }
+    }
+}
+
+/// What a lone group holds: braces, or parentheses around a closure.
 fn without_braces(body: TokenStream) -> TokenStream {
     let mut tokens = body.clone().into_iter();
     match (tokens.next(), tokens.next()) {
         (Some(TokenTree::Group(group)), None)
-            if matches!(group.delimiter(), Delimiter::Brace | Delimiter::None) =>
+            if matches!(group.delimiter(), Delimiter::Brace | Delimiter::None | Delimiter::Parenthesis) =>
         {
             without_braces(group.stream())
         }
@@ -119,7 +144,7 @@ pub fn expand_carry(input: TokenStream) -> TokenStream {
     };
     let span = Span::mixed_site();
     let modes = Ident::new("modes", span);
-    let body = tail.entering(&root, &quote_spanned!(span=> #modes.enter()), None);
+    let body = tail.entering(&root, &quote_spanned!(span=> #modes.enter()), Some(&modes), None);
     quote_spanned! {span=> {
         let #modes = #root::Modes::current().lasting();
         #body

@@ -168,3 +168,39 @@ fn arguments_carry_over() {
     }
     assert!(Eager::lazy().eq([Enabled]));
 }
+
+struct Mixed;
+
+/// A member that is left alone ends where it ends, whatever its signature holds.
+#[no_grad]
+impl Mixed {
+    const LIST: [u8; 2] = { [1, 2] };
+
+    #[enable_grad]
+    fn with_an_equals_sign(&self) -> impl Iterator<Item = GradMode> {
+        std::iter::once_with(grad_mode)
+    }
+
+    fn after(&self) -> GradMode {
+        grad_mode()
+    }
+
+    const fn with_a_condition<I: Iterator<Item = u8>>(_: &I) -> u8
+    where
+        I: Iterator<Item = u8>,
+    {
+        Self::LIST[0]
+    }
+
+    fn last(&self) -> GradMode {
+        grad_mode()
+    }
+}
+
+#[test]
+fn methods_after_one_that_is_left_alone() {
+    assert_eq!((Mixed.after(), Mixed.last()), (NoGrad, NoGrad));
+    let _guard = grad_runtime::no_grad();
+    assert_eq!(Mixed.with_an_equals_sign().next(), Some(Enabled));
+    assert_eq!(Mixed::with_a_condition(&std::iter::empty()), 1);
+}

@@ -431,3 +431,111 @@ where
         Poll::Pending => panic!("pending twice"),
     }
 }
+
+/// A sum that somebody would record.
+#[derive(Debug, PartialEq)]
+struct Summed(Vec<GradMode>);
+
+impl std::iter::Sum<u64> for Summed {
+    fn sum<I: Iterator<Item = u64>>(iterator: I) -> Self {
+        Self(iterator.map(|_| grad_mode()).collect())
+    }
+}
+
+impl std::iter::Product<u64> for Summed {
+    fn product<I: Iterator<Item = u64>>(iterator: I) -> Self {
+        Self(iterator.map(|_| grad_mode()).collect())
+    }
+}
+
+#[test]
+fn sums_of_the_consumers_own_are_in_the_consumers_mode() {
+    #[no_grad]
+    fn list(n: u64) -> impl Iterator<Item = u64> {
+        1..=n
+    }
+    assert_eq!(list(2).sum::<Summed>(), Summed(vec![Enabled; 2]));
+    assert_eq!(list(2).product::<Summed>(), Summed(vec![Enabled; 2]));
+    assert_eq!((list(4).sum::<u64>(), list(4).product::<u64>()), (10, 24));
+}
+
+/// Each iterator around another enters its scope by itself; the code must not double with each.
+#[test]
+fn twenty_iterators_around_each_other() {
+    macro_rules! around {
+        ($inner:ident $($outer:ident)*) => {
+            #[no_grad]
+            fn $inner() -> impl Iterator<Item = u8> {
+                around!(@next $($outer)*)
+            }
+            around!($($outer)*);
+        };
+        (@next $next:ident $($rest:ident)*) => { $next().map(|x| x + 1) };
+        (@next) => { 0..3 };
+        () => {};
+    }
+    around!(a b c d e f g h i j k l m n o p q r s t);
+    assert_eq!(a().fold(0, |sum, x| sum + u32::from(x)), 19 * 3 + 3);
+}
+
+#[test]
+fn boxed_opaque_types() {
+    #[no_grad]
+    fn iterator() -> Box<impl Iterator<Item = GradMode>> {
+        Box::new(std::iter::once_with(grad_mode))
+    }
+    #[no_grad]
+    fn future() -> Pin<Box<impl Future<Output = GradMode>>> {
+        Box::pin(async { grad_mode() })
+    }
+    assert_eq!(iterator().next(), Some(NoGrad));
+    assert_eq!(block_on(future()), NoGrad);
+}
+
+#[test]
+fn signatures_of_closures_with_trait_objects() {
+    #[no_grad]
+    fn parser() -> impl Fn(&str) -> Result<f32, Box<dyn std::error::Error>> {
+        |text| Ok(text.parse::<f32>()?)
+    }
+    #[no_grad]
+    fn display() -> impl Fn(u8) -> Box<dyn std::fmt::Display> {
+        |x| Box::new(x)
+    }
+    assert!((parser()("1.5").unwrap() - 1.5).abs() < f32::EPSILON);
+    assert!(parser()("x").is_err());
+    assert_eq!(display()(3).to_string(), "3");
+}
+
+#[test]
+fn panics_may_be_caught_around_what_is_carried() {
+    let carried = grad_runtime::no_grad!(grad_runtime::carry(grad_mode));
+    assert_eq!(std::panic::catch_unwind(carried).unwrap(), NoGrad);
+}
+
+#[test]
+fn a_closure_that_makes_a_future() {
+    let later = grad_runtime::no_grad!(|x: u8| async move { (x, grad_mode()) });
+    assert_eq!(block_on(later(1)), (1, NoGrad));
+    let nested = grad_runtime::no_grad!(move |x: u8| (move |y: u8| (x + y, grad_mode())));
+    assert_eq!(nested(1)(2), (3, NoGrad));
+    let carried = grad_runtime::no_grad! { grad_runtime::carry!(|x: u8| async move { (x, grad_mode()) }) };
+    assert_eq!(block_on(carried(1)), (1, NoGrad));
+    for enabled in [true, false] {
+        let chosen = grad_runtime::set_grad_enabled!(enabled, |x: u8| async move { (x, is_grad_enabled()) });
+        assert_eq!(block_on(chosen(1)), (1, enabled));
+    }
+}
+
+#[test]
+fn a_condition_may_have_the_name_of_a_keyword_of_ours() {
+    #[set_grad_enabled(skip)]
+    fn skips(skip: bool) -> GradMode {
+        grad_mode()
+    }
+    #[inference_mode(eager)]
+    fn infers(eager: bool) -> GradMode {
+        grad_mode()
+    }
+    assert_eq!((skips(false), infers(false)), (NoGrad, Enabled));
+}

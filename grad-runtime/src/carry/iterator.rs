@@ -8,21 +8,47 @@ use std::iter::{FusedIterator, Product, Sum};
 use crate::carry::Modes;
 use crate::carry::scoped::{Enter, Scoped};
 
-/// Evaluates `$consume` with `$work` in the scope, and with `$f` in the caller's modes.
-macro_rules! consume {
-    ($scoped:expr, $f:ident, |$work:ident| $consume:expr) => {{
+/// Folds with `$f` in the caller's modes: at once where they are the scope's, or else item by item. Not by a fold with a
+/// closure of ours, since each scope around another would double the code.
+macro_rules! fold {
+    ($scoped:expr, $init:expr, $f:expr, $next:ident, $fold:ident) => {{
+        let (mut scoped, mut f) = ($scoped, $f);
         let outside = Modes::current();
-        let (_guard, $work) = $scoped.into_inside();
-        if Modes::current() == outside {
-            $consume
-        } else {
-            let $f = |accumulated, item| {
-                let _guard = outside.enter();
-                $f(accumulated, item)
-            };
-            $consume
+        let same = {
+            let _guard = scoped.inside().0;
+            Modes::current() == outside
+        };
+        if same {
+            let (_guard, iterator) = scoped.into_inside();
+            return iterator.$fold($init, f);
         }
+        let mut accumulated = $init;
+        while let Some(item) = scoped.$next() {
+            accumulated = f(accumulated, item);
+        }
+        accumulated
     }};
+}
+
+/// Whether `S` is a number of Rust's, whose sums nobody records.
+fn is_primitive<S>() -> bool {
+    matches!(
+        std::any::type_name::<S>(),
+        "f32"
+            | "f64"
+            | "i8"
+            | "i16"
+            | "i32"
+            | "i64"
+            | "i128"
+            | "isize"
+            | "u8"
+            | "u16"
+            | "u32"
+            | "u64"
+            | "u128"
+            | "usize"
+    )
 }
 
 impl<I, E> Iterator for Scoped<I, E>
@@ -67,6 +93,9 @@ where
     where
         S: Sum<I::Item>,
     {
+        if !is_primitive::<S>() {
+            return S::sum(self); // The consumer's own arithmetic.
+        }
         let (_guard, iterator) = self.into_inside();
         iterator.sum()
     }
@@ -76,16 +105,19 @@ where
     where
         P: Product<I::Item>,
     {
+        if !is_primitive::<P>() {
+            return P::product(self);
+        }
         let (_guard, iterator) = self.into_inside();
         iterator.product()
     }
 
     #[inline]
-    fn fold<B, F>(self, init: B, mut f: F) -> B
+    fn fold<B, F>(self, init: B, f: F) -> B
     where
         F: FnMut(B, I::Item) -> B,
     {
-        consume!(self, f, |iterator| iterator.fold(init, f))
+        fold!(self, init, f, next, fold)
     }
 }
 
@@ -107,11 +139,11 @@ where
     }
 
     #[inline]
-    fn rfold<B, F>(self, init: B, mut f: F) -> B
+    fn rfold<B, F>(self, init: B, f: F) -> B
     where
         F: FnMut(B, I::Item) -> B,
     {
-        consume!(self, f, |iterator| iterator.rfold(init, f))
+        fold!(self, init, f, next_back, rfold)
     }
 }
 

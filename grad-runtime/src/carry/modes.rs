@@ -1,6 +1,7 @@
 //! `Modes`: the modes of a thread, each backend's own, taken down to be put in force elsewhere.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Mutex, PoisonError};
 
 use crate::backend::{Backend, Cpu, Mlx, any_with_a_switch, with_a_switch};
@@ -133,6 +134,10 @@ impl Modes {
         Self(new)
     }
 }
+
+// A backend is never left half-way: it promises not to panic.
+impl UnwindSafe for Modes {}
+impl RefUnwindSafe for Modes {}
 
 /// Whether every backend is in the same mode.
 impl PartialEq for Modes {

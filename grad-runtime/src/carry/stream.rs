@@ -38,7 +38,7 @@ mod with_the_trait {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
-    use futures_core::{FusedStream, Stream};
+    use futures_core::{FusedFuture, FusedStream, Stream};
 
     use super::{Enter, Scoped};
 
@@ -58,6 +58,16 @@ mod with_the_trait {
         fn size_hint(&self) -> (usize, Option<usize>) {
             let (_guard, stream) = self.inside();
             stream.size_hint()
+        }
+    }
+
+    impl<F, E> FusedFuture for Scoped<F, E>
+    where
+        F: FusedFuture,
+        E: Enter,
+    {
+        fn is_terminated(&self) -> bool {
+            self.work().is_terminated()
         }
     }
 

@@ -177,6 +177,17 @@ where
 }
 
 #[cfg(feature = "stream")]
+impl<T, F> futures_core::FusedFuture for Detached<T, F>
+where
+    T: futures_core::FusedFuture,
+    F: FnMut(T::Output) -> T::Output,
+{
+    fn is_terminated(&self) -> bool {
+        self.work.is_terminated()
+    }
+}
+
+#[cfg(feature = "stream")]
 impl<T, F> futures_core::FusedStream for Detached<T, F>
 where
     T: futures_core::FusedStream,
