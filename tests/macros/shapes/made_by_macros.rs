@@ -75,6 +75,7 @@ macro_rules! around_an_expression {
         }
     };
     ($name:ident { $($statement:stmt;)* } $result:expr) => {
+        #[allow(redundant_semicolons, reason = "rustc says so of a `$statement:stmt`, with an attribute or without")]
         #[no_grad]
         fn $name() -> (i32, GradMode) {
             $($statement;)*
