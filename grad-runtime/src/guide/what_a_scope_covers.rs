@@ -201,6 +201,10 @@
 //!   Annotate that method.
 //! - What arguments do when they are dropped, which is after the scope; but in an `async fn` or a returned closure, those
 //!   that it took in are dropped inside.
+//! - Lazy results in a place that is not looked into: in a tuple, in `Arc` or `Rc`, as `impl IntoIterator` or `impl AsyncFn`, as the
+//!   output of a future or the item of an iterator.
+//! - Arrays of a framework that has no switch, such as candle used directly: it records whatever the mode is. Detach what
+//!   comes out, with `#[no_grad(detach)]` and [`Detach`](crate::Detach).
 //! - A closure that is not the last expression of a block but handed out of it by assignment, a field or a channel.
 //! - For a transform that is *started* in a scope, what its function makes of a value of the transform around it and
 //!   stores elsewhere than in its result: the outer transform records that.
