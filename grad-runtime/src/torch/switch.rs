@@ -98,14 +98,18 @@ pub fn find() -> Option<&'static Switch> {
         if !has_news(&NEWS) {
             return None;
         }
-        // What is loaded from here on is news for the next look. Where nothing can be watched now, there still is news.
-        if let Some(word) = loader::watch() {
-            NEWS.store(pointer_to(word), Ordering::Release);
-        }
-        let [is_enabled, set_enabled] = loader::find([
+        // Made before the look, so that what is loaded during it is news, and published after it, so that a thread which
+        // comes meanwhile looks for itself. Where nothing can be watched now, there still is news.
+        let word = loader::watch();
+        let Some([is_enabled, set_enabled]) = loader::find([
             c"_ZN3c108GradMode10is_enabledEv",  // bool c10::GradMode::is_enabled()
             c"_ZN3c108GradMode11set_enabledEb", // void c10::GradMode::set_enabled(bool)
-        ])?;
+        ]) else {
+            if let Some(word) = word {
+                NEWS.store(pointer_to(word), Ordering::Release);
+            }
+            return None;
+        };
         // SAFETY: the name of a C++ function has its parameters in it. These are static member functions, which return a
         // bool and nothing, as they have since libtorch 1.0, and throw nothing; a bool is C's and Rust's. `find` answers
         // with functions that stay loaded.

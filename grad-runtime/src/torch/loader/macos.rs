@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::is_libc10;
 use super::symbols::{Library, global_functions};
@@ -18,15 +18,18 @@ unsafe extern "C" {
     fn _dyld_register_func_for_add_image(tell: extern "C" fn(*const c_void, isize));
 }
 
-/// Not null where an image was added.
-static ADDED: Word = Word::new(ptr::null_mut());
+/// Where to leave the news: not null from the next image on.
+static LATEST: AtomicPtr<Word> = AtomicPtr::new(ptr::null_mut());
 
 /// dyld holds its lock here, so this asks it nothing.
 extern "C" fn tell(_header: *const c_void, _slide: isize) {
-    ADDED.store(ptr::dangling_mut(), Ordering::Release);
+    // SAFETY: null, or made of a `&'static Word` by `watch`.
+    if let Some(word) = unsafe { LATEST.load(Ordering::Acquire).as_ref() } {
+        word.store(ptr::dangling_mut(), Ordering::Release);
+    }
 }
 
-/// A word that is null until something is loaded.
+/// A word that is null until something is loaded, or until there is a newer one.
 #[expect(clippy::unnecessary_wraps, reason = "on Linux there may be none")]
 pub fn watch() -> Option<&'static Word> {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
@@ -35,8 +38,14 @@ pub fn watch() -> Option<&'static Word> {
         // the image that it is in.
         unsafe { _dyld_register_func_for_add_image(tell) };
     }
-    ADDED.store(ptr::null_mut(), Ordering::Release);
-    Some(&ADDED)
+    // For good: scopes may read it at any time. There is one for each time that something was loaded.
+    let word: &'static Word = Box::leak(Box::default());
+    let older = LATEST.swap(ptr::from_ref(word).cast_mut(), Ordering::AcqRel);
+    // SAFETY: as in `tell`.
+    if let Some(older) = unsafe { older.as_ref() } {
+        older.store(ptr::dangling_mut(), Ordering::Release);
+    }
+    Some(word)
 }
 
 /// The functions of these names in libtorch, which stays loaded.
@@ -56,7 +65,7 @@ pub fn find<const N: usize>(names: [&CStr; N]) -> Option<[NonNull<c_void>; N]> {
             let found = Library::pinned(path).and_then(|library| library.functions(names));
             if found.is_none() {
                 // Another thread is just loading it: there will be something to see.
-                ADDED.store(ptr::dangling_mut(), Ordering::Release);
+                tell(ptr::null(), 0);
             }
             found
         })
