@@ -60,7 +60,7 @@ fn law_10_a_selective_scope() {
     assert!(result.requires_grad());
 }
 
-/// The target is a constant: w·no_grad(w²) has the derivative w², and without the scope 3w².
+/// The target is a constant: `w·no_grad(w²)` has the derivative w², and without the scope 3w².
 #[test]
 fn law_3_backward_through_a_scope() {
     let fixed = weight();
