@@ -37,6 +37,11 @@ fn texts(count: usize, tokens: usize) -> Vec<Vec<u32>> {
     (0..count).map(|text| (0..tokens).map(|at| token(text, at)).collect()).collect()
 }
 
+/// A result that is computed for its time.
+fn forget<T>(result: T) {
+    black_box(result);
+}
+
 fn beside_candle() -> Result<()> {
     let dir = find()?;
     let ours = Model::load(&dir)?;
@@ -52,10 +57,10 @@ fn beside_candle() -> Result<()> {
         let ids = Tensor::from_vec(texts.concat(), (count, tokens), &Device::Cpu)?;
         let types = ids.zeros_like()?;
         // Small cases are run often, for a time that can be measured.
-        let repeats = (512 / (count * tokens)).max(1);
+        let repeats = u32::try_from(512 / (count * tokens))?.max(1);
         let mut pair = [
-            Timed::new(|| Ok(drop(black_box(candle.forward(&ids, &types, None)?)))),
-            Timed::new(|| Ok(drop(black_box(ours.embed(&batch)?)))),
+            Timed::new(|| candle.forward(&ids, &types, None).map(forget).map_err(Into::into)),
+            Timed::new(|| ours.embed(&batch).map(forget).map_err(Into::into)),
         ];
         in_turn(&mut pair, repeats)?;
         let [candle, ours] = pair.map(|timed| timed.milliseconds);
@@ -78,7 +83,7 @@ impl<'a> Timed<'a> {
 }
 
 /// Times each in each round, after one that does not count; every other round backwards.
-fn in_turn(cases: &mut [Timed], repeats: usize) -> Result<()> {
+fn in_turn(cases: &mut [Timed], repeats: u32) -> Result<()> {
     for round in 0..=ROUNDS {
         let mut order: Vec<&mut Timed> = cases.iter_mut().collect();
         if round % 2 == 1 {
@@ -90,7 +95,7 @@ fn in_turn(cases: &mut [Timed], repeats: usize) -> Result<()> {
                 (case.run)()?;
             }
             if round > 0 {
-                case.milliseconds.push(start.elapsed().as_secs_f64() * 1e3 / repeats as f64);
+                case.milliseconds.push(start.elapsed().as_secs_f64() * 1e3 / f64::from(repeats));
             }
         }
     }
@@ -116,10 +121,11 @@ impl Case {
         }
     }
 
-    /// Calls `use_model` with a model whose weights are as the case has them, where they are so.
+    /// Calls `use_model` with a model whose weights are as the case has them, where they are so. Each is built anew from
+    /// `plain`, since that fuses weights, which takes memory of its own.
     fn with_model(self, plain: &Model, use_model: impl FnOnce(&Model) -> Result<()>) -> Result<()> {
         if self == Self::Plain {
-            return use_model(plain);
+            return use_model(&plain.with_parameters(plain.parameters())?);
         }
         let mut outcome = Ok(());
         Cpu::value_and_grad(

@@ -1,7 +1,7 @@
 //! Block macros: `no_grad! { … }` and its siblings.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote_spanned};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::quote_spanned;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Result};
 

@@ -5,6 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
+use syn::token::Brace;
 use syn::visit_mut::{VisitMut, visit_type_mut};
 use syn::{Attribute, Error, Expr, LitStr, Meta, Result, ReturnType, Signature, Token, Type, Visibility};
 
@@ -133,6 +134,18 @@ fn not_a_function(kind: Kind, input: ParseStream) -> Error {
         let _: Result<TokenTree> = ahead.parse();
     }
     let span = ahead.span();
+    let condition = if kind == Kind::SetGradEnabled { "…, " } else { "" };
+    let runs_later = |what, example| {
+        let message =
+            format!("`#[{name}]` goes on a function, not on {what}\nhelp: write `{name}!({condition}{example})`");
+        Error::new(span, message)
+    };
+    if ahead.peek(Token![async]) && (ahead.peek2(Brace) || ahead.peek2(Token![move]) && ahead.peek3(Brace)) {
+        return runs_later("an async block", "async { … }");
+    }
+    if ahead.peek(Token![|]) || ahead.peek(Token![||]) || ahead.peek(Token![move]) || ahead.peek(Token![async]) {
+        return runs_later("a closure", "|x| …");
+    }
     let keyword = ahead.call(Ident::parse_any).map(|word| word.to_string());
     let (what, help) = match keyword.as_deref().unwrap_or_default() {
         // Only functions without a body are `safe`: those of `extern` blocks.

@@ -5,17 +5,21 @@
 //! code that they generate calls it.
 //!
 //! Each attribute goes on a function with a body: a free, associated or nested function, or a method of an `impl` or
-//! a trait, generic, unsafe, extern or async. These arguments go with each of them:
+//! a trait, generic, unsafe, extern or async. On a whole `impl` block or trait it goes to every method that has a body,
+//! is not `const`, and has no attribute of its own. These arguments go with each of them:
 //!
 //! - `backend = Mlx` switches that backend only: a unit struct or a static that implements `grad_runtime::Backend`.
 //! - `crate = path` says where `grad_runtime` is, when the dependency was renamed.
+//! - `eager` ends the scope when the function returns, also where the result runs later.
+//! - `skip`, alone, leaves a method out of the attribute on its `impl` block or trait.
 //!
 //! What the body makes is dropped inside the scope: its locals, and the temporaries of its last expression in every
 //! edition. Arguments are the caller's: they are dropped after the scope. In an `async fn`, those that the body uses
 //! belong to its future, and are dropped inside.
 //!
-//! What a function that is not async returns to be run later, such as a boxed future, an iterator or a closure, does
-//! not run in the scope.
+//! What a function returns to be run later is in the scope each time it runs, and while it is dropped: a future, an
+//! iterator, a stream or a closure, as `impl Trait` or boxed, also inside of `Option` and `Result`. It is recognized by
+//! the type that is written. The page `grad_runtime::guide::what_a_scope_covers` shows each.
 
 mod args;
 mod awaits;
@@ -63,6 +67,41 @@ use crate::args::Kind;
 ///
 /// assert_eq!(futures::executor::block_on(embed("text")), 4);
 /// assert!(is_grad_enabled());
+/// ```
+///
+/// So is what a function returns to be run later:
+///
+/// ```
+/// use grad_runtime::{attr::no_grad, is_grad_enabled};
+///
+/// #[no_grad]
+/// fn batches(of: &[f32]) -> impl Iterator<Item = (bool, f32)> {
+///     of.chunks(2).map(|batch| (is_grad_enabled(), batch.iter().sum()))
+/// }
+///
+/// assert!(batches(&[1.0, 2.0, 3.0]).eq([(false, 3.0), (false, 3.0)]));
+/// ```
+///
+/// On an `impl` block or a trait, it goes to each method:
+///
+/// ```
+/// use grad_runtime::{attr::{enable_grad, no_grad}, is_grad_enabled};
+///
+/// struct Critic;
+///
+/// #[no_grad]
+/// impl Critic {
+///     fn target(&self) -> bool {
+///         is_grad_enabled()
+///     }
+///
+///     #[enable_grad]
+///     fn penalty(&self) -> bool {
+///         is_grad_enabled()
+///     }
+/// }
+///
+/// assert_eq!((Critic.target(), Critic.penalty()), (false, true));
 /// ```
 ///
 /// With `backend = …` the scope is that backend's:

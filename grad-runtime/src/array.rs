@@ -95,7 +95,7 @@ impl Buffer<'_> {
     }
 }
 
-/// A Rust type that can be an array's element: `f32`, [`f16`], [`bf16`], `i32`, `u32` or `bool`.
+/// A Rust type that can be an array's element: `f32`, [`struct@f16`], [`bf16`], `i32`, `u32` or `bool`.
 pub trait Element: Copy + sealed::Sealed + 'static {
     /// The dtype of arrays with such elements.
     const DTYPE: Dtype;

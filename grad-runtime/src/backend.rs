@@ -12,7 +12,8 @@ use crate::torch::switch;
 ///
 /// Implement it for an autograd engine that has a switch of its own and [`install`] it: every universal scope then
 /// switches that engine too. An engine without a switch needs none of this: it asks
-/// [`is_grad_enabled`](crate::is_grad_enabled) before it records.
+/// [`is_grad_enabled`](crate::is_grad_enabled) before it records. The guide [Plugging in](crate::guide::plugging_in) has
+/// both, and how to test either.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -124,7 +125,8 @@ macro_rules! kept_in_a_lane {
 kept_in_a_lane!(Cpu "cpu", Mlx "mlx");
 
 /// Adds `backend` to those that every universal scope switches, from the next scope on and for the rest of the
-/// process. [`Cpu`] and [`Mlx`] are always among them, and [`Torch`](crate::Torch) comes by itself.
+/// process. [`Cpu`] and [`Mlx`] are always among them; with the feature `torch`,
+/// [`Torch`](crate::Torch) is from the first such scope after libtorch was loaded.
 ///
 /// # Errors
 ///

@@ -42,7 +42,9 @@
 //!
 //! A scope is this thread's alone, and a new thread starts with recording enabled. The innermost living scope decides,
 //! and every way out of it restores what was before: `return`, `?`, `break`, a panic, a future dropped half-way, and
-//! guards dropped in any order. An `async fn` with an attribute is in the scope whenever it is polled.
+//! guards dropped in any order. Work that runs later keeps the scope: an annotated `async fn` and a returned future are in it
+//! whenever they are polled, iterators whenever they are advanced, closures whenever they are called.
+//! [What a scope covers](guide::what_a_scope_covers) shows each form, what no scope can cover, and how to find such a place.
 //!
 //! An array made while the mode is off is a constant to every transform around it, and its values are the same. Outside
 //! a transform nothing is added to it. A transform that is started inside a no-grad scope ignores that scope, and what
@@ -54,7 +56,10 @@
 //!
 //! - `cpu`: `cpu::Array`, the `Array` trait on candle's CPU kernels.
 //! - `mlx`: `mlx::Array`, the same trait on Apple's MLX, found when this crate is built and loaded when it is first used.
+//! - `stream`: scopes that travel with `Stream`s.
 //! - `download-mlx`: `mlx`, and the wheel is fetched with pip where no MLX is installed.
+//! - `testing`: `testing`, the checks that a backend or an engine of your own keeps the law;
+//!   [plugging one in](guide::plugging_in) takes a page.
 //! - `torch`: [`Torch`], libtorch's own switch, found in the running process on Linux and macOS. It needs nothing to build.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -67,11 +72,14 @@ pub mod cpu;
 mod debt;
 mod error;
 mod guard;
+pub mod guide;
 mod lanes;
 mod macros;
 #[cfg(feature = "mlx")]
 pub mod mlx;
 mod mode;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod torch;
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]

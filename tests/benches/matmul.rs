@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use grad_runtime::{Array, Dtype, mlx};
 
-const LENGTH: usize = 1024;
+const LENGTH: u16 = 1024;
 
 fn main() {
     if env::args().any(|argument| argument == "measure") {
@@ -30,7 +30,7 @@ fn main() {
 
 /// GFLOP/s, the best of five.
 fn measure() -> grad_runtime::Result<f64> {
-    let x = mlx::Array::ones(&[LENGTH, LENGTH], Dtype::Float32)?;
+    let x = mlx::Array::ones(&[LENGTH.into(); 2], Dtype::Float32)?;
     x.matmul(&x)?.eval()?;
     let mut best = f64::INFINITY;
     for _ in 0..5 {
@@ -38,7 +38,7 @@ fn measure() -> grad_runtime::Result<f64> {
         x.matmul(&x)?.eval()?;
         best = best.min(start.elapsed().as_secs_f64());
     }
-    Ok(2.0 * (LENGTH as f64).powi(3) / best / 1e9)
+    Ok(2.0 * f64::from(LENGTH).powi(3) / best / 1e9)
 }
 
 fn in_a_process(blas: Option<&str>) -> f64 {

@@ -2,6 +2,7 @@
 //! test of its own on MLX and on the CPU fallback. `operations` lists every operation; `programs` tells stories.
 //!
 //! With feature `mlx` these tests fail where MLX cannot be loaded. They never skip.
+#![cfg(any(feature = "cpu", feature = "mlx"))]
 
 mod operations;
 mod programs;

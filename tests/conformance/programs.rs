@@ -342,7 +342,7 @@ on_every_backend! {
             A::value_and_grad(|x| {
                 no_grad! {
                     x[0].square()?;
-                    return Err(kind());
+                    Err(kind())
                 }
             }, std::slice::from_ref(&x)).unwrap_err()
         };

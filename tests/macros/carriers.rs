@@ -93,7 +93,7 @@ fn threads() {
         assert_eq!(std::thread::spawn(grad_mode).join().unwrap(), Enabled);
         assert_eq!(std::thread::spawn(carry(grad_mode)).join().unwrap(), NoGrad);
         assert_eq!(thread::spawn(grad_mode).join().unwrap(), NoGrad);
-        let local = vec![1];
+        let local = [1];
         let seen = std::thread::scope(|threads| {
             threads.spawn(carry(|| (local.len(), grad_mode()))).join().unwrap()
         });
@@ -302,8 +302,8 @@ fn lazy_tails_of_blocks() {
     count += 1;
     assert_eq!(count, 1);
     for enabled in [true, false] {
-        let chosen = set_grad_enabled!(enabled, |_: ()| is_grad_enabled());
-        assert_eq!((no_grad!(chosen(())), chosen(())), (enabled, enabled));
+        let chosen = set_grad_enabled!(enabled, |x: u8| (x, is_grad_enabled()));
+        assert_eq!((no_grad!(chosen(1)), chosen(2)), ((1, enabled), (2, enabled)));
     }
     let early = no_grad!(|x: Option<u8>| -> Option<(u8, GradMode)> { Some((x? + 1, grad_mode())) });
     assert_eq!((early(Some(1)), early(None)), (Some((2, NoGrad)), None));

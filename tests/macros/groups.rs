@@ -1,4 +1,5 @@
 //! Attributes on whole impls and traits.
+#![expect(clippy::unused_self, reason = "methods are what is annotated")]
 
 use std::future::Future;
 use std::pin::pin;

@@ -122,7 +122,7 @@ fn boxed(on: ::core::primitive::bool) -> ::std::boxed::Box<dyn ::core::iter::Ite
 }
 
 #[no_grad]
-fn future<'a>(x: &'a str) -> impl ::core::future::Future<Output = &'a str> + 'a {
+fn future(x: &str) -> impl ::core::future::Future<Output = &str> {
     async move { x }
 }
 

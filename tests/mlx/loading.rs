@@ -24,9 +24,9 @@ fn library(name: &str, text: &str) -> PathBuf {
     let (source, library) = (dir.join(format!("{name}.cpp")), dir.join(format!("{name}-of-a-test.so")));
     std::fs::write(&source, text).unwrap();
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-    let compiled =
+    let status =
         Command::new(compiler).args(["-std=c++17", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
-    assert!(compiled.unwrap().success());
+    assert!(status.unwrap().success());
     library
 }
 

@@ -26,7 +26,9 @@ impl Drop for AtExit {
 
 thread_local!(static AT_EXIT: RefCell<Option<AtExit>> = const { RefCell::new(None) });
 
-fn array_and_report() -> (Sender<Result<f32, String>>, Receiver<Result<f32, String>>) {
+type Report = Result<f32, String>;
+
+fn array_and_report() -> (Sender<Report>, Receiver<Report>) {
     channel()
 }
 

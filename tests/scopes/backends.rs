@@ -60,7 +60,7 @@ fn with_engine() {
 
 fn modes() -> [GradMode; 4] {
     let backends: [&dyn Backend; 4] = [&Cpu, &Mlx, &Engine, &Standalone];
-    backends.map(|backend| backend.grad_mode())
+    backends.map(Backend::grad_mode)
 }
 
 #[test]
@@ -107,13 +107,13 @@ fn law_11_what_was_found_is_put_back() {
 /// The engine's own scope around ours, inside ours, and both.
 #[test]
 fn law_11_our_scopes_nest_with_the_engines_own() {
-    with_engine();
     fn engines_own_no_grad<T>(run: impl FnOnce() -> T) -> T {
         let found = ENGINE_MODE.replace(NoGrad);
         let result = run();
         ENGINE_MODE.set(found);
         result
     }
+    with_engine();
     engines_own_no_grad(|| {
         let ours = enable_grad();
         assert_eq!(ENGINE_MODE.get(), Enabled);
@@ -275,7 +275,9 @@ proptest! {
             } else if !guards.is_empty() {
                 let (dropped, guard) = guards.swap_remove(which.index(guards.len()));
                 drop(guard);
-                alive.iter_mut().for_each(|living| living.retain(|&(guard, _)| guard != dropped));
+                for living in &mut alive {
+                    living.retain(|&(guard, _)| guard != dropped);
+                }
             }
             let expected = alive.each_ref().map(|living| living.last().map_or(Enabled, |&(_, mode)| mode));
             prop_assert_eq!(modes(), expected);

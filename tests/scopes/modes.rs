@@ -163,6 +163,12 @@ fn scopes_in_a_thread_locals_destructor() {
 
 #[test]
 fn scopes_nest_100_000_deep() {
+    fn recurse(depth: u32) {
+        let _guard = no_grad();
+        if depth > 0 {
+            recurse(depth - 1);
+        }
+    }
     let guards: Vec<GradGuard> = (0..100_000).map(|depth| set_grad_enabled(depth % 2 == 1)).collect();
     assert_eq!(grad_mode(), Enabled);
     for (depth, guard) in guards.into_iter().enumerate().rev() {
@@ -171,12 +177,6 @@ fn scopes_nest_100_000_deep() {
     }
     assert_eq!(grad_mode(), Enabled);
 
-    fn recurse(depth: u32) {
-        let _guard = no_grad();
-        if depth > 0 {
-            recurse(depth - 1);
-        }
-    }
     thread::Builder::new().stack_size(256 << 20).spawn(|| recurse(100_000)).unwrap().join().unwrap();
 }
 

@@ -30,10 +30,10 @@ fn gained() -> usize {
 /// One test: memory is the whole process's.
 #[test]
 fn a_long_loop_holds_its_memory_without_a_scope_and_frees_it_in_one() {
-    // First, while nothing can be reused.
+    gained(); // libtorch's threads, tables and allocator keep some.
     let with = no_grad!(gained());
     let without = gained();
     println!("{ROUNDS} rounds over {BYTES} bytes: {with} bytes more in a scope, {without} bytes more without");
-    assert!(with < 16 * BYTES, "{with} bytes in a scope");
-    assert!(without > (ROUNDS - 16) * BYTES, "{without} bytes without");
+    assert!(with < ROUNDS / 10 * BYTES, "{with} bytes in a scope");
+    assert!(without > ROUNDS / 10 * 9 * BYTES, "{without} bytes without");
 }

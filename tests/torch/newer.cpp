@@ -5,7 +5,7 @@
 
 // Whether the result of an operation on a weight requires a gradient.
 extern "C" bool records() {
-  at::Tensor weight = at::ones({2}, at::TensorOptions().requires_grad(true));
+  at::Tensor weight = at::ones({2}).set_requires_grad(true);
   return (weight * 2).requires_grad();
 }
 

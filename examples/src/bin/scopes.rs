@@ -18,6 +18,10 @@ use grad_runtime::mlx;
 use grad_runtime::prelude::*;
 use grad_runtime::{GradMode, grad_mode};
 
+#[cfg_attr(
+    not(any(feature = "cpu", feature = "mlx")),
+    expect(clippy::unnecessary_wraps, reason = "arrays fail, and there are none")
+)]
 fn main() -> anyhow::Result<()> {
     forms();
     #[cfg(feature = "cpu")]
@@ -67,6 +71,15 @@ fn forms() {
     let (inside, between) = poll_to_the_end(on_an_async_function());
     show("#[no_grad] async fn, at each poll", inside);
     show("  and its caller, between two polls", between);
+
+    #[no_grad]
+    fn that_returns_an_iterator() -> impl Iterator<Item = GradMode> {
+        std::iter::repeat_with(grad_mode)
+    }
+    let mut modes = that_returns_an_iterator();
+    show("#[no_grad] fn that returns an iterator, advanced", modes.next().expect("it repeats"));
+    let carried = no_grad! { grad_runtime::thread::spawn(grad_mode) };
+    show("a thread that takes its modes along", carried.join().expect("it does not panic"));
 
     fn with_a_question_mark(text: &str) -> Result<i32, ParseIntError> {
         Ok(no_grad! { text.parse::<i32>()? } + 1)

@@ -1,0 +1,4 @@
+//! Pages to read: no code is in here.
+
+pub mod plugging_in;
+pub mod what_a_scope_covers;

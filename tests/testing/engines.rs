@@ -1,0 +1,339 @@
+//! Engines, those that keep the law and those that break it, over the smallest one there can be.
+
+use std::cell::Cell;
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use grad_runtime::testing::{Engine, assert_engine, check_engine};
+use grad_runtime::{Backend, Cpu, GradMode, Mlx, grad_mode, inference_mode, is_grad_enabled, no_grad};
+
+use crate::backends::Plain;
+
+use GradMode::{Enabled, Inference, NoGrad};
+
+/// A number that knows whether a gradient flows through it.
+#[derive(Clone, Copy)]
+struct Number {
+    value: f64,
+    recorded: bool,
+}
+
+/// Squares, as the test says.
+struct Square {
+    backend: &'static dyn Backend,
+    operation: fn(Number) -> Number,
+}
+
+impl Engine for Square {
+    type Array = Number;
+
+    fn backend(&self) -> &'static dyn Backend {
+        self.backend
+    }
+
+    fn leaf(&self) -> Number {
+        Number { value: 3.0, recorded: true }
+    }
+
+    fn operation(&self, input: &Number) -> Number {
+        (self.operation)(*input)
+    }
+
+    fn is_recorded(&self, array: &Number) -> bool {
+        array.recorded
+    }
+
+    fn values(&self, array: &Number) -> Vec<f64> {
+        vec![array.value]
+    }
+}
+
+fn square(x: Number, recorded: bool) -> Number {
+    Number { value: x.value * x.value, recorded }
+}
+
+/// One at a time: they switch every backend, and one of those here is broken.
+fn message(backend: &'static dyn Backend, operation: fn(Number) -> Number) -> String {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    check_engine(&Square { backend, operation })
+        .map_or_else(|violation| violation.to_string(), |()| "kept".to_owned())
+}
+
+#[test]
+fn engines_that_keep_the_law_pass() {
+    assert_eq!(message(&Cpu, |x| square(x, x.recorded && is_grad_enabled())), "kept");
+    assert_eq!(message(&Mlx, |x| square(x, x.recorded && Mlx.grad_mode().is_enabled())), "kept");
+    assert_eq!(message(&Plain, |x| square(x, x.recorded && Plain.grad_mode().is_enabled())), "kept");
+}
+
+#[test]
+fn the_callers_scopes_are_set_aside() {
+    let _guard = inference_mode(true);
+    assert_eq!(message(&Cpu, |x| square(x, x.recorded && is_grad_enabled())), "kept");
+    assert_eq!(grad_mode(), Inference);
+}
+
+/// Engines that live on the stack, and what they hand out with them.
+#[test]
+fn an_engine_that_is_a_borrowed_tape() {
+    struct Tape(Cell<usize>);
+    #[derive(Clone, Copy)]
+    struct Variable<'t> {
+        tape: &'t Tape,
+        at: Option<usize>,
+    }
+    impl<'t> Engine for &'t Tape {
+        type Array = Variable<'t>;
+
+        fn leaf(&self) -> Variable<'t> {
+            Variable { tape: self, at: Some(self.0.replace(self.0.get() + 1)) }
+        }
+
+        fn operation(&self, input: &Variable<'t>) -> Variable<'t> {
+            let tape = input.tape;
+            let at = input.at.filter(|_| is_grad_enabled()).map(|_| tape.0.replace(tape.0.get() + 1));
+            Variable { tape, at }
+        }
+
+        fn is_recorded(&self, array: &Variable<'t>) -> bool {
+            array.at.is_some()
+        }
+
+        fn values(&self, _: &Variable<'t>) -> Vec<f64> {
+            vec![f64::NAN, -0.0] // Compared bit for bit.
+        }
+    }
+    assert_engine(&&Tape(Cell::new(0)));
+}
+
+#[test]
+fn law_3_an_operation_is_recorded_in_a_scope() {
+    assert_eq!(
+        message(&Cpu, |x| square(x, x.recorded)),
+        "engine `testing::engines::Square` on backend `cpu` breaks law 3: what is made while the mode is off is a constant, \
+         and its value is the same
+    what was done: an operation on a leaf, in a universal `no_grad`
+    expected: a constant
+    found: a recorded result
+    what to do: ask whether to record at the one place where operations hand out their results, each time"
+    );
+}
+
+#[test]
+fn law_3_inference_mode_is_forgotten() {
+    let message = message(&Cpu, |x| square(x, x.recorded && grad_mode() != NoGrad));
+    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(
+        message.contains(
+            "in a universal `inference_mode(true)`\n    expected: a constant\n    found: a recorded result\n"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn law_3_a_value_changes_in_a_scope() {
+    let message = message(&Cpu, |x| {
+        let recorded = x.recorded && is_grad_enabled();
+        // A shorter sum, or a faster kernel that rounds otherwise.
+        if recorded { square(x, true) } else { Number { value: 9.0 + f64::EPSILON * 8.0, recorded } }
+    });
+    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(
+        message.ends_with(
+            "expected: [9.0], as in no scope\n    found: [9.000000000000002]\n    what to do: compute first, then decide \
+             whether to record: a scope changes nothing about values"
+        ),
+        "{message}"
+    );
+}
+
+/// The mode decides about leaves, and whatever was recorded goes on being.
+#[test]
+fn law_3_results_are_recorded_as_their_inputs_were() {
+    let message = message(&Cpu, |x| {
+        let is_leaf = x.value.to_bits() == 3.0_f64.to_bits();
+        square(x, x.recorded && (!is_leaf || is_grad_enabled()))
+    });
+    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(
+        message.contains("an operation in `no_grad`, on what was recorded before\n    expected: a constant\n"),
+        "{message}"
+    );
+}
+
+#[test]
+fn law_3_a_constant_is_recorded_later() {
+    let message = message(&Cpu, |x| square(x, is_grad_enabled()));
+    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(
+        message.contains(
+            "an operation in no scope, on what an operation in `no_grad` had made\n    expected: a constant\n    found: a \
+             recorded result\n"
+        ),
+        "{message}"
+    );
+}
+
+/// Each operation in a scope empties the tape.
+#[test]
+fn law_3_what_was_recorded_before_a_scope_is_lost() {
+    struct Emptied;
+    thread_local!(static TAPE: Cell<usize> = const { Cell::new(0) });
+    impl Engine for Emptied {
+        type Array = Option<usize>;
+
+        fn leaf(&self) -> Option<usize> {
+            Some(TAPE.get())
+        }
+
+        fn operation(&self, input: &Option<usize>) -> Option<usize> {
+            if !is_grad_enabled() {
+                TAPE.set(TAPE.get() + 1);
+            }
+            input.filter(|_| is_grad_enabled())
+        }
+
+        fn is_recorded(&self, array: &Option<usize>) -> bool {
+            *array == Some(TAPE.get())
+        }
+
+        fn values(&self, _: &Option<usize>) -> Vec<f64> {
+            Vec::new()
+        }
+    }
+    let message = check_engine(&Emptied).unwrap_err().to_string();
+    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(message.ends_with("an array recorded before stays recorded"), "{message}");
+}
+
+#[test]
+fn nothing_is_ever_recorded() {
+    let expected = "engine `testing::engines::Square` on backend `cpu` breaks what an engine is for: an operation on a \
+         leaf is recorded where no scope is in force
+    what was done: an operation on a leaf, in no scope
+    expected: a recorded result
+    found: a constant
+    what to do: let `Engine::leaf` make an array that requires a gradient and `Engine::operation` apply a differentiable \
+         operation";
+    assert_eq!(message(&Cpu, |x| square(x, false)), expected);
+    let panic = catch_unwind(|| assert_engine(&Square { backend: &Cpu, operation: |x| square(x, false) }));
+    assert_eq!(panic.unwrap_err().downcast_ref::<String>().map(String::as_str), Some(expected));
+}
+
+#[test]
+fn law_2_a_scope_is_never_left() {
+    thread_local!(static STUCK: Cell<bool> = const { Cell::new(false) });
+    let message = message(&Cpu, |x| {
+        STUCK.set(STUCK.get() || !is_grad_enabled());
+        square(x, x.recorded && !STUCK.get())
+    });
+    assert!(message.contains("breaks law 2: "), "{message}");
+    assert!(
+        message.contains(
+            "an operation on a leaf, after a universal `no_grad` was left\n    expected: a recorded result\n    found: a \
+             constant\n"
+        ),
+        "{message}"
+    );
+}
+
+/// A tape with place for eight results, so that it is full when it comes to `enable_grad`.
+#[test]
+fn law_7_a_tape_is_full_inside_enable_grad() {
+    thread_local!(static PLACES: Cell<usize> = const { Cell::new(8) });
+    let message = message(&Cpu, |x| {
+        let recorded = x.recorded && is_grad_enabled() && PLACES.get() > 0;
+        PLACES.set(PLACES.get() - usize::from(recorded));
+        square(x, recorded)
+    });
+    assert!(message.contains("breaks law 7: "), "{message}");
+    assert!(
+        message.contains(
+            "an operation on a leaf, in a universal `enable_grad` inside a universal `no_grad`\n    expected: a recorded \
+             result\n    found: a constant\n"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn law_10_the_engine_asks_another_backend_than_it_names() {
+    let message = message(&Plain, |x| square(x, x.recorded && is_grad_enabled()));
+    assert!(
+        message.starts_with("engine `testing::engines::Square` on backend `plain` breaks law 10: "),
+        "{message}"
+    );
+    assert!(
+        message.ends_with(
+            "an operation on a leaf, in `no_grad` on backend `plain`
+    expected: a constant
+    found: a recorded result
+    what to do: ask the backend that `Engine::backend` names, and no other: `is_grad_enabled()` is the CPU's mode"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn law_10_the_engine_asks_two_backends() {
+    let message = message(&Plain, |x| square(x, x.recorded && Plain.grad_mode().is_enabled() && is_grad_enabled()));
+    assert!(message.contains("breaks law 10: "), "{message}");
+    assert!(
+        message.contains("in `no_grad` on backend `cpu`\n    expected: a recorded result\n    found: a constant\n"),
+        "{message}"
+    );
+}
+
+/// Threads without a name, as a pool's, share one mode, which everybody obeys.
+#[test]
+fn law_1_another_threads_scope_is_obeyed() {
+    static POOL_IS_OFF: AtomicBool = AtomicBool::new(false);
+    thread_local!(static MODE: Cell<GradMode> = const { Cell::new(Enabled) });
+    struct Pool;
+    impl Backend for Pool {
+        fn name(&self) -> &'static str {
+            "pool"
+        }
+        fn grad_mode(&self) -> GradMode {
+            MODE.get()
+        }
+        fn set_grad_mode(&self, mode: GradMode) {
+            if thread::current().name().is_none() {
+                POOL_IS_OFF.store(!mode.is_enabled(), Relaxed);
+            }
+            MODE.set(mode);
+        }
+    }
+    let message =
+        message(&Pool, |x| square(x, x.recorded && Pool.grad_mode().is_enabled() && !POOL_IS_OFF.load(Relaxed)));
+    assert!(message.contains("on backend `pool` breaks law 1: "), "{message}");
+    assert!(
+        message.contains(
+            "an operation on a leaf, in no scope, while another thread was in `no_grad`\n    expected: a recorded \
+             result\n    found: a constant\n"
+        ),
+        "{message}"
+    );
+}
+
+/// What an engine's own panic says is not hidden, and the scopes of the check are left.
+#[test]
+fn an_engines_panic_is_its_own() {
+    let panic = catch_unwind(|| {
+        assert_engine(&Square {
+            backend: &Cpu,
+            operation: |x| {
+                assert!(is_grad_enabled(), "not in here");
+                square(x, true)
+            },
+        });
+    });
+    assert_eq!(panic.unwrap_err().downcast_ref::<&str>(), Some(&"not in here"));
+    assert_eq!(grad_mode(), Enabled);
+    let _guard = no_grad();
+    assert_eq!(grad_mode(), NoGrad);
+}

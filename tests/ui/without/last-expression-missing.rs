@@ -1,0 +1,10 @@
+// use grad_runtime::prelude::*;
+
+// #[no_grad]
+pub fn embed(x: f32) -> f32 {
+    x + 1.0;
+}
+
+fn main() {
+    embed(1.0);
+}
