@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use crate::error::{Error, Result};
 use crate::lanes::{self, Lane};
 use crate::mode::GradMode;
+#[cfg(feature = "torch")]
+use crate::torch::switch;
 
 /// A library whose gradient recording can be switched, thread by thread.
 ///
@@ -36,7 +38,7 @@ use crate::mode::GradMode;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a gradient backend",
     label = "does not implement `grad_runtime::Backend`",
-    note = "a backend is `Cpu`, `Mlx`, or a type of your own that implements `Backend`"
+    note = "a backend is `Cpu`, `Mlx`, `Torch`, or a type of your own that implements `Backend`"
 )]
 pub trait Backend: Sync {
     /// The name that identifies the backend, in lower case: no other may have it, installed or not.
@@ -123,7 +125,8 @@ macro_rules! kept_in_a_lane {
 kept_in_a_lane!(Cpu "cpu", Mlx "mlx");
 
 /// Adds `backend` to those that every universal scope switches, from the next scope on and for the rest of the
-/// process. [`Cpu`] and [`Mlx`] are always among them.
+/// process. [`Cpu`] and [`Mlx`] are always among them; with the feature `torch`,
+/// [`Torch`](crate::Torch) is from the first such scope after libtorch was loaded.
 ///
 /// # Errors
 ///
@@ -142,7 +145,11 @@ pub fn install(backend: &'static dyn Backend) -> Result<()> {
             Some(taken) if taken.backend.name() == name => return Err(Error::AlreadyInstalled { name }),
             Some(taken) => place = &taken.next,
             None => match place.set(new) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    #[cfg(feature = "torch")]
+                    switch::somebody_is_installed();
+                    return Ok(());
+                }
                 Err(outrun) => new = outrun, // Another thread was faster: look at what it installed.
             },
         }
@@ -165,7 +172,9 @@ struct Installed {
 /// ```
 pub fn installed() -> impl Iterator<Item = &'static dyn Backend> {
     let kept: [&'static dyn Backend; 2] = [&Cpu, &Mlx];
-    kept.into_iter().chain(with_a_switch())
+    // Asked first, since that may find one.
+    let switched = any_with_a_switch().then(with_a_switch);
+    kept.into_iter().chain(switched.into_iter().flatten())
 }
 
 pub(crate) fn with_a_switch() -> impl Iterator<Item = &'static dyn Backend> {
@@ -175,5 +184,16 @@ pub(crate) fn with_a_switch() -> impl Iterator<Item = &'static dyn Backend> {
 /// Whether a universal scope has any backend to switch beside this thread's lanes.
 #[inline]
 pub(crate) fn any_with_a_switch() -> bool {
+    #[cfg(feature = "torch")]
+    return switch::worth_a_look() && look();
+    #[cfg(not(feature = "torch"))]
+    return INSTALLED.get().is_some();
+}
+
+/// Lets libtorch be noticed, before the question is answered.
+#[cfg(feature = "torch")]
+#[cold]
+fn look() -> bool {
+    switch::notice();
     INSTALLED.get().is_some()
 }

@@ -1,5 +1,5 @@
-//! Gradient-free scopes: inside `#[no_grad]` and `no_grad! { … }` nothing is recorded, on Apple's MLX, on any engine
-//! that implements [`Backend`], and on a plain CPU.
+//! Gradient-free scopes: inside `#[no_grad]` and `no_grad! { … }` nothing is recorded, on Apple's MLX, on
+//! libtorch, on any engine that implements [`Backend`], and on a plain CPU.
 //!
 //! ```
 //! #[macro_use] extern crate grad_runtime; // no_grad! and its siblings, once, at the crate root
@@ -60,6 +60,7 @@
 //! - `download-mlx`: `mlx`, and the wheel is fetched with pip where no MLX is installed.
 //! - `testing`: `testing`, the checks that a backend or an engine of your own keeps the law;
 //!   [plugging one in](guide::plugging_in) takes a page.
+//! - `torch`: [`Torch`], libtorch's own switch, found in the running process on Linux and macOS. It needs nothing to build.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
@@ -80,6 +81,7 @@ pub mod mlx;
 mod mode;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod torch;
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use array::{Array, Buffer, Dtype, Element};
@@ -90,6 +92,7 @@ pub use error::{Error, Result};
 pub use grad_macros::Detach;
 pub use guard::{GradGuard, enable_grad, inference_mode, no_grad, set_grad_enabled};
 pub use mode::{GradMode, Scope, assert_grad_mode, grad_mode, is_grad_enabled};
+pub use torch::Torch;
 
 /// The attributes: `#[no_grad]`, `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`.
 pub mod attr {
@@ -104,6 +107,7 @@ pub mod prelude {
     pub use crate::backend::{Backend, Cpu, Mlx};
     pub use crate::carry::Carry;
     pub use crate::mode::{GradMode, is_grad_enabled};
+    pub use crate::torch::Torch;
 }
 
 /// What the macros' output stands on. Not public: it may change in any release.
