@@ -280,23 +280,17 @@ fn in_scope_then(
 ) -> TokenStream {
     let span = Span::mixed_site();
     let (prepare, enter) = scope.prepared();
-    let mut ty = Type::Infer(syn::parse_quote!(_));
-    if let ReturnType::Type(_, written) = output {
-        ty.clone_from(written);
-        InferOpaque.visit_type_mut(&mut ty);
-    }
+    let ty = nameable(output);
     // `return` and `?` leave the closure with the value that is to be wrapped, and temporaries are dropped with it.
     let root = &scope.root;
-    let body = quote_spanned!(span=> move || -> #ty #body);
+    let call = quote_spanned!(span=> #root::__private::call(move || -> #ty #body));
     let (made, result) = match (lazy, detach) {
         (Some(lazy), _) => {
             let made = Ident::new("made", span).into_token_stream();
-            (lazy.make(root, &body), lazy.wrap(root, &enter, detach, &made))
+            (lazy.make(root, &ty, body), lazy.wrap(root, &enter, detach, &made))
         }
-        (None, Some(detach)) => {
-            (detach.apply(&quote_spanned!(span=> #root::__private::call(#body))), quote_spanned!(span=> made))
-        }
-        (None, None) => (quote_spanned!(span=> #root::__private::call(#body)), quote_spanned!(span=> made)),
+        (None, Some(detach)) => (detach.apply(&call), quote_spanned!(span=> made)),
+        (None, None) => (call, quote_spanned!(span=> made)),
     };
     quote_spanned! {span=>
         #prepare
@@ -319,21 +313,23 @@ fn in_scope_when_polled(
     let span = Span::mixed_site();
     let (prepare, enter) = scope.prepared();
     let root = &scope.root;
+    let ty = nameable(output);
     // An async block cannot state its type, so that `?` and coercions would not know what to make. A `return` that is
     // never reached tells them.
     let returns = match output {
-        ReturnType::Type(_, ty) if !is_never(ty) => {
-            let mut ty = ty.clone();
-            InferOpaque.visit_type_mut(&mut ty);
+        ReturnType::Type(_, written) if !is_never(written) => {
             // Errors say "return type inferred here", so here is where the type stands.
-            let root = at(ty.span(), &scope.root);
-            let place = span.located_at(ty.span());
+            let root = at(written.span(), &scope.root);
+            let place = span.located_at(written.span());
             let never = quote_spanned!(place=> #root::__private::never::<#ty>());
             quote_spanned!(span=> if false { return #never; })
         }
         _ => TokenStream::new(),
     };
-    let typed = if returns.is_empty() {
+    let made = lazy.and_then(|lazy| lazy.make_in_place(root, &ty, body));
+    let typed = if let Some(made) = made {
+        Group::new(Delimiter::Brace, quote_spanned!(span=> #returns #made))
+    } else if returns.is_empty() {
         body.clone()
     } else {
         let mut typed = Group::new(Delimiter::Brace, quote_spanned!(span=> #returns match () { () => #body }));
@@ -384,6 +380,16 @@ pub fn at(place: Span, path: &TokenStream) -> TokenStream {
         token
     });
     moved.collect()
+}
+
+/// The type that a body makes, as far as it can be named there.
+fn nameable(output: &ReturnType) -> Type {
+    let mut ty = match output {
+        ReturnType::Type(_, ty) => (**ty).clone(),
+        ReturnType::Default => syn::parse_quote!(_),
+    };
+    InferOpaque.visit_type_mut(&mut ty);
+    ty
 }
 
 /// Replaces `impl Trait`, which is the function's own and cannot be named in its body, by `_`.

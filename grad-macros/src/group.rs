@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Error, Ident, Result, Signature, Token, Visibility};
+use syn::{Attribute, Error, Ident, Meta, Result, Signature, Token, Visibility};
 
 use crate::args::{Kind, Scope};
 use crate::function::{Function, annotate, is_function, parse_body, with_error};
@@ -54,7 +54,10 @@ impl MethodGroup {
                 members.extend(match method(kind, input) {
                     Some(method) => {
                         found = true;
-                        annotate(scope, &method)
+                        match method.attributes.iter().find(|attribute| hides_ours(attribute)) {
+                            None => annotate(scope, &method),
+                            Some(hidden) => with_error(&not_weighed(kind, hidden), &method),
+                        }
                     }
                     None => next_member(kind, input)?,
                 });
@@ -105,6 +108,25 @@ fn method(kind: Kind, input: ParseStream) -> Option<Function> {
     let body = parse_body(kind, &ahead).ok()?;
     input.advance_to(&ahead);
     Some(Function { attributes, visibility, defaultness, signature, body })
+}
+
+/// An error about an attribute of which nobody knows yet whether it will be there.
+fn not_weighed(kind: Kind, hidden: &Attribute) -> Error {
+    let name = kind.name();
+    let message = format!(
+        "an attribute in `cfg_attr` cannot be weighed against the `#[{name}]` on the whole block\n\
+         help: move this method to a block of its own"
+    );
+    Error::new_spanned(hidden, message)
+}
+
+/// Whether it is a `cfg_attr` with one of ours in it.
+fn hides_ours(attribute: &Attribute) -> bool {
+    let Meta::List(list) = &attribute.meta else {
+        return false;
+    };
+    let is_ours = |token| matches!(token, TokenTree::Ident(word) if Kind::named(&word).is_some());
+    list.path.is_ident("cfg_attr") && list.tokens.clone().into_iter().any(is_ours)
 }
 
 fn is_ours(attribute: &Attribute) -> bool {

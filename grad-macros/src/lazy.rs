@@ -1,14 +1,15 @@
 //! Results that run later: which they are, as far as a return type shows, and how they keep their scope.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
-    GenericArgument, ParenthesizedGenericArguments, PathArguments, PathSegment, ReturnType, Token, Type,
-    TypeParamBound,
+    GenericArgument, ParenthesizedGenericArguments, PathArguments, PathSegment, ReturnType, Token, TraitBound,
+    Type, TypeParamBound,
 };
 
 use crate::args::Detach;
+use crate::exits::may_exit_early;
 use crate::function::at;
 
 /// What runs later, in the type of a result.
@@ -37,8 +38,8 @@ enum Work {
 
 struct Closure {
     by: CalledBy,
-    /// Whether it is written `for<'a> Fn(…)`.
-    binds_lifetimes: bool,
+    /// As it is written: `for<'a> Fn(&'a T) -> U`.
+    bound: TraitBound,
     signature: ParenthesizedGenericArguments,
     /// What it returns may run later too.
     output: Option<Box<Lazy>>,
@@ -133,16 +134,39 @@ impl Lazy {
         }
     }
 
-    /// An expression that calls `body`, a closure without arguments, which makes the value. Where that is a closure of
-    /// its own, its arguments have the types that the signature gives them, as they would without us.
-    pub fn make(&self, root: &TokenStream, body: &TokenStream) -> TokenStream {
-        let span = Span::mixed_site();
-        if let Form::Closure(closure) = &self.form
-            && let Some(expectation) = closure.expectation()
-        {
-            return quote_spanned!(span=> { #expectation(#body) });
+    /// An expression for the value that `body` makes, of the type `ty`. Where that is a closure, its arguments have the
+    /// types that the signature gives them, as they would without us.
+    pub fn make(&self, root: &TokenStream, ty: &Type, body: &Group) -> TokenStream {
+        if let Some(made) = self.make_in_place(root, ty, body) {
+            return made;
         }
-        quote_spanned!(span=> #root::__private::call(#body))
+        // `return` and `?` leave the closure with the value that is to be wrapped.
+        let span = Span::mixed_site();
+        let body = quote_spanned!(span=> move || -> #ty #body);
+        let expectation = match &self.form {
+            Form::Closure(closure) => closure.expectation(),
+            _ => None,
+        };
+        match expectation {
+            Some(expectation) => quote_spanned!(span=> { #expectation(#body) }),
+            None => quote_spanned!(span=> #root::__private::call(#body)),
+        }
+    }
+
+    /// The same without a closure of ours around `body`, so that errors are what they would be without us. `None` if the
+    /// body may leave the function before its end.
+    pub fn make_in_place(&self, root: &TokenStream, ty: &Type, body: &Group) -> Option<TokenStream> {
+        if may_exit_early(body) {
+            return None;
+        }
+        let span = Span::mixed_site();
+        Some(match &self.form {
+            Form::Closure(closure) => closure.expected(&at(self.place, root), self.place, body),
+            _ => quote_spanned!(span=> {
+                let made: #ty = match () { () => #body };
+                made
+            }),
+        })
     }
 }
 
@@ -167,8 +191,7 @@ impl Form {
             return None;
         };
         let output = Lazy::of_output(&signature.output).map(Box::new);
-        let binds_lifetimes = bound.lifetimes.is_some();
-        Some(Self::Closure(Closure { by, binds_lifetimes, signature: signature.clone(), output }))
+        Some(Self::Closure(Closure { by, bound: bound.clone(), signature: signature.clone(), output }))
     }
 
     fn of_path(segment: &PathSegment) -> Option<Self> {
@@ -244,11 +267,27 @@ impl Closure {
         }}
     }
 
+    /// The closure that `body` makes. A trait object that nobody uses says which arguments are expected: it can name
+    /// whatever the signature can.
+    fn expected(&self, root: &TokenStream, place: Span, body: &Group) -> TokenStream {
+        let span = Span::mixed_site();
+        let put = Ident::new("put", span.located_at(place));
+        let TraitBound { lifetimes, path, .. } = &self.bound;
+        quote_spanned! {span=> {
+            let mut made = ::core::option::Option::None;
+            let _: &mut dyn #lifetimes #path = #root::__private::#put(match () { () => #body }, &mut made);
+            match made {
+                ::core::option::Option::Some(made) => made,
+                ::core::option::Option::None => ::core::unreachable!(),
+            }
+        }}
+    }
+
     /// A function that calls what makes the closure, and knows its signature. Its bound stands for the types by
     /// parameters, since a function inside of a function sees none of those around it. `None` where that cannot be
     /// written.
     fn expectation(&self) -> Option<TokenStream> {
-        if self.binds_lifetimes {
+        if self.bound.lifetimes.is_some() {
             return None;
         }
         let span = Span::mixed_site();

@@ -30,6 +30,7 @@ mod arguments;
 mod awaits;
 mod block;
 mod derive;
+mod exits;
 mod function;
 mod group;
 mod lazy;

@@ -130,6 +130,29 @@ pub mod __private {
         body()
     }
 
+    /// Keeps the closure `f` in `slot`, where it can be borrowed as a trait object that says what its arguments are.
+    ///
+    /// The slot comes by a trait, so that its type says nothing about `f`, which is not the trait object.
+    #[inline]
+    pub fn put<F, S>(f: F, slot: &mut S) -> &mut F
+    where
+        S: Slot<F>,
+    {
+        slot.put(f)
+    }
+
+    /// An `Option`.
+    pub trait Slot<F> {
+        fn put(&mut self, f: F) -> &mut F;
+    }
+
+    impl<F> Slot<F> for Option<F> {
+        #[inline]
+        fn put(&mut self, f: F) -> &mut F {
+            self.insert(f)
+        }
+    }
+
     /// A value that is never made: it tells the compiler the return type of an annotated `async fn`.
     #[must_use]
     pub fn never<T>() -> T {

@@ -502,6 +502,30 @@ fn signatures_of_closures_with_trait_objects() {
     fn display() -> impl Fn(u8) -> Box<dyn std::fmt::Display> {
         |x| Box::new(x)
     }
+    #[no_grad]
+    fn writer() -> impl FnMut(&mut dyn std::io::Write, Option<&str>) -> std::io::Result<()> {
+        |to, text| to.write_all(text.unwrap_or("none").as_bytes())
+    }
+    #[no_grad]
+    fn first() -> impl for<'a> Fn(&'a [u8]) -> Option<&'a u8> {
+        |list| list.first()
+    }
+    #[no_grad]
+    fn early(wide: bool) -> impl Fn(&str) -> Result<usize, Box<dyn std::error::Error>> {
+        if wide {
+            return (|text| Ok(2 * text.parse::<usize>()?)) as fn(&str) -> _;
+        }
+        |text| Ok(text.parse::<usize>()?)
+    }
+    #[no_grad]
+    async fn asynchronous() -> impl Fn(&str) -> usize {
+        |text| text.len()
+    }
+    let mut written = vec![];
+    writer()(&mut written, Some("x")).unwrap();
+    assert_eq!((written, first()(&[1, 2])), (b"x".to_vec(), Some(&1)));
+    assert_eq!((early(true)("2").unwrap(), early(false)("2").unwrap()), (4, 2));
+    assert_eq!(block_on(asynchronous())("four"), 4);
     assert!((parser()("1.5").unwrap() - 1.5).abs() < f32::EPSILON);
     assert!(parser()("x").is_err());
     assert_eq!(display()(3).to_string(), "3");
