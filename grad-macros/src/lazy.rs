@@ -143,14 +143,12 @@ impl Lazy {
         // `return` and `?` leave the closure with the value that is to be wrapped.
         let span = Span::mixed_site();
         let body = quote_spanned!(span=> move || -> #ty #body);
-        let expectation = match &self.form {
-            Form::Closure(closure) => closure.expectation(),
-            _ => None,
-        };
-        match expectation {
-            Some(expectation) => quote_spanned!(span=> { #expectation(#body) }),
-            None => quote_spanned!(span=> #root::__private::call(#body)),
+        if let Form::Closure(closure) = &self.form
+            && let Some(expectation) = closure.expectation()
+        {
+            return quote_spanned!(span=> { #expectation(#body) });
         }
+        quote_spanned!(span=> #root::__private::call(#body))
     }
 
     /// The same without a closure of ours around `body`, so that errors are what they would be without us. `None` if the
@@ -160,13 +158,13 @@ impl Lazy {
             return None;
         }
         let span = Span::mixed_site();
-        Some(match &self.form {
-            Form::Closure(closure) => closure.expected(&at(self.place, root), self.place, body),
-            _ => quote_spanned!(span=> {
-                let made: #ty = match () { () => #body };
-                made
-            }),
-        })
+        if let Form::Closure(closure) = &self.form {
+            return Some(closure.expected(&at(self.place, root), self.place, body));
+        }
+        Some(quote_spanned!(span=> {
+            let made: #ty = match () { () => #body };
+            made
+        }))
     }
 }
 

@@ -1,4 +1,6 @@
 //! `detach`: what leaves a scope, for arrays of a framework that records whatever the mode is.
+#![expect(clippy::items_after_statements, reason = "each function stands beside what it shows")]
+#![expect(clippy::trivially_copy_pass_by_ref, reason = "references are among what is tested")]
 
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -185,7 +185,7 @@ impl Mixed {
         grad_mode()
     }
 
-    const fn with_a_condition<I: Iterator<Item = u8>>(_: &I) -> u8
+    const fn with_a_condition<I>(_: &I) -> u8
     where
         I: Iterator<Item = u8>,
     {

@@ -480,6 +480,7 @@ fn twenty_iterators_around_each_other() {
 
 #[test]
 fn boxed_opaque_types() {
+    #[expect(clippy::unnecessary_box_returns, reason = "the box is what is tested")]
     #[no_grad]
     fn iterator() -> Box<impl Iterator<Item = GradMode>> {
         Box::new(std::iter::once_with(grad_mode))
