@@ -30,6 +30,17 @@ fn square_annotated<A: Array>(x: &A) -> Result<A> {
     x.square()
 }
 
+/// Recorded inside, and constant outside.
+#[enable_grad(detach)]
+fn handed_out<A: Array>(x: &A) -> A {
+    x.clone()
+}
+
+#[enable_grad(detach(args))]
+fn square_of_a_constant<A: Array>(x: &A) -> Result<A> {
+    x.square()
+}
+
 #[enable_grad]
 fn square_enabled<A: Array>(x: &A) -> Result<A> {
     x.square()
@@ -74,6 +85,18 @@ fn derivative<A: Array>(f: impl FnOnce(&A) -> Result<A>, x: &A) -> Result<A> {
 on_every_backend! {
     fn without_a_scope_everything_is_recorded<A>() {
         assert_eq!(product_rule::<A>(Array::square), RECORDED);
+    }
+
+    fn law_3_what_is_detached_on_its_way_out<A>() {
+        assert_eq!(product_rule::<A>(|x| enable_grad!(detach { x.square() })), CONSTANT);
+        assert_eq!(product_rule::<A>(|x| Ok(handed_out(&x.square()?))), CONSTANT);
+        assert_eq!(product_rule::<A>(|x| Ok(x.square()?.detached())), CONSTANT);
+        // Outside a transform nothing is added, and the values are the same.
+        assert_eq!(A::scalar(2.0_f32).unwrap().square().unwrap().detached().item(), Ok(4.0_f32));
+    }
+
+    fn law_3_what_is_detached_on_its_way_in<A>() {
+        assert_eq!(product_rule::<A>(square_of_a_constant), CONSTANT);
     }
 
     fn law_3_a_block<A>() {
