@@ -22,6 +22,7 @@ impl Arguments {
     pub fn parse(kind: Kind, group: &Group) -> Result<Self> {
         let names =
             |input: ParseStream| Punctuated::<Ident, Token![,]>::parse_terminated_with(input, Ident::parse_any);
+        // What is no list of names gets the same answer as an empty one: what to write.
         let names = names.parse2(group.stream()).unwrap_or_default();
         if names.is_empty() {
             let message = format!(

@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, GenericParam, Index, Path, Result, parse_quote};
+use syn::{Attribute, Data, DeriveInput, Error, Fields, GenericParam, Member, Path, Result, parse_quote};
 
 /// Expands the derive.
 pub fn expand(input: TokenStream) -> TokenStream {
@@ -13,49 +13,23 @@ pub fn expand(input: TokenStream) -> TokenStream {
 fn implementation(input: &DeriveInput) -> Result<TokenStream> {
     let span = Span::mixed_site();
     let root = root(&input.attrs)?;
-    let detached = |fields: &Fields, access: &dyn Fn(usize, &syn::Field) -> TokenStream| -> Result<TokenStream> {
-        let mut statements = TokenStream::new();
-        for (at, field) in fields.iter().enumerate() {
-            if !is_skipped(field)? {
-                let value = access(at, field);
-                // A field that cannot be detached is an error at its type.
-                let call =
-                    quote_spanned!(span.located_at(field.ty.span())=> #root::Detach::detach_in_place(#value););
-                statements.extend(call);
-            }
-        }
-        Ok(statements)
-    };
+    let detach = |place, value: &TokenStream| quote_spanned!(place=> #root::Detach::detach_in_place(#value););
     let body = match &input.data {
-        Data::Struct(data) => detached(&data.fields, &|at, field| {
-            let name = field.ident.as_ref().map_or_else(
-                || Index { index: u32::try_from(at).unwrap_or_default(), span }.into_token_stream(),
-                ToTokens::to_token_stream,
-            );
-            quote_spanned!(span.located_at(field.ty.span())=> &mut self.#name)
-        })?,
+        Data::Struct(data) => detached_fields(&data.fields)?
+            .into_iter()
+            .map(|(member, place)| detach(place, &quote_spanned!(place=> &mut self.#member)))
+            .collect(),
         Data::Enum(data) if data.variants.is_empty() => quote_spanned!(span=> match *self {}),
         Data::Enum(data) => {
-            let binding = |at| format_ident!("field_{}", at, span = span);
             let arms = data.variants.iter().map(|variant| {
                 let name = &variant.ident;
-                let mut bindings = Vec::new();
-                for (at, field) in variant.fields.iter().enumerate() {
-                    if !is_skipped(field)? {
-                        let member = field.ident.as_ref().map_or_else(
-                            || Index { index: u32::try_from(at).unwrap_or_default(), span }.into_token_stream(),
-                            ToTokens::to_token_stream,
-                        );
-                        let binding = binding(at);
-                        bindings.push(quote!(#member: #binding));
-                    }
+                let (mut bindings, mut statements) = (TokenStream::new(), TokenStream::new());
+                for (at, (member, place)) in detached_fields(&variant.fields)?.into_iter().enumerate() {
+                    let binding = format_ident!("field_{at}", span = place);
+                    bindings.extend(quote!(#member: #binding,));
+                    statements.extend(detach(place, &binding.into_token_stream()));
                 }
-                let statements = detached(&variant.fields, &|at, field| {
-                    let mut binding = binding(at);
-                    binding.set_span(span.located_at(field.ty.span()));
-                    binding.into_token_stream()
-                })?;
-                Ok(quote_spanned!(span=> Self::#name { #(#bindings,)* .. } => { #statements }))
+                Ok(quote_spanned!(span=> Self::#name { #bindings .. } => { #statements }))
             });
             let arms = arms.collect::<Result<Vec<_>>>()?;
             quote_spanned!(span=> match self { #(#arms)* })
@@ -84,6 +58,17 @@ fn implementation(input: &DeriveInput) -> Result<TokenStream> {
             }
         }
     })
+}
+
+/// The fields that are not skipped, each with its place: one that cannot be detached is an error at its type.
+fn detached_fields(fields: &Fields) -> Result<Vec<(Member, Span)>> {
+    let mut detached = Vec::new();
+    for (member, field) in fields.members().zip(fields) {
+        if !is_skipped(field)? {
+            detached.push((member, Span::mixed_site().located_at(field.ty.span())));
+        }
+    }
+    Ok(detached)
 }
 
 /// `#[detach(crate = path)]` on the type.

@@ -200,7 +200,7 @@ fn take_second(kind: Kind, scope: &Scope, attributes: &mut Vec<Attribute>) -> Op
         format!("`#[{name}]` stands here twice\nhelp: remove one of the two")
     } else {
         format!(
-            "`#[{other}]` and `#[{name}]` on one function\n\
+            "`#[{other}]` and `#[{name}]` stand here together\n\
              help: remove one of the two, or use a block such as `{other}! {{ … }}` inside of the function"
         )
     };
@@ -227,10 +227,12 @@ pub fn annotate(scope: &Scope, function: &Function) -> TokenStream {
         body = with_statements(&rebound, &body);
     }
     let detach = scope.detach(&signature.output);
-    let statements = match (signature.asyncness, lazy) {
-        (Some(_), lazy) => in_scope_when_polled(scope, &signature.output, lazy.as_ref(), detach.as_ref(), &body),
-        (None, None) if detach.is_none() => in_scope(scope, &body),
-        (None, lazy) => in_scope_then(scope, &signature.output, lazy.as_ref(), detach.as_ref(), &body),
+    let output = &signature.output;
+    let statements = match (signature.asyncness, &lazy, &detach) {
+        (Some(_), lazy, detach) => in_scope_when_polled(scope, output, lazy.as_ref(), detach.as_ref(), &body),
+        (None, Some(lazy), detach) => in_scope_then_lazily(scope, output, lazy, detach.as_ref(), &body),
+        (None, None, Some(detach)) => in_scope_detached(scope, output, detach, &body),
+        (None, None, None) => in_scope(scope, &body),
     };
     // The braces are the user's own, so that errors about the body as a whole point there.
     let mut body = Group::new(Delimiter::Brace, quote!(#inner_attributes #statements));
@@ -269,36 +271,40 @@ pub fn in_scope(scope: &Scope, body: &Group) -> TokenStream {
     }
 }
 
-/// Statements that evaluate `body` in `scope`, have the scope entered again whenever its value runs, and detach what it
+/// Statements that evaluate `body` in `scope` and detach its value there. `return` and `?` leave the closure with what is
+/// to be detached, and temporaries are dropped with it.
+fn in_scope_detached(scope: &Scope, output: &ReturnType, detach: &Detach, body: &Group) -> TokenStream {
+    let span = Span::mixed_site();
+    let (prepare, enter) = scope.prepared();
+    let (root, ty) = (&scope.root, nameable(output));
+    let detached = detach.apply(&quote_spanned!(span=> #root::__private::call(move || -> #ty #body)));
+    quote_spanned! {span=>
+        #prepare
+        let _guard = #enter;
+        #detached
+    }
+}
+
+/// Statements that evaluate `body` in `scope`, have the scope entered again whenever its value runs, and detach what that
 /// hands out.
-fn in_scope_then(
+fn in_scope_then_lazily(
     scope: &Scope,
     output: &ReturnType,
-    lazy: Option<&Lazy>,
+    lazy: &Lazy,
     detach: Option<&Detach>,
     body: &Group,
 ) -> TokenStream {
     let span = Span::mixed_site();
     let (prepare, enter) = scope.prepared();
-    let ty = nameable(output);
-    // `return` and `?` leave the closure with the value that is to be wrapped, and temporaries are dropped with it.
-    let root = &scope.root;
-    let call = quote_spanned!(span=> #root::__private::call(move || -> #ty #body));
-    let (made, result) = match (lazy, detach) {
-        (Some(lazy), _) => {
-            let made = Ident::new("made", span).into_token_stream();
-            (lazy.make(root, &ty, body), lazy.wrap(root, &enter, detach, &made))
-        }
-        (None, Some(detach)) => (detach.apply(&call), quote_spanned!(span=> made)),
-        (None, None) => (call, quote_spanned!(span=> made)),
-    };
+    let made = lazy.make(&scope.root, &nameable(output), body);
+    let wrapped = lazy.wrap(&scope.root, &enter, detach, &Ident::new("made", span).into_token_stream());
     quote_spanned! {span=>
         #prepare
         let made = {
             let _guard = #enter;
             #made
         };
-        #result
+        #wrapped
     }
 }
 

@@ -22,7 +22,7 @@ enum Work {
 impl Tail {
     /// `None` where `body` ends in something else, or is only half typed: what is wrong is for rustc to say.
     pub fn of(body: &TokenStream) -> Option<Self> {
-        let body = without_braces(body.clone());
+        let body = ungrouped(body.clone());
         // Most bodies can be told by a look at their tokens.
         let hint = |token| match token {
             TokenTree::Ident(word) => word == "async",
@@ -115,13 +115,13 @@ impl Work {
 }
 
 /// What a lone group holds: braces, or parentheses around a closure.
-fn without_braces(body: TokenStream) -> TokenStream {
+fn ungrouped(body: TokenStream) -> TokenStream {
     let mut tokens = body.clone().into_iter();
     match (tokens.next(), tokens.next()) {
         (Some(TokenTree::Group(group)), None)
             if matches!(group.delimiter(), Delimiter::Brace | Delimiter::None | Delimiter::Parenthesis) =>
         {
-            without_braces(group.stream())
+            ungrouped(group.stream())
         }
         _ => body,
     }

@@ -324,3 +324,27 @@ fn lazy_tails_of_blocks() {
     let carried = no_grad! { carry!(async move { (grad_mode(), Mlx.grad_mode()) }) };
     assert_eq!(futures::executor::block_on(carried), (NoGrad, NoGrad));
 }
+
+/// An engine that only knows on and off says `NoGrad` in inference mode. What is carried is what the scope asked for.
+#[test]
+fn law_7_inference_mode_is_carried_to_a_backend_without_one() {
+    struct OnOff;
+    thread_local!(static RECORDING: std::cell::Cell<bool> = const { std::cell::Cell::new(true) });
+    impl Backend for OnOff {
+        fn name(&self) -> &'static str {
+            "on-off"
+        }
+        fn grad_mode(&self) -> GradMode {
+            if RECORDING.get() { Enabled } else { NoGrad }
+        }
+        fn set_grad_mode(&self, mode: GradMode) {
+            RECORDING.set(mode.is_enabled());
+        }
+    }
+    grad_runtime::install(&OnOff).unwrap();
+    let enabled = || enable_grad! { RECORDING.get() };
+    let serving = inference_mode! { carry(enabled) };
+    let evaluating = no_grad! { carry(enabled) };
+    let lifted = std::thread::spawn(|| (serving(), evaluating(), RECORDING.get())).join().unwrap();
+    assert_eq!(lifted, (false, true, true), "`enable_grad` lifts `no_grad`, and not inference mode");
+}

@@ -10,7 +10,19 @@ use pin_project_lite::pin_project;
 pin_project! {
     /// A future, stream or iterator whose output or items go through a function that detaches them.
     ///
-    /// The attributes make it, with `detach`.
+    /// The attributes make it, with `detach`:
+    ///
+    /// ```
+    /// use grad_runtime::attr::no_grad;
+    ///
+    /// #[no_grad(detach = f32::abs)]
+    /// fn distances() -> impl ExactSizeIterator<Item = f32> {
+    ///     [1.0, -2.0].into_iter()
+    /// }
+    ///
+    /// assert_eq!(distances().len(), 2);
+    /// assert!(distances().eq([1.0, 2.0]));
+    /// ```
     #[derive(Clone, Debug)]
     #[must_use = "it does nothing until it is polled or advanced"]
     pub struct Detached<T, F> {

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `with torch.no_grad():` | [`no_grad!`](crate::no_grad!), or a guard: [`no_grad()`](fn@crate::no_grad) |
 //! | `@torch.no_grad()` on a function | [`#[no_grad]`](crate::attr::no_grad) |
-//! | `@torch.no_grad()` on a class: not possible | `#[no_grad]` on an `impl` block |
+//! | `@torch.no_grad()` on each method of a class | `#[no_grad]` on an `impl` block |
 //! | `torch.enable_grad()`, `torch.set_grad_enabled(mode)` | the same names, in each form |
 //! | `torch.inference_mode()` | the same name, in each form |
 //! | `torch.is_grad_enabled()` | [`is_grad_enabled()`](crate::is_grad_enabled) |
@@ -129,18 +129,14 @@
 //! # From mlx-rs and burn
 //!
 //! Their arrays have no switch that this crate could turn, and Rust lets nobody implement [`Detach`](crate::Detach) for a
-//! type of another crate but that crate or this one. So name the function: their own, or one of yours.
-//!
-//! | | to detach by |
-//! | --- | --- |
-//! | mlx-rs | `fn detach(x: Array) -> Array { mlx_rs::stop_gradient(&x).unwrap() }` |
-//! | burn | `Tensor::detach` |
+//! type of another crate but that crate or this one. So name a function that takes an array and hands it back detached:
+//! one of theirs, or one of yours around it.
 //!
 //! ```
 //! use grad_runtime::attr::no_grad;
-//! # mod burn { #[derive(Clone)] pub struct Tensor(pub f32, pub bool);
+//! # mod theirs { #[derive(Clone)] pub struct Tensor(pub f32, pub bool);
 //! #   impl Tensor { pub fn detach(self) -> Self { Self(self.0, false) } } }
-//! use burn::Tensor;
+//! use theirs::Tensor;
 //!
 //! #[no_grad(detach = Tensor::detach)]
 //! fn target(x: &Tensor) -> Tensor {
@@ -149,5 +145,5 @@
 //! # assert!(!target(&Tensor(1.0, true)).1);
 //! ```
 //!
-//! mlx-rs builds on macOS alone, and neither it nor burn is a dependency of ours: here a type of the same shape stands in.
+//! Neither is a dependency of ours, so a type of ours stands in here.
 //! Code for mlx-rs can also move to `mlx::Array`, which has MLX's names and argument order, and obeys scopes.
