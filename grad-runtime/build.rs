@@ -84,7 +84,7 @@ mod mlx {
 
         fn build_shim(&self) -> Result<()> {
             let out = PathBuf::from(env::var("OUT_DIR")?);
-            fs::write(out.join("ops.inc"), operations())?;
+            fs::write(out.join("ops.inc"), operations()?)?;
             let mut compiler = cc::Build::new();
             compiler
                 .cpp(true)
@@ -189,31 +189,69 @@ mod mlx {
         Ok(place)
     }
 
-    /// The C++ side of the list of operations: a line `UNARY(exp)` for each.
-    fn operations() -> String {
-        macro_rules! lines {
-            (
-                unary: $($unary:ident)*;
-                binary: $($binary:ident)*;
-                reduction: $($reduction:ident)*;
-                shaping: $($shaping:ident)*;
-                axial: $($axial:ident)*;
-            ) => {
-                [
-                    ("UNARY", &[$(stringify!($unary)),*][..]),
-                    ("BINARY", &[$(stringify!($binary)),*]),
-                    ("REDUCTION", &[$(stringify!($reduction)),*]),
-                    ("SHAPING", &[$(stringify!($shaping)),*]),
-                    ("AXIAL", &[$(stringify!($axial)),*]),
-                ]
+    /// The C++ side of the list of operations: for each a function that calls the one in `ops`.
+    fn operations() -> Result<String> {
+        macro_rules! list {
+            ($($(#[$about:meta])* mod $section:ident {$(
+                $(#[$doc:meta])*
+                fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty;
+            )*})*) => {
+                [$($((
+                    stringify!($section),
+                    stringify!($name),
+                    &[$(stringify!($type)),*][..],
+                    stringify!($output),
+                )),*),*]
             };
         }
         let mut text = String::new();
-        for (kind, names) in for_each_op!(lines) {
-            for name in names {
-                writeln!(text, "{kind}({name})").expect("a String takes everything");
+        for (section, name, arguments, output) in for_each_op!(list) {
+            let namespace = match section {
+                "shared" | "methods" | "functions" => String::new(),
+                module => format!("{module}::"),
+            };
+            let (answer, make) = match output {
+                "Array" => ("array*", "made"),
+                _ => ("Arrays*", "made_list"),
+            };
+            let mut parameters = Vec::new();
+            let mut values = Vec::new();
+            for (at, kind) in arguments.iter().enumerate() {
+                let (parameter, value) = cpp(&format!("argument{at}"), &kind.replace([' ', '\n'], ""))?;
+                parameters.push(parameter);
+                values.push(value);
             }
+            if section == "linalg" {
+                values.push("mx::Device(mx::Device::cpu)".into());
+            }
+            let (parameters, values) = (parameters.join(", "), values.join(", "));
+            writeln!(text, "API {answer} grad_mlx_{section}_{name}({parameters}) {{")?;
+            writeln!(text, "  return {make}([&] {{ return ops::{namespace}{name}({values}); }});\n}}")?;
         }
-        text
+        Ok(text)
+    }
+
+    /// How an argument called `name` is declared in the shim, and the value that MLX gets.
+    fn cpp(name: &str, kind: &str) -> Result<(String, String)> {
+        let (declared, value) = match kind {
+            "&Array" => ("const array*", format!("*{name}")),
+            "Option<&Array>" => ("const array*", format!("to_optional({name})")),
+            "&[Array]" => ("List", format!("to_arrays({name})")),
+            "bool" => ("bool", name.into()),
+            "i32" | "isize" | "usize" => ("int32_t", name.into()),
+            "u64" => ("uint64_t", name.into()),
+            "f32" => ("float", name.into()),
+            "f64" => ("double", name.into()),
+            "Option<f32>" => ("const float*", format!("to_optional({name})")),
+            "Dtype" => ("int", format!("dtypes[{name}]")),
+            "&[usize]" => ("Numbers", format!("to_shape({name})")),
+            "&[isize]" => ("Numbers", format!("to_integers({name})")),
+            "&[(usize,usize)]" => ("Numbers", format!("to_pairs({name})")),
+            "(usize,usize)" => ("Pair", format!("to_pair({name})")),
+            "(usize,usize,usize)" => ("Triple", format!("to_triple({name})")),
+            "&str" => ("Text", format!("to_text({name})")),
+            _ => return Err(format!("build.rs does not know how an argument of type {kind} crosses").into()),
+        };
+        Ok((format!("{declared} {name}"), value))
     }
 }

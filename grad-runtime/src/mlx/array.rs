@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::ffi::{self, Handle, Made};
-use super::transform;
+use super::ffi::{self, Handle, Made, shared};
+use super::transforms;
 use crate::array::{self, Buffer, Dtype, cannot_make, check_length, refused};
 use crate::backend::{Backend, Mlx};
 use crate::detach::Detach;
@@ -23,21 +23,17 @@ use crate::error::{Error, Result};
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 #[derive(Clone)]
+#[repr(transparent)] // The shim takes a slice of arrays as one of handles.
 pub struct Array(Handle);
 
 impl Array {
     /// Every array passes here on its way to the user, and here is the rule: made while the mode is off, it is a
     /// constant to the transforms that are running. Where none is, nothing is added.
-    pub(super) fn new(handle: Handle) -> Made<Self> {
+    pub(in crate::mlx) fn new(handle: Handle) -> Made<Self> {
         if Mlx.grad_mode().is_enabled() {
             return Ok(Self(handle));
         }
-        handle.into_constant(transform::is_running()).map(Self)
-    }
-
-    /// The array that an operation on `operands` made, or its error.
-    fn made(op: &'static str, operands: &[&Self], made: Made) -> Result<Self> {
-        made.and_then(Self::new).map_err(|reason| refused(op, operands, reason))
+        handle.into_constant(transforms::is_running()).map(Self)
     }
 
     /// A primal, as MLX gives it to a transform's function.
@@ -49,64 +45,27 @@ impl Array {
         &self.0
     }
 
-    /// MLX counts in 32 bits.
-    fn lengths(&self, op: &'static str, lengths: &[usize]) -> Result<Vec<i32>> {
-        int32(lengths).map_err(|reason| refused(op, &[self], reason))
-    }
-
-    fn axes(&self, op: &'static str, axes: &[isize]) -> Result<Vec<i32>> {
-        axes.iter().map(|&axis| self.axis(op, axis)).collect()
-    }
-
-    /// A number that does not fit is out of range for any array.
-    fn axis(&self, op: &'static str, axis: isize) -> Result<i32> {
-        i32::try_from(axis).map_err(|_| refused(op, &[self], format!("there is no axis {axis}")))
+    pub(super) fn into_handle(self) -> Handle {
+        self.0
     }
 }
 
 /// The array becomes a constant to every transform. Where none runs, nothing is added.
 impl Detach for Array {
     fn detach_in_place(&mut self) {
-        let constant = self.0.clone().into_constant(transform::is_running());
+        let constant = self.0.clone().into_constant(transforms::is_running());
         self.0 = constant.expect("adding a node fails only without memory");
-    }
-}
-
-fn int32(lengths: &[usize]) -> Made<Vec<i32>> {
-    let convert =
-        |&length| i32::try_from(length).map_err(|_| format!("a length of {length} is more than MLX counts to"));
-    let lengths: Vec<i32> = lengths.iter().map(convert).collect::<Made<_>>()?;
-    // MLX multiplies unchecked.
-    let size = lengths.iter().try_fold(1_u64, |size, &length| size.checked_mul(u64::from(length.unsigned_abs())));
-    match size {
-        Some(size) if size <= 1 << 48 => Ok(lengths),
-        _ => Err(format!("an array of shape {lengths:?} is too large")),
     }
 }
 
 const DTYPES: [Dtype; 6] =
     [Dtype::Float32, Dtype::Float16, Dtype::BFloat16, Dtype::Int32, Dtype::UInt32, Dtype::Bool];
 
+/// Methods of the trait that are operations in ops.rs.
 macro_rules! operations {
-    (
-        unary: $($unary:ident)*;
-        binary: $($binary:ident)*;
-        reduction: $($reduction:ident)*;
-        axial: $($axial:ident)*;
-    ) => {
-        $(fn $unary(&self) -> Result<Self> {
-            Self::made(stringify!($unary), &[self], self.0.$unary())
-        })*
-        $(fn $binary(&self, other: &Self) -> Result<Self> {
-            Self::made(stringify!($binary), &[self, other], self.0.$binary(&other.0))
-        })*
-        $(fn $reduction(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
-            let axes = self.axes(stringify!($reduction), axes)?;
-            Self::made(stringify!($reduction), &[self], self.0.$reduction(&axes, keepdims))
-        })*
-        $(fn $axial(&self, axis: isize) -> Result<Self> {
-            let axis = self.axis(stringify!($axial), axis)?;
-            Self::made(stringify!($axial), &[self], self.0.$axial(axis))
+    ($(fn $name:ident(&$this:ident $(, $argument:ident: $type:ty)*);)*) => {
+        $(fn $name(&$this $(, $argument: $type)*) -> Result<Self> {
+            shared::$name($this $(, $argument)*)
         })*
     };
 }
@@ -120,7 +79,7 @@ impl array::Array for Array {
         const OP: &str = "from_buffer";
         ffi::api()?;
         let refuse = |reason| cannot_make(OP, shape, buffer.dtype(), reason);
-        let lengths = int32(shape).map_err(refuse)?;
+        let lengths = ffi::lengths(shape).map_err(refuse)?;
         check_length(&buffer, shape).map_err(refuse)?;
         let made = match &buffer {
             Buffer::Float32(data) => Handle::from_data(data, &lengths),
@@ -135,7 +94,7 @@ impl array::Array for Array {
 
     fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
         let refuse = |reason| cannot_make("full", shape, dtype, reason);
-        let lengths = int32(shape).map_err(refuse)?;
+        let lengths = ffi::lengths(shape).map_err(refuse)?;
         Handle::full(&lengths, value, dtype as i32)?.and_then(Self::new).map_err(refuse)
     }
 
@@ -167,83 +126,52 @@ impl array::Array for Array {
     }
 
     operations! {
-        unary: abs negative exp log sqrt square sin cos tanh erf sigmoid relu gelu stop_gradient;
-        binary: add subtract multiply divide maximum minimum power equal greater less matmul;
-        reduction: sum mean max min logsumexp;
-        axial: expand_dims squeeze softmax;
-    }
-
-    fn where_cond(&self, on_true: &Self, on_false: &Self) -> Result<Self> {
-        let made = self.0.where_cond(&on_true.0, &on_false.0);
-        Self::made("where_cond", &[self, on_true, on_false], made)
-    }
-
-    fn argmax(&self, axis: isize, keepdims: bool) -> Result<Self> {
-        let axis = self.axis("argmax", axis)?;
-        Self::made("argmax", &[self], self.0.argmax(axis, keepdims))
-    }
-
-    fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Result<Self> {
-        Self::made("layer_norm", &[self, weight, bias], self.0.layer_norm(&weight.0, &bias.0, eps))
-    }
-
-    fn reshape(&self, shape: &[usize]) -> Result<Self> {
-        let shape = self.lengths("reshape", shape)?;
-        Self::made("reshape", &[self], self.0.reshape(&shape))
-    }
-
-    fn transpose(&self, axes: &[isize]) -> Result<Self> {
-        let axes = self.axes("transpose", axes)?;
-        Self::made("transpose", &[self], self.0.transpose(&axes))
-    }
-
-    fn broadcast_to(&self, shape: &[usize]) -> Result<Self> {
-        let shape = self.lengths("broadcast_to", shape)?;
-        Self::made("broadcast_to", &[self], self.0.broadcast_to(&shape))
+        fn abs(&self);
+        fn negative(&self);
+        fn exp(&self);
+        fn log(&self);
+        fn sqrt(&self);
+        fn square(&self);
+        fn sin(&self);
+        fn cos(&self);
+        fn tanh(&self);
+        fn erf(&self);
+        fn sigmoid(&self);
+        fn relu(&self);
+        fn gelu(&self);
+        fn stop_gradient(&self);
+        fn add(&self, other: &Self);
+        fn subtract(&self, other: &Self);
+        fn multiply(&self, other: &Self);
+        fn divide(&self, other: &Self);
+        fn maximum(&self, other: &Self);
+        fn minimum(&self, other: &Self);
+        fn power(&self, other: &Self);
+        fn equal(&self, other: &Self);
+        fn greater(&self, other: &Self);
+        fn less(&self, other: &Self);
+        fn matmul(&self, other: &Self);
+        fn where_cond(&self, on_true: &Self, on_false: &Self);
+        fn sum(&self, axes: &[isize], keepdims: bool);
+        fn mean(&self, axes: &[isize], keepdims: bool);
+        fn max(&self, axes: &[isize], keepdims: bool);
+        fn min(&self, axes: &[isize], keepdims: bool);
+        fn logsumexp(&self, axes: &[isize], keepdims: bool);
+        fn argmax(&self, axis: isize, keepdims: bool);
+        fn softmax(&self, axis: isize);
+        fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32);
+        fn reshape(&self, shape: &[usize]);
+        fn transpose(&self, axes: &[isize]);
+        fn expand_dims(&self, axis: isize);
+        fn squeeze(&self, axis: isize);
+        fn broadcast_to(&self, shape: &[usize]);
+        fn slice(&self, start: &[usize], stop: &[usize]);
+        fn take(&self, indices: &Self, axis: isize);
+        fn astype(&self, dtype: Dtype);
     }
 
     fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
-        let operands: Vec<&Self> = arrays.iter().collect();
-        let Some(first) = arrays.first() else {
-            return Err(refused::<Self>("concatenate", &[], "there are no arrays".into()));
-        };
-        let axis = first.axis("concatenate", axis)?;
-        Self::made("concatenate", &operands, Handle::concatenate(arrays.iter().map(Self::handle), axis))
-    }
-
-    fn slice(&self, start: &[usize], stop: &[usize]) -> Result<Self> {
-        let shape = self.shape();
-        let fits = start.len() == shape.len()
-            && stop.len() == shape.len()
-            && (0..shape.len()).all(|axis| start[axis] <= stop[axis] && stop[axis] <= shape[axis]);
-        if !fits {
-            // MLX would clamp.
-            let reason = format!("{start:?}..{stop:?} is not a range within each of its axes");
-            return Err(refused("slice", &[self], reason));
-        }
-        let (start, stop) = (self.lengths("slice", start)?, self.lengths("slice", stop)?);
-        Self::made("slice", &[self], self.0.slice(&start, &stop))
-    }
-
-    fn take(&self, indices: &Self, axis: isize) -> Result<Self> {
-        let operands = [self, indices];
-        if !matches!(indices.dtype(), Dtype::Int32 | Dtype::UInt32) {
-            return Err(refused(
-                "take",
-                &operands,
-                "indices must be int32 or uint32: convert them with `astype`".into(),
-            ));
-        }
-        let ndim = self.0.shape().len().cast_signed();
-        if !(-ndim..ndim).contains(&axis) {
-            return Err(refused("take", &operands, format!("there is no axis {axis}")));
-        }
-        let axis = self.axis("take", axis)?;
-        Self::made("take", &operands, self.0.take(&indices.0, axis))
-    }
-
-    fn astype(&self, dtype: Dtype) -> Result<Self> {
-        Self::made("astype", &[self], self.0.astype(dtype as i32))
+        shared::concatenate(arrays, axis)
     }
 
     fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
@@ -251,7 +179,7 @@ impl array::Array for Array {
         F: FnOnce(&[Self]) -> Result<Self, E>,
         E: From<Error>,
     {
-        transform::value_and_grad(function, primals)
+        transforms::value_and_grad(function, primals)
     }
 }
 

@@ -25,12 +25,23 @@ mod ffi;
 #[cfg(mlx_shim)]
 #[allow(unsafe_code, reason = "this is the binding")]
 mod library;
-mod transform;
+mod stream;
+mod transforms;
 
 pub use array::Array;
 pub use device::{
     Device, active_memory, default_device, is_available, peak_memory, reset_peak_memory, set_default_device,
 };
+#[doc(inline)]
+pub use ffi::functions::{arange, broadcast_arrays, einsum, eye, linspace, meshgrid, stack, tri};
+pub use ffi::{fast, linalg, random};
+pub use stream::{Stream, async_eval, eval};
+pub use transforms::{Checkpoint, Compiled, CustomFunction, checkpoint, compile, custom_function, jvp, vjp, vmap};
+
+/// The error of what refuses several arrays.
+fn refuse(op: &'static str, operands: &[Array], reason: String) -> crate::Error {
+    crate::array::refused(op, &operands.iter().collect::<Vec<_>>(), reason)
+}
 
 /// Behind [`Mlx::available`](crate::Mlx::available).
 pub(crate) fn available() -> crate::Result<()> {

@@ -1,129 +1,17 @@
-// A plain C interface to MLX's C++ one, for mlx/ffi.rs. Three rules hold throughout:
+// A plain C interface to MLX's C++ one, for mlx/ffi. Three rules hold throughout:
 //   - an array crosses as a pointer to a heap-allocated mlx::core::array that the receiver owns;
 //   - no exception leaves: a function that fails returns null (or false) and keeps the message for grad_mlx_error();
 //   - nothing is decided here that Rust can decide: this file translates.
 
-#include <cmath>
-#include <cstring>
-#include <memory>
-#include <stdexcept>
-#include <string>
-#include <vector>
-
-#include "mlx/mlx.h"
-#include "mlx/primitives.h"
-#include "mlx/version.h"
-
-#define API extern "C" __attribute__((visibility("default")))
-
-namespace mx = mlx::core;
-using mx::array;
+#include "base.h"
+#include "operations.h"
+#include "transforms.h"
 
 namespace {
-
-// A plain buffer: nothing destroys it while its thread ends. A longer message is cut.
-thread_local char last_error[2048];
-
-void keep_error(const char* message) noexcept {
-  std::strncpy(last_error, message, sizeof(last_error) - 1);
-}
-
-// Thrown through MLX when the Rust function inside a transform failed; Rust keeps the reason.
-struct RustFailed {};
-
-// Runs `f`; on an exception keeps its message and returns the "failed" value.
-template <typename F, typename R>
-R guarded(R failed, F&& f) noexcept {
-  try {
-    return f();
-  } catch (const RustFailed&) {
-    keep_error("the function inside the transform failed");
-  } catch (const std::exception& e) {
-    keep_error(e.what());
-  } catch (...) {
-    keep_error("an exception that is not a std::exception");
-  }
-  return failed;
-}
-
-// The dtypes of grad_runtime::Dtype, in its order.
-const mx::Dtype dtypes[] = {mx::float32, mx::float16, mx::bfloat16, mx::int32, mx::uint32, mx::bool_};
-constexpr int dtype_count = sizeof(dtypes) / sizeof(dtypes[0]);
-
-// The number of a dtype in that order, or -1 for one that grad_runtime::Dtype does not have.
-int number_of(const mx::Dtype& dtype) {
-  for (int i = 0; i < dtype_count; ++i) {
-    if (dtypes[i] == dtype) {
-      return i;
-    }
-  }
-  return -1;
-}
-
-// Every array that Rust gets is made here.
-template <typename F>
-array* made(F&& f) noexcept {
-  return guarded(static_cast<array*>(nullptr), [&] {
-    array result = f();
-    if (number_of(result.dtype()) < 0) {
-      throw std::invalid_argument(
-          "the result would be neither float32, float16, bfloat16, int32, uint32 nor bool: "
-          "convert the operands with `astype` first");
-    }
-    return new array(std::move(result));
-  });
-}
-
-mx::Shape shape_of(const int32_t* values, size_t count) {
-  return mx::Shape(values, values + count);
-}
-
-std::vector<array> copies(const array* const* arrays, size_t count) {
-  std::vector<array> all;
-  all.reserve(count);
-  for (size_t i = 0; i < count; ++i) {
-    all.push_back(*arrays[i]);
-  }
-  return all;
-}
 
 // A device as Rust numbers it: 0 is the CPU, 1 the GPU.
 mx::Device device(int number) {
   return number == 0 ? mx::Device::cpu : mx::Device::gpu;
-}
-
-// What MLX's C++ interface does not name, by the definitions of its Python one.
-array relu(const array& a) {
-  return mx::maximum(a, array(0, a.dtype()));
-}
-
-array gelu(const array& integers_too) {
-  bool inexact = mx::issubdtype(integers_too.dtype(), mx::inexact);
-  array a = inexact ? integers_too : mx::astype(integers_too, mx::float32);
-  auto constant = [&](double x) { return array(x, a.dtype()); };
-  auto cdf = mx::erf(mx::divide(a, constant(std::sqrt(2.0))));
-  return mx::divide(mx::multiply(a, mx::add(constant(1), cdf)), constant(2));
-}
-
-// Indices that MLX would read unchecked: those already computed are checked, others are clamped, as in JAX.
-array in_bounds(const array& indices, int size) {
-  if (size == 0 && indices.size() > 0) {
-    throw std::out_of_range("the axis is empty, so there is nothing to take");
-  }
-  if (!indices.is_available() || indices.is_tracer()) {
-    // In their own dtype: a large uint32 is a negative int32.
-    return mx::clip(indices, array(0, indices.dtype()), array(size - 1, indices.dtype()));
-  }
-  auto row = mx::contiguous(indices);
-  row.eval();
-  for (size_t i = 0; i < row.size(); ++i) {
-    int64_t at = row.dtype() == mx::uint32 ? int64_t{row.data<uint32_t>()[i]} : int64_t{row.data<int32_t>()[i]};
-    if (at < 0 || at >= size) {
-      throw std::out_of_range(
-          "index " + std::to_string(at) + " is out of bounds for an axis of length " + std::to_string(size));
-    }
-  }
-  return indices;
 }
 
 } // namespace
@@ -201,9 +89,9 @@ API const char* grad_mlx_operation(const array* a) noexcept {
   return a->has_primitive() && !a->is_available() ? a->primitive().name() : nullptr;
 }
 
-API array* grad_mlx_from_data(const void* data, const int32_t* shape, size_t ndim, int dtype) {
+API array* grad_mlx_from_data(const void* data, Numbers lengths, int dtype) {
   return made([&] {
-    auto dims = shape_of(shape, ndim);
+    auto dims = to_shape(lengths);
     switch (dtype) {
       case 0:
         return array(static_cast<const float*>(data), dims, mx::float32);
@@ -255,105 +143,57 @@ API bool grad_mlx_make_constant(array* a, bool in_transform) {
   });
 }
 
-// Operations
-
-// The functions above stand in for what MLX lacks; everything else is MLX's own of that name.
-#define UNARY(name)                             \
-  API array* grad_mlx_##name(const array* a) {  \
-    return made([&] {                           \
-      using namespace mlx::core;                \
-      return name(*a);                          \
-    });                                         \
-  }
-#define BINARY(name)                                            \
-  API array* grad_mlx_##name(const array* a, const array* b) {  \
-    return made([&] { return mx::name(*a, *b); });              \
-  }
-#define REDUCTION(name)                                                                             \
-  API array* grad_mlx_##name(const array* a, const int32_t* axes, size_t count, bool keepdims) {    \
-    return made([&] { return mx::name(*a, std::vector<int>(axes, axes + count), keepdims); });      \
-  }
-#define SHAPING(name)                                                                   \
-  API array* grad_mlx_##name(const array* a, const int32_t* values, size_t count) {     \
-    return made([&] { return mx::name(*a, {values, values + count}); });                \
-  }
-#define AXIAL(name)                                      \
-  API array* grad_mlx_##name(const array* a, int axis) { \
-    return made([&] {                                    \
-      using namespace mlx::core;                         \
-      return name(*a, axis);                             \
-    });                                                  \
-  }
-#include "ops.inc"
-
-API array* grad_mlx_full(const int32_t* shape, size_t ndim, float value, int dtype) {
-  return made([&] { return mx::full(shape_of(shape, ndim), array(value), dtypes[dtype]); });
+API array* grad_mlx_full(Numbers lengths, float value, int dtype) {
+  return made([&] { return mx::full(to_shape(lengths), array(value), dtypes[dtype]); });
 }
 
-API array* grad_mlx_astype(const array* a, int dtype) {
-  return made([&] { return mx::astype(*a, dtypes[dtype]); });
+// Lists of arrays
+
+API Arrays* grad_mlx_list(List arrays) {
+  return guarded(static_cast<Arrays*>(nullptr), [&] { return new Arrays(to_arrays(arrays)); });
 }
 
-API array* grad_mlx_where_cond(const array* condition, const array* x, const array* y) {
-  return made([&] { return mx::where(*condition, *x, *y); });
+API size_t grad_mlx_list_length(const Arrays* arrays) noexcept {
+  return arrays->size();
 }
 
-API array* grad_mlx_argmax(const array* a, int axis, bool keepdims) {
-  return made([&] { return mx::argmax(*a, axis, keepdims); });
+API array* grad_mlx_list_get(const Arrays* arrays, size_t at) {
+  return made([&] { return arrays->at(at); });
 }
 
-API array* grad_mlx_layer_norm(const array* a, const array* weight, const array* bias, float eps) {
-  return made([&] { return mx::fast::layer_norm(*a, *weight, *bias, eps); });
+API void grad_mlx_list_free(Arrays* arrays) noexcept {
+  delete arrays;
 }
 
-API array* grad_mlx_concatenate(const array* const* arrays, size_t count, int axis) {
-  return made([&] { return mx::concatenate(copies(arrays, count), axis); });
-}
-
-API array* grad_mlx_slice(const array* a, const int32_t* start, const int32_t* stop, size_t ndim) {
-  return made([&] { return mx::slice(*a, shape_of(start, ndim), shape_of(stop, ndim)); });
-}
-
-API array* grad_mlx_take(const array* a, const array* indices, int axis) {
-  return made([&] { return mx::take(*a, in_bounds(*indices, a->shape(axis)), axis); });
-}
-
-// Transforms
-
-// A function of Rust: takes ownership of each primal and returns an array that it gives away, or null if it failed.
-using RustFunction = array* (*)(void* state, array* const* primals, size_t count);
-
-API bool grad_mlx_value_and_grad(
-    RustFunction function,
-    void* state,
-    const array* const* primals,
-    size_t count,
-    array** value,
-    array** gradients) {
+// Evaluates all of them, and waits for the elements unless `async`.
+API bool grad_mlx_eval_all(List arrays, bool async) {
   return guarded(false, [&] {
-    auto call = [&](const std::vector<array>& traced) {
-      std::vector<array*> given;
-      given.reserve(traced.size());
-      for (const auto& primal : traced) {
-        given.push_back(new array(primal));
-      }
-      std::unique_ptr<array> result(function(state, given.data(), given.size()));
-      if (!result) {
-        throw RustFailed();
-      }
-      return std::vector<array>{*result};
-    };
-    std::vector<int> every(count);
-    for (size_t i = 0; i < count; ++i) {
-      every[i] = static_cast<int>(i);
-    }
-    auto transform = mx::value_and_grad(
-        std::function<std::vector<array>(const std::vector<array>&)>(call), every);
-    auto [values, results] = transform(copies(primals, count));
-    *value = new array(values[0]);
-    for (size_t i = 0; i < count; ++i) {
-      gradients[i] = new array(results[i]);
-    }
+    async ? mx::async_eval(to_arrays(arrays)) : mx::eval(to_arrays(arrays));
+    return true;
+  });
+}
+
+// Streams
+
+API int grad_mlx_new_stream(int number) {
+  return guarded(-1, [&] { return mx::new_stream(device(number)).index; });
+}
+
+// The default stream of this thread for a device, by its index.
+API int grad_mlx_default_stream(int number) {
+  return guarded(-1, [&] { return mx::default_stream(device(number)).index; });
+}
+
+API bool grad_mlx_set_default_stream(int number, int index) {
+  return guarded(false, [&] {
+    mx::set_default_stream(mx::Stream(index, device(number)));
+    return true;
+  });
+}
+
+API bool grad_mlx_synchronize(int number, int index) {
+  return guarded(false, [&] {
+    mx::synchronize(mx::Stream(index, device(number)));
     return true;
   });
 }

@@ -1,0 +1,188 @@
+// Transforms of Rust functions.
+#pragma once
+
+#include "base.h"
+
+// A function of Rust as it crosses: `call` takes the inputs on loan and returns outputs that it gives away, or null if it
+// failed; `drop` frees the state.
+struct Function {
+  void* state;
+  Arrays* (*call)(void* state, const Arrays* inputs);
+  void (*drop)(void* state);
+};
+
+namespace {
+
+using Transformable = std::function<Arrays(const Arrays&)>;
+
+// The function as MLX takes it. The last copy drops the state.
+Transformable owned(Function function) {
+  std::shared_ptr<void> state(function.state, function.drop);
+  return [state, call = function.call](const Arrays& inputs) {
+    std::unique_ptr<Arrays> outputs(call(state.get(), &inputs));
+    if (!outputs) {
+      throw RustFailed();
+    }
+    return std::move(*outputs);
+  };
+}
+
+bool is_stopped(const array& a) {
+  return a.has_primitive() && std::strcmp(a.primitive().name(), "StopGradient") == 0;
+}
+
+void require_same(const array& expected, const array& found, const char* what) {
+  if (expected.shape() != found.shape()) {
+    throw std::invalid_argument(std::string(what) + " must have the shape of what it belongs to");
+  }
+}
+
+// MLX passes over outputs whose gradient is stopped, and gives the next cotangent to the next output. So it gets the
+// cotangents of the others only; it reads them when the function has returned.
+std::pair<Arrays, Arrays> vector_jacobian(const Transformable& function, const Arrays& primals, const Arrays& cotangents) {
+  Arrays wanted;
+  auto traced = [&](const Arrays& inputs) {
+    auto outputs = function(inputs);
+    if (outputs.size() != cotangents.size()) {
+      throw std::invalid_argument(
+          "the function returned " + std::to_string(outputs.size()) + " arrays, and there are " +
+          std::to_string(cotangents.size()) + " cotangents");
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      require_same(outputs[i], cotangents[i], "a cotangent");
+      if (!is_stopped(outputs[i])) {
+        wanted.push_back(cotangents[i]);
+      }
+    }
+    return outputs;
+  };
+  return mx::vjp(traced, primals, wanted);
+}
+
+Arrays joined(Arrays first, const Arrays& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+// A function that MLX calls more than once, which must return arrays of the same shapes each time.
+struct Repeatable {
+  Transformable function;
+  std::shared_ptr<std::optional<std::vector<mx::Shape>>> shapes = std::make_shared<std::optional<std::vector<mx::Shape>>>();
+
+  Arrays operator()(const Arrays& inputs) const {
+    return checked(function(inputs), "the function must return arrays of the same shapes each time");
+  }
+
+  Arrays checked(Arrays outputs, const char* otherwise) const {
+    std::vector<mx::Shape> found;
+    for (const auto& output : outputs) {
+      found.push_back(output.shape());
+    }
+    if (found.empty()) {
+      throw std::invalid_argument("the function returned no arrays");
+    }
+    if (shapes->value_or(found) != found) {
+      throw std::invalid_argument(otherwise);
+    }
+    *shapes = std::move(found);
+    return outputs;
+  }
+};
+
+// What a function of the user's made for each of `likes`.
+Arrays like(const Arrays& likes, Arrays found, const char* what) {
+  if (found.size() != likes.size()) {
+    throw std::invalid_argument(
+        std::string("there must be ") + what + " for each of " + std::to_string(likes.size()) + " arrays, not " +
+        std::to_string(found.size()));
+  }
+  for (size_t i = 0; i < likes.size(); ++i) {
+    require_same(likes[i], found[i], what);
+  }
+  return found;
+}
+
+} // namespace
+
+// The outputs, and then a cotangent for each primal.
+API Arrays* grad_mlx_vjp(Function function, List primals, List cotangents) {
+  return made_list([&] {
+    auto [outputs, results] = vector_jacobian(owned(function), to_arrays(primals), to_arrays(cotangents));
+    return joined(std::move(outputs), results);
+  });
+}
+
+// The outputs, and then a tangent for each of them.
+API Arrays* grad_mlx_jvp(Function function, List primals, List tangents) {
+  return made_list([&] {
+    auto [outputs, results] = mx::jvp(owned(function), to_arrays(primals), to_arrays(tangents));
+    return joined(std::move(outputs), results);
+  });
+}
+
+// Mapped over `axes` of the inputs, -1 for none, and over axis 0 of the outputs.
+API Arrays* grad_mlx_vmap(Function function, List inputs, Numbers axes) {
+  return made_list([&] { return mx::vmap(owned(function), to_integers(axes))(to_arrays(inputs)); });
+}
+
+API Transformable* grad_mlx_compile(Function function, bool shapeless) {
+  return guarded(static_cast<Transformable*>(nullptr), [&] {
+    return new Transformable(mx::compile(owned(function), shapeless));
+  });
+}
+
+API Arrays* grad_mlx_call(const Transformable* function, List inputs) {
+  return made_list([&] { return (*function)(to_arrays(inputs)); });
+}
+
+API void grad_mlx_free_function(Transformable* function) noexcept {
+  delete function;
+}
+
+// `function` now, and once more when its gradient is taken, in place of keeping what it made.
+API Arrays* grad_mlx_checkpoint(Function function, List inputs) {
+  return made_list([&] {
+    auto again = Repeatable{owned(function)};
+    // Not mx::checkpoint, which gives cotangents to the wrong outputs where one is stopped.
+    auto backward = [again](const Arrays& primals, const Arrays& cotangents, const Arrays& outputs) {
+      return vector_jacobian(again, mx::depends(primals, outputs), cotangents).second;
+    };
+    return mx::custom_vjp(again, backward)(to_arrays(inputs));
+  });
+}
+
+// `function`, whose cotangents of the primals `backward` makes of primals, cotangents and outputs, and whose tangents
+// `forward` makes of primals and tangents; without a state they are MLX's own.
+API Arrays* grad_mlx_custom(Function function, Function backward, Function forward, List inputs) {
+  return made_list([&] {
+    auto original = Repeatable{owned(function)};
+    std::optional<std::function<Arrays(const Arrays&, const Arrays&, const Arrays&)>> of_vjp;
+    std::optional<std::function<Arrays(const Arrays&, const Arrays&, const std::vector<int>&)>> of_jvp;
+    of_vjp = [original](const Arrays& primals, const Arrays& cotangents, const Arrays&) {
+      return vector_jacobian(original, primals, cotangents).second;
+    };
+    if (backward.state) {
+      of_vjp = [backward = owned(backward)](const Arrays& primals, const Arrays& cotangents, const Arrays& outputs) {
+        return like(primals, backward(joined(joined(primals, cotangents), outputs)), "a cotangent");
+      };
+    }
+    if (forward.state) {
+      of_jvp = [original, forward = owned(forward)](
+                   const Arrays& primals, const Arrays& tangents, const std::vector<int>& moving) {
+        Arrays every;
+        for (const auto& primal : primals) {
+          every.push_back(mx::zeros_like(primal));
+        }
+        for (size_t i = 0; i < moving.size(); ++i) {
+          // The outputs come after the primals, and do not move by themselves.
+          if (static_cast<size_t>(moving[i]) < every.size()) {
+            every[moving[i]] = tangents[i];
+          }
+        }
+        return original.checked(
+            forward(joined(primals, every)), "there must be a tangent, of the same shape, for each output");
+      };
+    }
+    return mx::custom_function(original, of_vjp, of_jvp)(to_arrays(inputs));
+  });
+}
