@@ -26,6 +26,8 @@ mod ffi;
 #[allow(unsafe_code, reason = "this is the binding")]
 mod library;
 mod stream;
+#[cfg(mlx_shim)]
+mod switch;
 mod transforms;
 
 pub use array::Array;

@@ -68,6 +68,9 @@ macro_rules! api {
 }
 api! {
     fn error() -> *const c_char;
+    fn has_switch() -> bool;
+    fn is_grad_enabled() -> bool;
+    fn set_grad_enabled(bool);
     fn enter_thread() -> bool;
     fn is_available(c_int) -> bool;
     fn default_device() -> c_int;
@@ -110,7 +113,14 @@ pub fn api() -> Result<&'static Api> {
     static API: OnceLock<Result<Api, String>> = OnceLock::new();
 
     #[cfg(mlx_shim)]
-    let load = super::library::load;
+    let load = || {
+        let api = super::library::load()?;
+        // SAFETY: it takes nothing.
+        if unsafe { (api.has_switch)() } {
+            super::switch::install();
+        }
+        Ok(api)
+    };
     #[cfg(not(mlx_shim))]
     let load = || {
         let reason = option_env!("GRAD_MLX_MISSING").unwrap_or("the build did not say why");
@@ -211,6 +221,19 @@ pub fn reset_peak_memory() -> Result<Made<()>> {
     let api = api()?;
     // SAFETY: it takes nothing.
     Ok(done(unsafe { (api.reset_peak_memory)() }))
+}
+
+/// MLX's own switch, on this thread. Without one, everything is recorded.
+pub fn is_grad_enabled() -> bool {
+    // SAFETY: it takes nothing.
+    api().is_ok_and(|api| unsafe { (api.is_grad_enabled)() })
+}
+
+pub fn set_grad_enabled(enabled: bool) {
+    if let Ok(api) = api() {
+        // SAFETY: either is taken.
+        unsafe { (api.set_grad_enabled)(enabled) }
+    }
 }
 
 fn index(found: c_int) -> Made<c_int> {

@@ -14,12 +14,47 @@ mx::Device device(int number) {
   return number == 0 ? mx::Device::cpu : mx::Device::gpu;
 }
 
+// In the place of a switch that this MLX does not have: templates come second where there is a function.
+struct Missing {};
+template <typename = void>
+Missing is_grad_enabled() {
+  return {};
+}
+template <typename Enabled>
+void set_grad_enabled(Enabled) {}
+
+bool is_on(bool enabled) {
+  return enabled;
+}
+bool is_on(Missing) {
+  return true;
+}
+
 } // namespace
+
+// Outside of the namespace above, which would hide MLX's.
+static auto found_switch() {
+  using namespace mlx::core;
+  return is_grad_enabled();
+}
 
 // The library itself
 
 API const char* grad_mlx_error() noexcept {
   return last_error;
+}
+
+API bool grad_mlx_has_switch() noexcept {
+  return !std::is_same_v<decltype(found_switch()), Missing>;
+}
+
+API bool grad_mlx_is_grad_enabled() noexcept {
+  return is_on(found_switch());
+}
+
+API void grad_mlx_set_grad_enabled(bool enabled) noexcept {
+  using namespace mlx::core;
+  set_grad_enabled(enabled);
 }
 
 API bool grad_mlx_is_available(int number) {
