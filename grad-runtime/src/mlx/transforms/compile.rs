@@ -115,6 +115,9 @@ impl Compiled {
 impl fmt::Debug for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let modes: Vec<Modes> = self.traced.borrow().iter().map(|(modes, _)| *modes).collect();
-        f.debug_struct("Compiled").field("shapeless", &self.shapeless).field("traced_in", &modes).finish_non_exhaustive()
+        f.debug_struct("Compiled")
+            .field("shapeless", &self.shapeless)
+            .field("traced_in", &modes)
+            .finish_non_exhaustive()
     }
 }
