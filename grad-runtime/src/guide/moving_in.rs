@@ -1,4 +1,4 @@
-//! Moving in from PyTorch, tch, candle, mlx-rs and burn.
+//! Moving in from PyTorch, tch, candle, burn and mlx-rs.
 //!
 //! # From PyTorch
 //!
@@ -143,24 +143,45 @@
 //!   [`Detach`](crate::Detach), which `candle_nn`'s layers do not.
 //! - `cpu::Array` needs no such care: it has the same kernels, and obeys scopes.
 //!
-//! # From mlx-rs and burn
+//! # From burn
 //!
-//! Their arrays have no switch that this crate could turn, and Rust lets nobody implement [`Detach`](crate::Detach) for a
-//! type of another crate but that crate or this one. So name a function that takes an array and hands it back detached:
-//! one of theirs, or one of yours around it.
+//! burn has no switch either. Its users mark one tensor after the other, or a whole module:
+//!
+//! | burn 0.22 | here |
+//! | --- | --- |
+//! | `self.forward(x).detach()` at each way out | `#[no_grad(detach = Tensor::detach)]` on the function |
+//! | `let target = critic.forward(x).detach();` | `no_grad!(detach { … })`, or `#[no_grad(detach)]`, by [`Detach`](crate::Detach) |
+//! | `critic.valid().forward(x)` | `#[no_grad(detach(critic))]`, where `Detach` for the module is `valid()` |
+//!
+//! Rust lets nobody implement [`Detach`](crate::Detach) for a type of another crate but that crate or this one. So name
+//! a function that takes a tensor and hands it back detached, or implement the trait for a type of yours around it.
+//!
+#![doc = concat!("```ignore\n", include_str!("burn.rs"), "```")]
+//!
+//! burn's `detach()` leaves a *parameter* one that asks for a gradient: nothing flows back to the module, and yet what is
+//! made of it is recorded. Where a scope may hand out a parameter itself, name `Tensor::inner`, or call
+//! `set_require_grad(false)` in your `Detach`: either makes a constant of it. Within a scope that detaches results burn
+//! records, as candle does. With a module that is detached on the way in it does not, unless the input is recorded; but
+//! `valid()` switches dropout off as well, and `no_grad()`, burn's own method of modules, does not.
+//!
+//! `tests/burn` compiles and runs the file that is shown here, and what is said about burn.
+//!
+//! # From mlx-rs
+//!
+//! Its arrays are another crate's too, so name a function: one of theirs, or one of yours around it. mlx-rs does not build
+//! on Linux, where this crate is tested, so a type of ours stands in here.
 //!
 //! ```
 //! use grad_runtime::attr::no_grad;
-//! # mod theirs { #[derive(Clone)] pub struct Tensor(pub f32, pub bool);
-//! #   impl Tensor { pub fn detach(self) -> Self { Self(self.0, false) } } }
-//! use theirs::Tensor;
+//! # mod theirs { #[derive(Clone)] pub struct Array(pub f32, pub bool);
+//! #   impl Array { pub fn constant(self) -> Self { Self(self.0, false) } } }
+//! # use theirs::Array;
 //!
-//! #[no_grad(detach = Tensor::detach)]
-//! fn target(x: &Tensor) -> Tensor {
+//! #[no_grad(detach = Array::constant)]
+//! fn target(x: &Array) -> Array {
 //!     x.clone()
 //! }
-//! # assert!(!target(&Tensor(1.0, true)).1);
+//! # assert!(!target(&Array(1.0, true)).1);
 //! ```
 //!
-//! Neither is a dependency of ours, so a type of ours stands in here.
 //! Code for mlx-rs can also move to `mlx::Array`, which has MLX's names and argument order, and obeys scopes.
