@@ -9,6 +9,7 @@ use crate::backend::Backend;
 use crate::detach::Detach;
 use crate::error::{Error, Result};
 use crate::mode::GradMode;
+use crate::params::Params;
 
 /// The type of an array's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,7 +164,7 @@ elements!(f32 => Float32, f16 => Float16, bf16 => BFloat16, i32 => Int32, u32 =>
 /// # }
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
-pub trait Array: Clone + Detach + fmt::Debug + Sized + 'static {
+pub trait Array: Clone + Detach + Params<Self> + fmt::Debug + Sized + 'static {
     /// The backend whose grad mode these arrays obey.
     fn backend() -> &'static dyn Backend;
 

@@ -79,6 +79,8 @@ mod macros;
 #[cfg(feature = "mlx")]
 pub mod mlx;
 mod mode;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod params;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod torch;
@@ -90,8 +92,12 @@ pub use carry::{Carry, Modes, Scoped, carry, thread};
 pub use detach::{Detach, Detached};
 pub use error::{Error, Result};
 pub use grad_macros::Detach;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use grad_macros::Params;
 pub use guard::{GradGuard, enable_grad, inference_mode, no_grad, set_grad_enabled};
 pub use mode::{GradMode, Scope, assert_grad_mode, grad_mode, is_grad_enabled};
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use params::Params;
 pub use torch::Torch;
 
 /// The attributes: `#[no_grad]`, `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`.
