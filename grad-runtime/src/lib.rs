@@ -80,6 +80,8 @@ mod macros;
 pub mod mlx;
 mod mode;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
+mod operators;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod params;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -5,6 +5,7 @@
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 
 mod operations;
+mod operators;
 mod params;
 mod programs;
 mod refusals;
