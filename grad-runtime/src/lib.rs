@@ -56,6 +56,7 @@
 //!
 //! - `cpu`: `cpu::Array`, the `Array` trait on candle's CPU kernels.
 //! - `mlx`: `mlx::Array`, the same trait on Apple's MLX, found when this crate is built and loaded when it is first used.
+//! - `safetensors`: with one of these, `safetensors::load` and `safetensors::save`.
 //! - `stream`: scopes that travel with `Stream`s.
 //! - `download-mlx`: `mlx`, and the wheel is fetched with pip where no MLX is installed.
 //! - `testing`: `testing`, the checks that a backend or an engine of your own keeps the law;
@@ -83,6 +84,8 @@ mod mode;
 mod operators;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod params;
+#[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+pub mod safetensors;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod torch;

@@ -9,6 +9,7 @@ mod operators;
 mod params;
 mod programs;
 mod refusals;
+mod safetensors;
 
 /// Makes a test of each generic function, for each backend.
 #[macro_export]
