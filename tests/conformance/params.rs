@@ -91,6 +91,15 @@ enum Tree<A> {
     Node(Box<Tree<A>>, Box<Self>),
 }
 
+/// Where the dependency has another name.
+#[derive(Params)]
+#[params(crate = crate::params::renamed)]
+struct Renamed<A: Array>(A);
+
+mod renamed {
+    pub use grad_runtime::*;
+}
+
 trait Family {
     type Array: Array;
 }
@@ -330,6 +339,7 @@ on_every_backend! {
         let more = check(&bounded, &["by_family.0", "by_family.1", "by_array"]);
         assert_eq!(((more.activation)(-1.0), more.name), (1.0, "bounded"));
         let _ = more.family;
+        check(&Renamed(number::<A>(1.0)), &[""]);
         check::<A, _>(&Empty, &[]);
         check::<A, _>(&None::<Never>, &[]);
     }

@@ -280,8 +280,8 @@ fn differ<A: Array>(left: Option<&String>, right: Option<&String>) -> Error {
 
 /// The value of a scalar function of `params`, and its gradient with respect to each array in them, in their structure.
 ///
-/// It is [`Array::value_and_grad`] over a structure, and obeys scopes as that does. What is no array is the same in the
-/// gradients as in `params`.
+/// It is [`Array::value_and_grad`] over a structure, and obeys scopes as that does. What is no array, or is skipped, is the
+/// same in the gradients as in `params`.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
