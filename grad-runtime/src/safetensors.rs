@@ -55,6 +55,30 @@ const METADATA: &str = "__metadata__";
 /// that [`Dtype`] lacks, such as float64, or a shape that the backend refuses: the array is named.
 /// [`Error::Unavailable`] if there is no MLX for an `mlx::Array`.
 pub fn load<A: Array>(path: impl AsRef<Path>) -> Result<BTreeMap<String, A>> {
+    load_where(path, |_| true)
+}
+
+/// Those of the arrays in the file at `path` whose names are `wanted`, by their names: [`load`] where the file holds more
+/// than can be, or need be, arrays, such as BERT's `position_ids` in int64.
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use grad_runtime::{Array, cpu, safetensors};
+///
+/// let path = std::env::temp_dir().join(format!("grad-runtime-doc-where-{}.safetensors", std::process::id()));
+/// let one = cpu::Array::scalar(1.0_f32)?;
+/// safetensors::save(&path, [("encoder.weight", &one), ("decoder.weight", &one)])?;
+/// let encoder = safetensors::load_where::<cpu::Array>(&path, |name| name.starts_with("encoder."))?;
+/// assert!(encoder.keys().eq(["encoder.weight"]));
+/// # std::fs::remove_file(path).unwrap();
+/// # }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`load`]; of what is not wanted, neither dtype nor shape matters.
+pub fn load_where<A: Array>(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, A>> {
     let path = path.as_ref();
     let refuse = |reason| refused(path, reason);
     let contents = fs::read(path).map_err(|error| refuse(format!("it cannot be read: {error}")))?;
@@ -63,7 +87,10 @@ pub fn load<A: Array>(path: impl AsRef<Path>) -> Result<BTreeMap<String, A>> {
     let array = |(name, tensor): (&str, TensorView<'_>)| {
         let Some(buffer) = elements(tensor.dtype(), tensor.data()) else {
             let dtype = tensor.dtype();
-            return Err(refuse(format!("`{name}` is {dtype}, and there are no such arrays: convert it before")));
+            let reason = format!(
+                "`{name}` is {dtype}, and there are no such arrays: convert it before, or leave it out with `load_where`"
+            );
+            return Err(refuse(reason));
         };
         let array = A::from_buffer(buffer, tensor.shape()).map_err(|error| match error {
             Error::Operation { .. } => refuse(format!("`{name}` cannot be an array: {error}")),
@@ -71,7 +98,7 @@ pub fn load<A: Array>(path: impl AsRef<Path>) -> Result<BTreeMap<String, A>> {
         });
         Ok((name.to_owned(), array?))
     };
-    file.iter().map(array).collect()
+    file.iter().filter(|(name, _)| wanted(name)).map(array).collect()
 }
 
 /// Writes `arrays` with their names to a file at `path`, in place of what is there.

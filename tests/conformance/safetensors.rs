@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-use grad_runtime::safetensors::{load, save};
+use grad_runtime::safetensors::{load, load_where, save};
 use grad_runtime::{Array, Buffer, Dtype, Error, Params, no_grad};
 use half::{bf16, f16};
 
@@ -106,7 +106,9 @@ on_every_backend! {
                 1 + size
             );
             write(&path, &header, &vec![0; 1 + size]);
-            assert_eq!(refusal::<A>(&path), format!("`layer.ids` is {dtype}, and there are no such arrays: convert it before"));
+            assert_eq!(refusal::<A>(&path), format!("`layer.ids` is {dtype}, and there are no such arrays: convert it before, or leave it out with `load_where`"));
+            let rest = load_where::<A>(&path, |name| name != "layer.ids").unwrap();
+            assert!(rest.keys().eq(["a"]));
         }
     }
 
