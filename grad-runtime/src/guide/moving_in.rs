@@ -12,6 +12,8 @@
 //! | `torch.is_grad_enabled()` | [`is_grad_enabled()`](crate::is_grad_enabled) |
 //! | `tensor.detach()` | `stop_gradient()` on our arrays, [`Detach`](crate::Detach) for whatever holds some |
 //! | `torch.func.grad(f)` | `A::grad(f, primals)` |
+//! | `torch.func.grad(f, argnums=(0, 1))(x, y)` | `params::grad(\|(x, y)\| f(x, y), &(x, y))` |
+//! | `torch.func.grad_and_value(f, has_aux=True)(params)` | `params::value_and_grad_with_aux(f, &params)` |
 //!
 //! ```
 //! #[macro_use] extern crate grad_runtime;
