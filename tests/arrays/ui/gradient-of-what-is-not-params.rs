@@ -1,10 +1,10 @@
-use grad_runtime::{Array, cpu, params};
+use grad_runtime::{Array, mlx, params};
 
 pub struct Linear {
-    pub weight: cpu::Array,
+    pub weight: mlx::Array,
 }
 
 fn main() {
-    let linear = Linear { weight: cpu::Array::scalar(1.0_f32).unwrap() };
+    let linear = Linear { weight: mlx::Array::scalar(1.0_f32).unwrap() };
     let _ = params::grad(|linear: &Linear| linear.weight.square(), &linear);
 }
