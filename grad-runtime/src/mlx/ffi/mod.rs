@@ -109,6 +109,7 @@ api! {
 }
 
 /// The shim's functions, or why they are not to be had. Whatever the outcome, it is the process's for good.
+#[inline]
 pub fn api() -> Result<&'static Api> {
     static API: OnceLock<Result<Api, String>> = OnceLock::new();
 
@@ -158,22 +159,28 @@ impl Drop for Thread {
 }
 
 /// The functions that only touch the array they are given, on a path where a handle proves that they are there.
+#[inline]
 fn loaded() -> &'static Api {
     api().expect("an array exists, so MLX is loaded")
 }
 
 /// The functions that use what MLX keeps for this thread.
 fn entered() -> Made<&'static Api> {
-    let here = THREAD.try_with(|_| loaded());
-    here.map_err(|_| {
-        "this thread is ending, and MLX's part of it is gone: use arrays before its destructors".into()
-    })
+    enter().map(|()| loaded()).map_err(Into::into)
+}
+
+#[inline]
+fn enter() -> Result<(), &'static str> {
+    const ENDING: &str = "this thread is ending, and MLX's part of it is gone: use arrays before its destructors";
+    THREAD.try_with(|_| ()).map_err(|_| ENDING)
 }
 
 /// As `entered`, where nothing proves that MLX is loaded.
+#[inline]
 fn available() -> Result<&'static Api> {
-    api()?;
-    entered().map_err(|reason| Error::Unavailable { backend: "mlx", reason })
+    let api = api()?;
+    enter().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.into() })?;
+    Ok(api)
 }
 
 fn done(ok: bool) -> Made<()> {
