@@ -6,4 +6,5 @@
 #![allow(clippy::float_cmp, reason = "small whole numbers, which are exact")]
 
 mod compiled;
+mod leaving;
 mod transforms;
