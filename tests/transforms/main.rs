@@ -7,4 +7,5 @@
 
 mod compiled;
 mod leaving;
+mod outputs;
 mod transforms;

@@ -172,9 +172,11 @@ Transformable owned(Function function) {
 }
 
 // MLX passes over outputs whose gradient is stopped, and gives the next cotangent to the next output. So it gets the
-// cotangents of the others only; it reads them when the function has returned.
+// cotangents of the others only; it reads them when the function has returned. Of an array that is two outputs it reads
+// the first cotangent only, so the second is a copy.
 std::pair<Arrays, Arrays> vector_jacobian(const Transformable& function, const Arrays& primals, const Arrays& cotangents) {
   Arrays wanted;
+  std::unordered_set<uintptr_t> distinct;
   auto traced = [&](const Arrays& inputs) {
     auto outputs = function(inputs);
     if (outputs.size() != cotangents.size()) {
@@ -186,6 +188,9 @@ std::pair<Arrays, Arrays> vector_jacobian(const Transformable& function, const A
       require_same(outputs[i], cotangents[i], "a cotangent");
       if (!is_stopped(outputs[i])) {
         wanted.push_back(cotangents[i]);
+        if (!distinct.insert(outputs[i].id()).second) {
+          outputs[i] = mx::copy(outputs[i]);
+        }
       }
     }
     return outputs;
@@ -264,7 +269,18 @@ API Arrays* grad_mlx_vmap(Function function, List inputs, Numbers axes) {
 
 API Transformable* grad_mlx_compile(Function function, bool shapeless) {
   return guarded(static_cast<Transformable*>(nullptr), [&] {
-    return new Transformable(mx::compile(owned(function), shapeless));
+    // MLX fails where it finds two outputs to be equal that are stopped. Nothing differentiates what is compiled, since
+    // inside a transform Rust calls the function itself.
+    auto unstopped = [function = owned(function)](const Arrays& inputs) {
+      auto outputs = function(inputs);
+      for (auto& output : outputs) {
+        while (is_stopped(output)) {
+          output = array(output.inputs()[0]);
+        }
+      }
+      return outputs;
+    };
+    return new Transformable(mx::compile(unstopped, shapeless));
   });
 }
 
