@@ -8,4 +8,5 @@
 mod compiled;
 mod leaving;
 mod outputs;
+mod own;
 mod transforms;
