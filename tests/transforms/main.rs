@@ -7,6 +7,9 @@
 
 mod compiled;
 mod leaving;
+mod memory;
+mod nestings;
 mod outputs;
 mod own;
+mod scopes;
 mod transforms;
