@@ -231,6 +231,15 @@ fn a_derivative_of_other_arrays_than_it_should() {
     }
 }
 
+/// A gradient has the dtype of its primal, whatever the vjp returns.
+#[test]
+fn a_derivative_of_another_dtype() {
+    let f = mlx::custom_function(|x| Ok(vec![x[0].square()?]))
+        .vjp(|_, cotangents, _| Ok(vec![cotangents[0].astype(Dtype::Float16)?]));
+    let gradient = derivative(|x| Ok(f.call(from_ref(x))?.swap_remove(0))).unwrap();
+    assert_eq!((gradient.dtype(), gradient.item::<f32>()), (Dtype::Float32, Ok(1.0)));
+}
+
 /// A derivative may look at elements, where there are some, and what it looked at is differentiated further out.
 #[test]
 fn a_derivative_that_looks_at_elements() {
@@ -423,14 +432,15 @@ fn dropped_before_the_gradient_is_taken() {
     assert!(count.upgrade().is_none());
 }
 
-/// Arrays of the transform around, used inside of a checkpointed function but not given to it: MLX differs from JAX in
-/// that they are constants there. A documented limit of `mx.checkpoint`: all that is differentiated must be an input.
+/// Arrays of the transform around that a function captures, and does not get as inputs, are constants in it. MLX does the
+/// same; JAX's `checkpoint` would give 6, and its `custom_vjp` refuses.
 #[test]
-fn a_captured_array_in_a_checkpoint() {
-    let found = derivative(|x| {
-        let captured = x.clone();
-        let f = mlx::checkpoint(move |y| Ok(vec![y[0].multiply(&captured)?]));
-        Ok(f.call(from_ref(x))?.swap_remove(0))
-    });
-    assert_eq!(found.unwrap().item::<f32>(), Ok(3.0));
+fn a_captured_array_of_the_transform_around() {
+    for transform in [checkpoint, custom] {
+        let found = derivative(|x| {
+            let captured = x.clone();
+            transform(Rc::new(move |y| y.multiply(&captured)))(x)
+        });
+        assert_eq!(found.unwrap().item::<f32>(), Ok(3.0));
+    }
 }

@@ -237,6 +237,7 @@ Arrays like(const Arrays& likes, Arrays found, const char* what) {
   }
   for (size_t i = 0; i < likes.size(); ++i) {
     require_same(likes[i], found[i], what);
+    found[i] = mx::astype(found[i], likes[i].dtype());
   }
   return found;
 }
@@ -312,6 +313,9 @@ Transformable with_derivatives(const Transformable& function, const Backward& ba
       };
     }
     auto of_vmap = [function, backward, forward](const Arrays& inputs, const std::vector<int>& axes) {
+      if (std::all_of(axes.begin(), axes.end(), [](int axis) { return axis < 0; })) {
+        throw std::invalid_argument("the function has captured an array that is mapped: make it an input");
+      }
       auto outputs = with_derivatives(
           mx::vmap(function, axes),
           backward ? mapped(backward, axes) : backward,
