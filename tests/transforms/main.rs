@@ -6,6 +6,7 @@
 #![allow(clippy::float_cmp, reason = "small whole numbers, which are exact")]
 
 mod compiled;
+mod edges;
 mod leaving;
 mod memory;
 mod nestings;
