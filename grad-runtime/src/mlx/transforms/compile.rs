@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::running::is_running;
+use super::running::{Tracing, is_tracing};
 use super::{Function, failed, over_handles, refuse};
 use crate::carry::Modes;
 use crate::error::Result;
@@ -18,7 +18,7 @@ use crate::mlx::ffi;
 /// so that it remembers nothing of the mode it was first traced in. While it is traced, arrays have no elements, and what
 /// it captures is taken as it is then.
 ///
-/// Inside a transform the function itself is called, to be differentiated.
+/// Inside a transform's function the function itself is called, to be part of what is transformed; it may call itself.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -88,7 +88,9 @@ impl Compiled {
     /// See [`compile`] for an example.
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         const NAME: &str = "compile";
-        if is_running() {
+        // MLX asks the arrays whether a transform is running, and an inner transform takes that mark from them. Nor may it
+        // compile a function while it compiles the same for other shapes: it would lose the place of the outer one.
+        if is_tracing() {
             return (self.function)(inputs);
         }
         ffi::api()?;
@@ -104,7 +106,10 @@ impl Compiled {
             return Ok(compiled.clone());
         }
         let function = self.function.clone();
-        let kept: ffi::Lasting = Box::new(move |inputs| over_handles(|inputs: &[Array]| function(inputs))(inputs));
+        let kept: ffi::Lasting = Box::new(move |inputs| {
+            let _tracing = Tracing::start();
+            over_handles(|inputs: &[Array]| function(inputs))(inputs)
+        });
         let compiled = Rc::new(ffi::compile(kept, self.shapeless)?);
         traced.push((modes, compiled.clone()));
         Ok(compiled)

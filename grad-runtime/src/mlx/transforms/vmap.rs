@@ -1,5 +1,6 @@
 //! Functions mapped over an axis.
 
+use super::running::Tracing;
 use super::{failed, handed_out, over_handles, refuse};
 use crate::array::Array as _;
 use crate::error::{Error, Result};
@@ -46,7 +47,11 @@ where
 {
     const NAME: &str = "vmap";
     let mapped = counted(inputs, in_axes).map_err(|reason| refuse(NAME, inputs, reason))?;
-    let outputs = ffi::vmap(over_handles(function), ffi::handles(inputs), &mapped)
+    let traced = |inputs: &[Array]| {
+        let _tracing = Tracing::start();
+        function(inputs)
+    };
+    let outputs = ffi::vmap(over_handles(traced), ffi::handles(inputs), &mapped)
         .map_err(|failure| failed(NAME, inputs, failure))?;
     if outputs.len() != out_axes.len() {
         let reason =
