@@ -101,6 +101,7 @@ fn shapes_and_modes_are_counted_together() {
 }
 
 #[test]
+#[allow(unsafe_code, reason = "MLX does not check what is shapeless")]
 fn a_shapeless_function_is_traced_once_for_each_mode() {
     let traces = Rc::new(Cell::new(0));
     let f = mlx::compile({
@@ -109,8 +110,9 @@ fn a_shapeless_function_is_traced_once_for_each_mode() {
             traces.set(traces.get() + 1);
             Ok(vec![x[0].square()?.sum(&[0], false)?, no_grad!(x[0].exp()?.multiply(&x[0])?)])
         }
-    })
-    .shapeless();
+    });
+    // SAFETY: the operations are the same for any length.
+    let f = unsafe { f.shapeless() };
     for _ in 0..2 {
         for length in [2, 3, 5] {
             let x = A::zeros(&[length], Dtype::Float32).unwrap().add(&scalar(2.0)).unwrap();
@@ -126,8 +128,11 @@ fn a_shapeless_function_is_traced_once_for_each_mode() {
 
 /// Its gradient is that of the function for the shapes of the call, with its scopes.
 #[test]
+#[allow(unsafe_code, reason = "MLX does not check what is shapeless")]
 fn a_shapeless_function_is_differentiated() {
-    let f = mlx::compile(|x| Ok(vec![x[0].square()?.multiply(&no_grad!(x[0].abs()?))?])).shapeless();
+    let f = mlx::compile(|x| Ok(vec![x[0].square()?.multiply(&no_grad!(x[0].abs()?))?]));
+    // SAFETY: as above.
+    let f = unsafe { f.shapeless() };
     for elements_of_x in [vec![1.0, 2.0], vec![1.0, 2.0, 3.0]] {
         let x = array(&elements_of_x);
         f.call(from_ref(&x)).unwrap();

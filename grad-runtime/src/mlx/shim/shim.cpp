@@ -1,7 +1,8 @@
 // A plain C interface to MLX's C++ one, for mlx/ffi. Three rules hold throughout:
 //   - an array crosses as a pointer to a heap-allocated mlx::core::array that the receiver owns;
 //   - no exception leaves: a function that fails returns null (or false) and keeps the message for grad_mlx_error();
-//   - nothing is decided here that Rust can decide: this file translates.
+//   - nothing is decided here that Rust can decide: this translates, and mends what MLX does not keep of its own promises,
+//     operations.h where a call would read out of bounds, transforms.h and marks.h where transforms are nested.
 
 #include "base.h"
 #include "operations.h"

@@ -57,12 +57,20 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// The same, not traced again for other shapes. Only for functions that do the same whatever the shapes are.
+    /// The same, not traced again for other shapes.
+    ///
+    /// # Safety
+    ///
+    /// The operations that the function is made of must be right for all shapes it is called with. MLX runs those of the
+    /// first call and checks nothing: an array of a length that was taken from the first inputs, or indices that are in
+    /// bounds for those, is then read out of bounds.
     ///
     /// ```
     /// use grad_runtime::{Array, Dtype, mlx};
     ///
-    /// let sum = mlx::compile(|x| Ok(vec![x[0].exp()?.sum(&[0], false)?])).shapeless();
+    /// let sum = mlx::compile(|x| Ok(vec![x[0].exp()?.sum(&[0], false)?]));
+    /// // SAFETY: an elementwise operation and a sum over an axis are the same for any length.
+    /// let sum = unsafe { sum.shapeless() };
     /// for length in [2, 3] {
     ///     let sum = sum.call(&[mlx::Array::zeros(&[length], Dtype::Float32)?])?;
     ///     assert_eq!(sum[0].item::<f32>()?, length as f32);
@@ -70,7 +78,8 @@ impl Compiled {
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
     #[must_use]
-    pub fn shapeless(self) -> Self {
+    #[allow(unsafe_code, reason = "it has a contract; what relies on it is in `ffi`")]
+    pub unsafe fn shapeless(self) -> Self {
         Self { shapeless: true, traced: RefCell::default(), ..self }
     }
 
