@@ -312,11 +312,9 @@ impl<A: Array> Layer<A> {
             .query_key_value
             .forward(hidden)?
             .reshape(&[texts, tokens, 3, HEADS, HEAD])?
-            .transpose(&[2, 0, 3, 1, 4])?
-            .reshape(&[3, texts * HEADS * tokens * HEAD])?;
-        let part = |at: usize| {
-            heads.slice(&[at, 0], &[at + 1, texts * HEADS * tokens * HEAD])?.reshape(&[texts, HEADS, tokens, HEAD])
-        };
+            .transpose(&[2, 0, 3, 1, 4])?;
+        let part =
+            |at: usize| heads.slice(&[at, 0, 0, 0, 0], &[at + 1, texts, HEADS, tokens, HEAD])?.squeeze(0);
         let (query, key, value) = (part(0)?, part(1)?, part(2)?);
         let mut scores = query.matmul(&key.transpose(&[0, 1, 3, 2])?)?;
         if let Some(bias) = attention_bias {
