@@ -24,7 +24,8 @@ array in_bounds(const array& indices, int length, int size = 1) {
     // In their own dtype: a large uint32 is a negative int32.
     return mx::clip(indices, array(0, indices.dtype()), array(last, indices.dtype()));
   }
-  auto row = mx::contiguous(indices);
+  // Those that lie in a row are read where they lie: MLX's copy would wait for the device.
+  array row = indices.flags().row_contiguous ? indices : mx::contiguous(indices);
   row.eval();
   for (size_t i = 0; i < row.size(); ++i) {
     int64_t at = row.dtype() == mx::uint32 ? int64_t{row.data<uint32_t>()[i]} : int64_t{row.data<int32_t>()[i]};
