@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base.h"
+#include "mlx/backend/cuda/cuda.h"
 
 namespace {
 
@@ -23,7 +24,8 @@ array in_bounds(const array& indices, int length, int size = 1) {
     // In their own dtype: a large uint32 is a negative int32.
     return mx::clip(indices, array(0, indices.dtype()), array(last, indices.dtype()));
   }
-  auto row = mx::contiguous(indices);
+  // Those that lie in a row are read where they lie: MLX's copy would wait for the device.
+  array row = indices.flags().row_contiguous ? indices : mx::contiguous(indices);
   row.eval();
   for (size_t i = 0; i < row.size(); ++i) {
     int64_t at = row.dtype() == mx::uint32 ? int64_t{row.data<uint32_t>()[i]} : int64_t{row.data<int32_t>()[i]};
@@ -75,6 +77,25 @@ void require_range(const array& a, const mx::Shape& start, const mx::Shape& stop
   }
 }
 
+// MLX's CUDA kernel for the gradient is wrong where the last axis is no whole number of 16-byte vectors (0.32.4): there
+// the norm is put together from operations whose gradients are right, in float32 as the kernel computes.
+array normalized(const array& a, const std::optional<array>& weight, const std::optional<array>& bias, float eps) {
+  // Refuses what it refuses; computed only if it is returned.
+  array fused = mx::fast::layer_norm(a, weight, bias, eps);
+  bool on_cuda = mx::default_device() == mx::Device::gpu && mx::cu::is_available();
+  if (!on_cuda || a.shape(-1) * a.itemsize() % 16 == 0) {
+    return fused;
+  }
+  array x = mx::astype(a, mx::float32);
+  x = mx::subtract(x, mx::mean(x, -1, true));
+  x = mx::multiply(x, mx::rsqrt(mx::add(mx::mean(mx::square(x), -1, true), array(eps))));
+  x = mx::astype(x, fused.dtype());
+  if (weight) {
+    x = mx::multiply(x, *weight);
+  }
+  return mx::astype(bias ? mx::add(x, *bias) : x, fused.dtype());
+}
+
 } // namespace
 
 namespace ops {
@@ -106,7 +127,7 @@ array where_cond(const array& condition, const array& x, const array& y) {
 }
 
 array layer_norm(const array& a, const array& weight, const array& bias, float eps) {
-  return mx::fast::layer_norm(a, weight, bias, eps);
+  return normalized(a, weight, bias, eps);
 }
 
 Arrays split_at(const array& a, const Shape& indices, int axis) {
@@ -228,6 +249,10 @@ array cross(const array& a, const array& b, int axis, Device) {
 namespace fast {
 
 using namespace mlx::core::fast;
+
+array layer_norm(const array& a, const std::optional<array>& weight, const std::optional<array>& bias, float eps) {
+  return normalized(a, weight, bias, eps);
+}
 
 array scaled_dot_product_attention(
     const array& queries, const array& keys, const array& values, float scale, const std::optional<array>& mask) {
