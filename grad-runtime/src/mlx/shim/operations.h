@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base.h"
+#include "gelu.h"
 #include "mlx/backend/cuda/cuda.h"
 
 namespace {
@@ -111,9 +112,7 @@ array relu(const array& a) {
 array gelu(const array& integers_too) {
   bool inexact = issubdtype(integers_too.dtype(), mx::inexact);
   array a = inexact ? integers_too : mx::astype(integers_too, float32);
-  auto constant = [&](double x) { return array(x, a.dtype()); };
-  auto cdf = mx::erf(mx::divide(a, constant(std::sqrt(2.0))));
-  return mx::divide(mx::multiply(a, mx::add(constant(1), cdf)), constant(2));
+  return a.dtype() == float32 && default_device() == Device::cpu ? gelu_on_cpu(a) : composed_gelu(a);
 }
 
 array silu(const array& a) {
