@@ -97,13 +97,16 @@ const array& checked(const array& result) {
   return result;
 }
 
+// An empty array is made anew, where it was computed: MLX's reductions read the strides of one that was transposed, which
+// has none that count. It carries no gradient.
+array plain(array result) {
+  checked(result);
+  return result.size() == 0 && result.has_primitive() ? mx::zeros(result.shape(), result.dtype()) : result;
+}
+
 template <typename F>
 array* made(F&& f) noexcept {
-  return guarded(static_cast<array*>(nullptr), [&] {
-    array result = f();
-    checked(result);
-    return new array(std::move(result));
-  });
+  return guarded(static_cast<array*>(nullptr), [&] { return new array(plain(f())); });
 }
 
 Arrays list(Arrays arrays) {
@@ -117,8 +120,8 @@ template <typename F>
 Arrays* made_list(F&& f) noexcept {
   return guarded(static_cast<Arrays*>(nullptr), [&] {
     Arrays results = list(f());
-    for (const auto& result : results) {
-      checked(result);
+    for (auto& result : results) {
+      result = plain(std::move(result));
     }
     return new Arrays(std::move(results));
   });
