@@ -428,7 +428,7 @@ macro_rules! for_each_op {
                 fn pinv(a: &Array) -> Array;
                 /// The inverse of triangular matrices.
                 fn tri_inv(a: &Array, upper: bool) -> Array;
-                /// The Cholesky factor of positive definite matrices, the upper one if so said.
+                /// The Cholesky factor of positive definite matrices, the upper one if so said. MLX does not notice others.
                 fn cholesky(a: &Array, upper: bool) -> Array;
                 /// The inverse of the matrices that have this Cholesky factor.
                 fn cholesky_inv(a: &Array, upper: bool) -> Array;

@@ -2,15 +2,18 @@
 #pragma once
 
 #include <cstring>
+#include <future>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "mlx/mlx.h"
 #include "mlx/primitives.h"
+#include "mlx/scheduler.h"
 
 #define API extern "C" __attribute__((visibility("default")))
 
@@ -63,6 +66,23 @@ R guarded(R failed, F&& f) noexcept {
     keep_error("an exception that is not a std::exception");
   }
   return failed;
+}
+
+// MLX looks for failures of what is being computed whenever the thread that it was first used on adds more, and does not
+// count on to throw there: it loses track of its tasks, and after some failures waits forever for them. So the first thread
+// is one that never computes; it stays, so that no other gets its id.
+void use_mlx_elsewhere_first() {
+  static const bool done = [] {
+    std::promise<void> ready;
+    std::thread([&ready] {
+      mx::scheduler::scheduler();
+      ready.set_value();
+      std::promise<void>().get_future().wait();
+    }).detach();
+    ready.get_future().wait();
+    return true;
+  }();
+  static_cast<void>(done);
 }
 
 // The dtypes of grad_runtime::Dtype, in its order.

@@ -312,6 +312,50 @@ void require_convolution(
   }
 }
 
+// The array with zeros between its entries.
+array dilated(array a, const Integers& dilation) {
+  for (size_t i = 0; i < dilation.size(); ++i) {
+    int axis = static_cast<int>(i) + 1, length = a.shape(axis);
+    std::vector<std::pair<int, int>> widths(a.ndim() + 1, {0, 0});
+    widths[axis + 1].second = dilation[i] - 1;
+    a = mx::flatten(mx::pad(mx::expand_dims(a, axis + 1), widths, array(0, a.dtype())), axis, axis + 1);
+    Shape stop = a.shape();
+    stop[axis] = (length - 1) * dilation[i] + 1;
+    a = mx::slice(a, Shape(a.ndim(), 0), stop);
+  }
+  return a;
+}
+
+array convolved(
+    const array& a,
+    const array& weight,
+    const Integers& stride,
+    const Integers& padding_lo,
+    const Integers& padding_hi,
+    const Integers& kernel_dilation,
+    const Integers& input_dilation,
+    int groups,
+    bool flip) {
+  require_convolution(a, weight, stride, padding_lo, padding_hi, kernel_dilation, input_dilation, groups);
+  // Padded at the end beyond the weight's reach, a dilated array gets a gradient of the wrong shape from MLX.
+  bool beyond = false;
+  for (size_t i = 0; i < stride.size(); ++i) {
+    int64_t reach = int64_t{kernel_dilation[i]} * (weight.shape(i + 1) - 1);
+    beyond |= input_dilation[i] > 1 && padding_hi[i] > reach;
+  }
+  Integers ones(stride.size(), 1);
+  return mx::conv_general(
+      beyond ? dilated(a, input_dilation) : a,
+      weight,
+      stride,
+      padding_lo,
+      padding_hi,
+      kernel_dilation,
+      beyond ? ones : input_dilation,
+      groups,
+      flip);
+}
+
 array conv_general(
     const array& a,
     const array& weight,
@@ -325,14 +369,11 @@ array conv_general(
   auto integers = [](const Shape& shape) { return Integers(shape.begin(), shape.end()); };
   auto strides = integers(stride), lo = integers(padding_lo), hi = integers(padding_hi);
   auto kernel = integers(kernel_dilation), input = integers(input_dilation);
-  require_convolution(a, weight, strides, lo, hi, kernel, input, groups);
-  return mx::conv_general(a, weight, strides, lo, hi, kernel, input, groups, flip);
+  return convolved(a, weight, strides, lo, hi, kernel, input, groups, flip);
 }
 
 array conv(const array& a, const array& weight, Integers stride, Integers padding, Integers dilation, int groups) {
-  Integers ones(stride.size(), 1);
-  require_convolution(a, weight, stride, padding, padding, dilation, ones, groups);
-  return mx::conv_general(a, weight, stride, padding, padding, dilation, ones, groups, false);
+  return convolved(a, weight, stride, padding, padding, dilation, Integers(stride.size(), 1), groups, false);
 }
 
 // As MLX defines it: a convolution of the array dilated by the stride.
@@ -366,8 +407,7 @@ array conv_transpose(
     last[i + 1] = static_cast<int>(std::max<int64_t>(-after, 0));
   }
   Integers ones(axes, 1);
-  require_convolution(a, weight, ones, lo, hi, dilation, stride, groups);
-  auto result = mx::conv_general(a, weight, ones, lo, hi, dilation, stride, groups, true);
+  auto result = convolved(a, weight, ones, lo, hi, dilation, stride, groups, true);
   Shape stop = result.shape();
   for (size_t i = 1; i <= axes; ++i) {
     stop[i] -= last[i];
