@@ -15,7 +15,7 @@ const SMALL: usize = 1 << 14;
 /// What a call may allocate, to compute a small result from small operands.
 const MEMORY: usize = 1 << 28;
 
-/// SplitMix64.
+/// The generator `SplitMix64`.
 struct Random(Cell<u64>);
 
 impl Random {
@@ -68,6 +68,7 @@ enum Kind {
     Integer,
     /// Small numbers.
     Index,
+    Mask,
 }
 
 /// Arguments that belong together.
@@ -124,8 +125,9 @@ impl Call {
     }
 
     /// Arguments with which a call of the operation gets past its first checks.
+    #[allow(clippy::too_many_lines, reason = "it is a table")]
     fn fitting(&self) -> Fitting {
-        use Kind::{Any, Float, Index, Integer};
+        use Kind::{Any, Float, Index, Integer, Mask};
         let some = || 1 + self.random.below(4);
         let (a, b, c, d) = (some(), some(), some(), some());
         let of = |arrays: &[(&[usize], Kind)]| Fitting {
@@ -149,7 +151,7 @@ impl Call {
             "methods::gather_mm" => of(&[(&[a, b, c], Float), (&[a, c, d], Float), (&[2], Index), (&[2], Index)]),
             "methods::addmm" => of(&[(&[b, d], Float), (&[b, c], Float), (&[c, d], Float)]),
             "methods::quantize" => {
-                Fitting { counts: vec![64, self.random.of(&[2, 3, 4, 5, 6, 8])], ..of(&[(&[a, 64], Float)]) }
+                Fitting { counts: vec![64, self.random.of(&[1, 2, 3, 4, 5, 6, 8])], ..of(&[(&[a, 64], Float)]) }
             }
             "methods::dequantize" => {
                 Fitting { counts: vec![64, 4], ..of(&[(&[a, 8], Integer), (&[a, 1], Float), (&[a, 1], Float)]) }
@@ -206,6 +208,7 @@ impl Call {
             | "methods::remainder"
             | "methods::divmod" => of(&[(&[a, b, c], Integer), (&[c], Integer)]),
             "methods::slice_update" | "methods::slice_update_add" => of(&[(&[a, b], Any), (&[], Any)]),
+            "methods::masked_scatter" => of(&[(&[a, b, c], Any), (&[a, b], Mask), (&[a * b, c], Any)]),
             "methods::pad" => of(&[(&[a, b, c], Any), (&[], Any)]),
             operation if operation.starts_with("linalg::") => match operation {
                 "linalg::cross" => of(&[(&[a, 3], Float), (&[a, 3], Float)]),
@@ -237,7 +240,10 @@ impl Call {
     }
 
     fn shape(&self) -> Vec<usize> {
-        (0..self.random.below(5)).map(|_| self.random.of(&[1, 2, 2, 3, 3, 4, 5, 1, 2, 3, 0])).collect()
+        // At times long enough for the kernels that take many elements at once.
+        let length =
+            || if self.random.once_in(40) { 70 } else { self.random.of(&[1, 2, 2, 3, 3, 4, 5, 1, 2, 3, 0]) };
+        (0..self.random.below(5)).map(|_| length()).collect()
     }
 
     /// One in `times`, in a call that is not calm.
@@ -263,6 +269,7 @@ impl Call {
         let random = &self.random;
         let dtype = match kind {
             _ if self.wild(6) => random.of(&DTYPES),
+            Kind::Mask => Dtype::Bool,
             Kind::Float if random.once_in(4) => random.of(&DTYPES[..3]),
             Kind::Integer | Kind::Index => random.of(&[Dtype::Int32, Dtype::UInt32, Dtype::UInt32]),
             Kind::Any if random.once_in(2) => random.of(&DTYPES),
@@ -506,7 +513,16 @@ impl<'a> Argument<'a> for &'a str {
             "i,->i",
             "...->...",
         ];
-        if call.wild(2) {
+        let expected: &[&str] = match call.operation {
+            "methods::searchsorted" => &["left", "right"],
+            "methods::pad" => &["constant", "edge", "reflect", "symmetric"],
+            "functions::meshgrid" => &["xy", "ij"],
+            _ => &TEXTS,
+        };
+        if call.calm || call.random.once_in(2) {
+            return call.random.of(expected);
+        }
+        if call.random.once_in(2) {
             let letters = (0..call.random.below(12)).map(|_| call.random.of(&LETTERS)).collect();
             return call.texts.keep(letters);
         }
@@ -840,7 +856,9 @@ for_each_op!(by_name);
 fn main() {
     let mut words = std::env::args().skip(1);
     let Some(operation) = words.next() else {
-        NAMES.iter().for_each(|name| println!("{name}"));
+        for name in NAMES {
+            println!("{name}");
+        }
         return;
     };
     let mut number = |default| words.next().map_or(default, |word| word.parse().expect("a number"));

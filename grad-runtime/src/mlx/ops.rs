@@ -108,11 +108,11 @@ macro_rules! for_each_op {
                 fn erfinv(a: &Array) -> Array;
                 /// `x · sigmoid(x)`.
                 fn silu(a: &Array) -> Array;
-                /// Each element moved into `a_min..=a_max`; a missing bound does not bound.
+                /// Each element moved into `a_min..=a_max`, of which one may be missing.
                 fn clip(a: &Array, a_min: Option<&Array>, a_max: Option<&Array>) -> Array;
                 /// NaN and infinities replaced; without a number, by the dtype's largest and smallest.
                 fn nan_to_num(a: &Array, nan: f32, posinf: Option<f32>, neginf: Option<f32>) -> Array;
-                /// The quotient, rounded down; broadcast.
+                /// The quotient, rounded down; broadcast. An integer's by zero is the device's.
                 fn floor_divide(a: &Array, b: &Array) -> Array;
                 /// What is left of the division, with the divisor's sign; broadcast.
                 fn remainder(a: &Array, b: &Array) -> Array;
@@ -157,9 +157,9 @@ macro_rules! for_each_op {
                 fn bitwise_xor(a: &Array, b: &Array) -> Array;
                 /// Every bit turned around; integers and bools.
                 fn bitwise_invert(a: &Array) -> Array;
-                /// The bits moved up by `b`, broadcast; integers. By the element's width or more, the result is the device's.
+                /// The bits moved up by `b`, broadcast; integers. By the element's width or more, it is the device's.
                 fn left_shift(a: &Array, b: &Array) -> Array;
-                /// The bits moved down by `b`, broadcast; integers. By the element's width or more, the result is the device's.
+                /// The bits moved down by `b`, broadcast; integers. By the element's width or more, it is the device's.
                 fn right_shift(a: &Array, b: &Array) -> Array;
 
                 /// Whether all elements over `axes` are true; dtype bool.

@@ -50,7 +50,7 @@ fn run(operation: &str, calls: u64, seed: u64) -> Result<(), String> {
     }
     let number = last.rsplit(' ').next().unwrap_or_default();
     Err(format!(
-        "{status} at call {number} of {operation}: `mlx-fuzz {operation} {number} {} {seed} verbose` shows it, or from 0 on",
+        "{status} at call {number} of {operation}, shown by `mlx-fuzz {operation} {number} {} {seed} verbose` or from 0 on",
         number.parse::<u64>().map_or(0, |number| number + 1)
     ))
 }

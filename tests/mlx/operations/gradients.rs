@@ -185,7 +185,7 @@ fn every_operation_has_a_gradient_or_none() {
         NAMES.iter().filter(|(section, _)| *section != "shared").filter(|name| !known(*name)).collect();
     assert!(
         missing.is_empty(),
-        "{missing:?} are in ops.rs: add them to the gradients in tests/mlx/operations/gradients.rs, or to those without"
+        "{missing:?} are in ops.rs: add each to tests/mlx/operations/gradients.rs, to those without if it has none"
     );
 }
 
@@ -293,7 +293,9 @@ gradients! {
         addmm(Signed [2, 2], Signed [2, 3], Signed [3, 2]) |x| x[0].addmm(&x[1], &x[2], 2.0, 0.5);
         conv1d(Signed [1, 5, 2], Signed [3, 2, 2]) |x| x[0].conv1d(&x[1], 2, 1, 1, 1);
         conv2d(Signed [1, 3, 4, 2], Signed [2, 2, 2, 1]) |x| x[0].conv2d(&x[1], (1, 2), (1, 0), (1, 1), 2);
-        conv3d(Signed [1, 2, 3, 2, 1], Signed [1, 2, 2, 1, 1]) |x| x[0].conv3d(&x[1], (1, 1, 1), (0, 0, 0), (1, 1, 1), 1);
+        conv3d(Signed [1, 2, 3, 2, 1], Signed [1, 2, 2, 1, 1]) |x| {
+            x[0].conv3d(&x[1], (1, 1, 1), (0, 0, 0), (1, 1, 1), 1)
+        };
         conv_transpose1d(Signed [1, 3, 1], Signed [2, 2, 1]) |x| x[0].conv_transpose1d(&x[1], 2, 0, 1, 0, 1);
         conv_transpose2d(Signed [1, 2, 2, 1], Signed [2, 2, 2, 1]) |x| {
             x[0].conv_transpose2d(&x[1], (2, 1), (0, 0), (1, 1), (1, 0), 1)
@@ -308,7 +310,7 @@ gradients! {
             ])
         };
         gather_mm(Signed [2, 2, 3], Signed [2, 3, 2]) |x| x[0].gather_mm(&x[1], None, Some(&vector([1_u32, 1])));
-        // The packed weights are whole numbers; how they are packed moves with the largest and smallest of each group.
+        // The weights are whole numbers; the scales move with the largest and smallest of each group.
         quantize(Signed [1, 64]) |x| x[0].quantize(64, 8).map(|(_, scales, _)| scales);
         dequantize(Signed [2, 1], Signed [2, 1]) |x| packed()?.0.dequantize(&x[0], &x[1], 64, 4);
         quantized_matmul(Signed [1, 64]) |x| {
@@ -347,7 +349,8 @@ gradients! {
         uniform(Signed [], Positive [3]) |x| random::uniform(&x[0], &x[1], &[3], Dtype::Float32, &random::key(1)?);
         permutation(Signed [4]) |x| random::permutation(&x[0], 0, &random::key(1)?);
         truncated_normal(Signed [], Positive [3]) |x| {
-            random::truncated_normal(&x[0].subtract(&scalar(2.0_f32))?, &x[1], &[3], Dtype::Float32, &random::key(1)?)
+            let lower = x[0].subtract(&scalar(2.0_f32))?;
+            random::truncated_normal(&lower, &x[1], &[3], Dtype::Float32, &random::key(1)?)
         };
     }
 
@@ -374,7 +377,9 @@ gradients! {
 
     mod fast {
         rms_norm(Signed [2, 4], Positive [4]) |x| fast::rms_norm(&x[0], Some(&x[1]), 1e-5);
-        layer_norm(Signed [2, 4], Positive [4], Signed [4]) |x| fast::layer_norm(&x[0], Some(&x[1]), Some(&x[2]), 1e-5);
+        layer_norm(Signed [2, 4], Positive [4], Signed [4]) |x| {
+            fast::layer_norm(&x[0], Some(&x[1]), Some(&x[2]), 1e-5)
+        };
         rope(Signed [1, 1, 2, 4]) |x| fast::rope(&x[0], 4, false, Some(100.0), 1.0, 1, None);
         scaled_dot_product_attention(Signed [1, 2, 3, 2], Signed [1, 2, 3, 2], Signed [1, 2, 3, 2]) |x| {
             fast::scaled_dot_product_attention(&x[0], &x[1], &x[2], 0.7, None)

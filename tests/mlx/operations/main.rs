@@ -63,8 +63,10 @@ fn assert_same(found: &Mlx, expected: &Mlx) {
 fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len());
     let close = |(found, expected): (&f32, &f32)| {
-        let scale = found.abs().max(expected.abs()).max(1.0);
-        found == expected || found.is_nan() && expected.is_nan() || (found - expected).abs() <= tolerance * scale
+        if !found.is_finite() || !expected.is_finite() {
+            return found.total_cmp(expected).is_eq() || found.is_nan() && expected.is_nan();
+        }
+        (found - expected).abs() <= tolerance * found.abs().max(expected.abs()).max(1.0)
     };
     assert!(found.iter().zip(expected).all(close), "found {found:?}, expected {expected:?}");
 }

@@ -185,8 +185,9 @@ array pad(const array& a, const std::vector<std::pair<int, int>>& widths, double
 }
 
 // The gradient of MLX's scans looks for the element that a maximum comes from, and where it is NaN writes out of bounds.
-array extreme(
-    const array& a, int axis, bool reverse, bool inclusive, array (*scan)(const array&, int, bool, bool, StreamOrDevice), double least) {
+using Scan = array(const array&, int, bool, bool, StreamOrDevice);
+
+array extreme(const array& a, int axis, bool reverse, bool inclusive, Scan* scan, double least) {
   if (!issubdtype(a.dtype(), floating)) {
     return scan(a, axis, reverse, inclusive, {});
   }
@@ -302,8 +303,8 @@ void require_convolution(
     int64_t spread = (kernel - 1) * kernel_dilation[i] + 1;
     if (spread > padded) {
       throw std::invalid_argument(
-          "the weight, dilated, is of length " + std::to_string(spread) + " along a spatial axis where the padded array is of " +
-          std::to_string(padded));
+          "along a spatial axis the dilated weight is of length " + std::to_string(spread) +
+          " and the padded array of length " + std::to_string(padded));
     }
     size *= static_cast<double>(padded);
   }
@@ -478,8 +479,8 @@ void require_quantization(int group_size, int bits) {
   if (group_size != 32 && group_size != 64 && group_size != 128) {
     throw std::invalid_argument("the group size must be 32, 64 or 128");
   }
-  if (bits < 2 || bits == 7 || bits > 8) {
-    throw std::invalid_argument("an element must have 2, 3, 4, 5, 6 or 8 bits");
+  if (bits < 1 || bits == 7 || bits > 8) {
+    throw std::invalid_argument("an element must have 1, 2, 3, 4, 5, 6 or 8 bits");
   }
 }
 
