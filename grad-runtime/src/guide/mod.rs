@@ -1,5 +1,7 @@
 //! Pages to read: no code is in here.
 
 pub mod moving_in;
+#[cfg(feature = "mlx")]
+pub mod operations_of_mlx;
 pub mod plugging_in;
 pub mod what_a_scope_covers;

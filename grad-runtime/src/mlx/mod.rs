@@ -64,7 +64,7 @@ pub use device::{
     Device, active_memory, default_device, is_available, peak_memory, reset_peak_memory, set_default_device,
 };
 #[doc(inline)]
-pub use ffi::functions::{arange, broadcast_arrays, einsum, eye, linspace, meshgrid, stack, tri};
+pub use ffi::functions::{arange, broadcast_arrays, einsum, eye, identity, linspace, meshgrid, stack, tri};
 pub use ffi::{fast, linalg, random};
 pub use stream::{Stream, async_eval, eval};
 pub use transforms::{Checkpoint, Compiled, CustomFunction, checkpoint, compile, custom_function, jvp, vjp, vmap};

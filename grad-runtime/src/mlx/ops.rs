@@ -1,6 +1,6 @@
 // MLX's operations, one line each: names and argument order are MLX's. `build.rs` includes this list to write the C++
 // side, `ffi/calls.rs` for the Rust side and the public functions, and tests/mlx to fuzz them all: so to add an operation
-// is to add its line here and its test in tests/mlx/operations.rs.
+// is to add its line here and its tests in tests/mlx/operations.
 //
 // The C++ side calls the function of the same name in the shim's namespace `ops` (for the modules below it, in
 // `ops::random` and so on), which is MLX's own unless the shim defines one.
@@ -108,11 +108,11 @@ macro_rules! for_each_op {
                 fn erfinv(a: &Array) -> Array;
                 /// `x · sigmoid(x)`.
                 fn silu(a: &Array) -> Array;
-                /// Each element moved into `a_min..=a_max`; a missing bound does not bound.
+                /// Each element moved into `a_min..=a_max`, of which one may be missing.
                 fn clip(a: &Array, a_min: Option<&Array>, a_max: Option<&Array>) -> Array;
                 /// NaN and infinities replaced; without a number, by the dtype's largest and smallest.
                 fn nan_to_num(a: &Array, nan: f32, posinf: Option<f32>, neginf: Option<f32>) -> Array;
-                /// The quotient, rounded down; broadcast.
+                /// The quotient, rounded down; broadcast. An integer's by zero is the device's.
                 fn floor_divide(a: &Array, b: &Array) -> Array;
                 /// What is left of the division, with the divisor's sign; broadcast.
                 fn remainder(a: &Array, b: &Array) -> Array;
@@ -147,6 +147,8 @@ macro_rules! for_each_op {
                 fn logical_and(a: &Array, b: &Array) -> Array;
                 /// Whether one is true, broadcast; dtype bool.
                 fn logical_or(a: &Array, b: &Array) -> Array;
+                /// Whether just one is true, broadcast; dtype bool.
+                fn logical_xor(a: &Array, b: &Array) -> Array;
                 /// The bits that both have, broadcast; integers and bools.
                 fn bitwise_and(a: &Array, b: &Array) -> Array;
                 /// The bits that one has, broadcast; integers and bools.
@@ -155,15 +157,17 @@ macro_rules! for_each_op {
                 fn bitwise_xor(a: &Array, b: &Array) -> Array;
                 /// Every bit turned around; integers and bools.
                 fn bitwise_invert(a: &Array) -> Array;
-                /// The bits moved up by `b`, broadcast; integers. By the element's width or more, the result is the device's.
+                /// The bits moved up by `b`, broadcast; integers. By the element's width or more, it is the device's.
                 fn left_shift(a: &Array, b: &Array) -> Array;
-                /// The bits moved down by `b`, broadcast; integers. By the element's width or more, the result is the device's.
+                /// The bits moved down by `b`, broadcast; integers. By the element's width or more, it is the device's.
                 fn right_shift(a: &Array, b: &Array) -> Array;
 
                 /// Whether all elements over `axes` are true; dtype bool.
                 fn all(a: &Array, axes: &[isize], keepdims: bool) -> Array;
                 /// Whether an element over `axes` is true; dtype bool.
                 fn any(a: &Array, axes: &[isize], keepdims: bool) -> Array;
+                /// How many elements over `axes` are not zero; dtype uint32.
+                fn count_nonzero(a: &Array, axes: &[isize], keepdims: bool) -> Array;
                 /// The product over `axes`.
                 fn prod(a: &Array, axes: &[isize], keepdims: bool) -> Array;
                 /// The variance over `axes`: the sum of squared deviations divided by their number less `ddof`.
@@ -219,12 +223,15 @@ macro_rules! for_each_op {
                 /// The array `repetitions` times along each axis.
                 fn tile(a: &Array, repetitions: &[usize]) -> Array;
                 /// With as many more entries before and after each axis as `widths` says: `value` if `mode` is
-                /// `"constant"`, the outermost ones if `"edge"`.
-                fn pad(a: &Array, widths: &[(usize, usize)], value: &Array, mode: &str) -> Array;
+                /// `"constant"`, the outermost ones if `"edge"`, the others mirrored if `"reflect"`, and with the
+                /// outermost ones if `"symmetric"`.
+                fn pad(a: &Array, widths: &[(usize, usize)], value: f64, mode: &str) -> Array;
                 /// `axis` in `parts` of equal length.
                 fn split(a: &Array, parts: usize, axis: isize) -> Vec<Array>;
                 /// `axis` cut before each of `indices`.
                 fn split_at(a: &Array, indices: &[usize], axis: isize) -> Vec<Array>;
+                /// The entries of `axis`, without it.
+                fn unstack(a: &Array, axis: isize) -> Vec<Array>;
                 /// The elements `start..stop` of each axis, every `strides`th of them.
                 fn slice_strided(a: &Array, start: &[usize], stop: &[usize], strides: &[usize]) -> Array;
                 /// This array with the elements `start..stop` of each axis replaced by `update`, which is broadcast.
@@ -251,6 +258,9 @@ macro_rules! for_each_op {
                 fn scatter_max(a: &Array, indices: &[Array], updates: &Array, axes: &[isize]) -> Array;
                 /// The smaller of this array and the slices in `updates`, where `indices` say; see `gather`.
                 fn scatter_min(a: &Array, indices: &[Array], updates: &Array, axes: &[isize]) -> Array;
+                /// This array with the elements of `src`, one after another, where `mask` is true. A mask of fewer axes
+                /// says it of whole entries.
+                fn masked_scatter(a: &Array, mask: &Array, src: &Array) -> Array;
                 /// The lower triangle of the last two axes, zero above the diagonal `k`.
                 fn tril(a: &Array, k: i32) -> Array;
                 /// The upper triangle of the last two axes, zero below the diagonal `k`.
@@ -270,6 +280,8 @@ macro_rules! for_each_op {
                 fn outer(a: &Array, b: &Array) -> Array;
                 /// The sums of products over the last axes of both.
                 fn inner(a: &Array, b: &Array) -> Array;
+                /// The sums of products along `axis` of both.
+                fn vecdot(a: &Array, b: &Array, axis: isize) -> Array;
                 /// The sums of products over `axes_a` of this array and `axes_b` of the other.
                 fn tensordot(a: &Array, b: &Array, axes_a: &[isize], axes_b: &[isize]) -> Array;
                 /// The Kronecker product.
@@ -298,6 +310,28 @@ macro_rules! for_each_op {
                     a: &Array, weight: &Array, stride: (usize, usize), padding: (usize, usize), dilation: (usize, usize),
                     output_padding: (usize, usize), groups: usize
                 ) -> Array;
+                /// The transpose of `conv3d`, with `output_padding` more entries at the end.
+                fn conv_transpose3d(
+                    a: &Array, weight: &Array, stride: (usize, usize, usize), padding: (usize, usize, usize),
+                    dilation: (usize, usize, usize), output_padding: (usize, usize, usize), groups: usize
+                ) -> Array;
+                /// Of `[N, spatial axes…, C]` with `weight` `[C_out, spatial axes…, C / groups]`, where each list has a
+                /// number for each spatial axis; the weight is turned around if `flip`.
+                fn conv_general(
+                    a: &Array, weight: &Array, stride: &[usize], padding_lo: &[usize], padding_hi: &[usize],
+                    kernel_dilation: &[usize], input_dilation: &[usize], groups: usize, flip: bool
+                ) -> Array;
+                /// Products of the matrices that `lhs_indices` name among this array's last two axes and `rhs_indices`
+                /// among `b`'s, which broadcast together; the matrices of an array without indices come in their order.
+                fn gather_mm(a: &Array, b: &Array, lhs_indices: Option<&Array>, rhs_indices: Option<&Array>) -> Array;
+                /// As `gather_mm`, where `w` was packed by `quantize`, and is transposed if so said.
+                fn gather_qmm(
+                    a: &Array, w: &Array, scales: &Array, biases: &Array, lhs_indices: Option<&Array>,
+                    rhs_indices: Option<&Array>, transpose: bool, group_size: usize, bits: usize
+                ) -> Array;
+                /// The product of the last axis with the Hadamard matrix of its length, times `scale` or one by the root
+                /// of the length.
+                fn hadamard_transform(a: &Array, scale: Option<f32>) -> Array;
                 /// This `[out, in]` matrix in `bits` bits an element, with a scale and a bias for each `group_size` of
                 /// them: packed weights (uint32), scales, biases.
                 fn quantize(a: &Array, group_size: usize, bits: usize) -> (Array, Array, Array);
@@ -317,6 +351,8 @@ macro_rules! for_each_op {
                 fn linspace(start: f64, stop: f64, num: usize, dtype: Dtype) -> Array;
                 /// An `[n, m]` matrix with ones on the diagonal `k`.
                 fn eye(n: usize, m: usize, k: i32, dtype: Dtype) -> Array;
+                /// An `[n, n]` matrix with ones on the diagonal.
+                fn identity(n: usize, dtype: Dtype) -> Array;
                 /// An `[n, m]` matrix with ones on and below the diagonal `k`.
                 fn tri(n: usize, m: usize, k: i32, dtype: Dtype) -> Array;
                 /// The arrays, all of one shape, along a new `axis`.
@@ -368,7 +404,8 @@ macro_rules! for_each_op {
                 fn permutation(a: &Array, axis: isize, key: &Array) -> Array;
             }
 
-            /// Linear algebra, over the last two axes. MLX factorizes on the CPU, wherever the arrays are.
+            /// Linear algebra, over the last two axes. MLX factorizes on the CPU, wherever the arrays are. Where a matrix has an
+            /// element that is NaN or infinite, `svd`, `pinv`, `eigh` and `eigvalsh` answer with NaN.
             ///
             /// ```
             /// use grad_runtime::{Array, mlx};
@@ -391,10 +428,16 @@ macro_rules! for_each_op {
                 fn pinv(a: &Array) -> Array;
                 /// The inverse of triangular matrices.
                 fn tri_inv(a: &Array, upper: bool) -> Array;
-                /// The Cholesky factor of positive definite matrices, the upper one if so said.
+                /// The Cholesky factor of positive definite matrices, the upper one if so said. MLX does not notice others.
                 fn cholesky(a: &Array, upper: bool) -> Array;
                 /// The inverse of the matrices that have this Cholesky factor.
                 fn cholesky_inv(a: &Array, upper: bool) -> Array;
+                /// The factors `L` and `U` of square matrices, after the order of rows: `L @ U` is `a` in that order.
+                fn lu(a: &Array) -> (Array, Array, Array);
+                /// The determinant of square matrices.
+                fn det(a: &Array) -> Array;
+                /// The sign of the determinant and the logarithm of its magnitude.
+                fn slogdet(a: &Array) -> (Array, Array);
                 /// What solves `a @ x = b`.
                 fn solve(a: &Array, b: &Array) -> Array;
                 /// What solves `a @ x = b` for triangular `a`.
@@ -434,6 +477,9 @@ macro_rules! for_each_op {
                 ) -> Array;
                 /// The same, where no query sees the keys after it.
                 fn causal_attention(queries: &Array, keys: &Array, values: &Array, scale: f32) -> Array;
+                /// `logsumexp(logits) - logits[target]` over the last axis of `logits`, for targets (uint32 or int32) of
+                /// the other axes.
+                fn cross_entropy(logits: &Array, targets: &Array) -> Array;
             }
         }
     };

@@ -2,15 +2,18 @@
 #pragma once
 
 #include <cstring>
+#include <future>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "mlx/mlx.h"
 #include "mlx/primitives.h"
+#include "mlx/scheduler.h"
 
 #define API extern "C" __attribute__((visibility("default")))
 
@@ -65,6 +68,23 @@ R guarded(R failed, F&& f) noexcept {
   return failed;
 }
 
+// MLX looks for failures of what is being computed whenever the thread that it was first used on adds more, and does not
+// count on to throw there: it loses track of its tasks, and after some failures waits forever for them. So the first thread
+// is one that never computes; it stays, so that no other gets its id.
+void use_mlx_elsewhere_first() {
+  static const bool done = [] {
+    std::promise<void> ready;
+    std::thread([&ready] {
+      mx::scheduler::scheduler();
+      ready.set_value();
+      std::promise<void>().get_future().wait();
+    }).detach();
+    ready.get_future().wait();
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
 // The dtypes of grad_runtime::Dtype, in its order.
 const mx::Dtype dtypes[] = {mx::float32, mx::float16, mx::bfloat16, mx::int32, mx::uint32, mx::bool_};
 constexpr int dtype_count = sizeof(dtypes) / sizeof(dtypes[0]);
@@ -98,13 +118,16 @@ const array& checked(const array& result) {
   return result;
 }
 
+// An empty array is made anew, where it was computed: MLX's reductions read the strides of one that was transposed, which
+// has none that count. It carries no gradient.
+array plain(array result) {
+  checked(result);
+  return result.size() == 0 && result.has_primitive() ? mx::zeros(result.shape(), result.dtype()) : result;
+}
+
 template <typename F>
 array* made(F&& f) noexcept {
-  return guarded(static_cast<array*>(nullptr), [&] {
-    array result = f();
-    checked(result);
-    return new array(std::move(result));
-  });
+  return guarded(static_cast<array*>(nullptr), [&] { return new array(plain(f())); });
 }
 
 Arrays list(Arrays arrays) {
@@ -118,8 +141,8 @@ template <typename F>
 Arrays* made_list(F&& f) noexcept {
   return guarded(static_cast<Arrays*>(nullptr), [&] {
     Arrays results = list(f());
-    for (const auto& result : results) {
-      checked(result);
+    for (auto& result : results) {
+      result = plain(std::move(result));
     }
     return new Arrays(std::move(results));
   });

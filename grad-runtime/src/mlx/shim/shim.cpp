@@ -92,6 +92,7 @@ API bool grad_mlx_reset_peak_memory() {
 // destroyed before it.
 API bool grad_mlx_enter_thread() {
   return guarded(false, [] {
+    use_mlx_elsewhere_first();
     auto square = [](const array& x) { return mx::square(x); };
     mx::vjp(square, array(1.0f), array(1.0f)).second.eval();
     return true;
