@@ -35,7 +35,7 @@
 //! | `block_masked_mm`, `segmented_mm`, `qqmm`, `to_fp8`, `from_fp8`, Metal kernels | special kernels: nobody has asked yet, and each is one line in the list |
 //! | `random::multivariate_normal`, `random::seed` | `cholesky` and `normal` make the first; the second is a state that would be shared |
 //! | layers, losses, optimizers | this crate ends at operations and transforms |
-//! | loading and saving | safetensors' own crate reads into slices, and `from_slice` takes them |
+//! | loading and saving npy and GGUF | safetensors are here, on the crate of that name: feature `safetensors` |
 //!
 //! # What a wrong call is
 //!
