@@ -11,6 +11,7 @@ use {
     anyhow::Context,
     grad_runtime::Array,
     std::cmp::Reverse,
+    std::io::Cursor,
 };
 
 use crate::model_files::ModelFiles;
@@ -146,7 +147,7 @@ impl<A: Array> Embedder<A> {
     /// If the model is damaged, or the backend is not available.
     pub fn new(name: String, model: &ModelFiles, batch: NonZeroUsize) -> Result<Self> {
         let tokenizer = Tokenizer::from_json(&model.tokenizer)?;
-        let model = MiniLm::from_safetensors(&model.weights)
+        let model = MiniLm::from_safetensors(Cursor::new(&model.weights))
             .with_context(|| format!("the model cannot be put on the backend {name}"))?;
         Ok(Self { name, tokenizer, model, batch })
     }

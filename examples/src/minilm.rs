@@ -3,12 +3,14 @@
 //! Of the 104 tensors in the model's file 101 are used: all but `embeddings.position_ids`, which only counts from 0
 //! to 511, and `pooler.dense.weight` and `pooler.dense.bias`, a head that sentence embeddings do not go through.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use grad_runtime::attr::no_grad;
 use grad_runtime::{Array, Result};
-use safetensors::SafeTensors;
+use safetensors::tensor::{Metadata, TensorInfo};
 
 /// The length of an embedding.
 pub const HIDDEN: usize = 384;
@@ -133,26 +135,27 @@ impl<A: Array> MiniLm<A> {
     /// If the file cannot be read, or [`from_safetensors`](Self::from_safetensors) refuses it.
     pub fn load(dir: &Path) -> anyhow::Result<Self> {
         let path = dir.join("model.safetensors");
-        let contents = std::fs::read(&path).with_context(|| format!("cannot read the model {}", path.display()))?;
-        Self::from_safetensors(&contents).with_context(|| format!("{} is not all-MiniLM-L6-v2", path.display()))
+        let file = File::open(&path).with_context(|| format!("cannot read the model {}", path.display()))?;
+        Self::from_safetensors(file).with_context(|| format!("{} is not all-MiniLM-L6-v2", path.display()))
     }
 
-    /// Takes the parameters from the contents of a safetensors file.
+    /// Takes the parameters from a safetensors file.
     ///
     /// # Errors
     ///
     /// If the file is damaged, or a parameter is missing in it or has another shape or dtype.
-    pub fn from_safetensors(contents: &[u8]) -> anyhow::Result<Self> {
-        let file = SafeTensors::deserialize(contents).context("the safetensors file is damaged")?;
+    pub fn from_safetensors(file: impl Read + Seek) -> anyhow::Result<Self> {
+        const DAMAGED: &str = "the safetensors file is damaged";
+
+        let mut file = Tensors::open(file).context(DAMAGED)?;
         let parameters = specification()
             .map(|(name, shape)| {
-                let tensor = file.tensor(&name).with_context(|| format!("there is no tensor {name}"))?;
-                if tensor.dtype() != safetensors::Dtype::F32 || tensor.shape() != shape {
-                    bail!("{name} is {:?}{:?}, expected F32{shape:?}", tensor.dtype(), tensor.shape());
+                let tensor =
+                    file.metadata.info(&name).with_context(|| format!("there is no tensor {name}"))?.clone();
+                if tensor.dtype != safetensors::Dtype::F32 || tensor.shape != shape {
+                    bail!("{name} is {:?}{:?}, expected F32{shape:?}", tensor.dtype, tensor.shape);
                 }
-                let (elements, _) = tensor.data().as_chunks::<4>();
-                let elements = elements.iter().copied().map(f32::from_le_bytes).collect::<Vec<_>>();
-                Ok(A::from_slice(&elements, shape)?)
+                Ok(A::from_slice(&file.elements(&tensor).context(DAMAGED)?, shape)?)
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         let model = Self::new(parameters)?;
@@ -236,6 +239,51 @@ impl<A: Array> MiniLm<A> {
     }
 }
 
+/// A safetensors file that is read tensor by tensor: all of it at once would take the memory of a second model.
+struct Tensors<R> {
+    file: R,
+    metadata: Metadata,
+    /// Where the tensors begin in the file.
+    begin: u64,
+}
+
+impl<R: Read + Seek> Tensors<R> {
+    fn open(mut file: R) -> anyhow::Result<Self> {
+        let length = file.seek(SeekFrom::End(0))?;
+        file.rewind()?;
+        let mut header = [0; size_of::<u64>()];
+        file.read_exact(&mut header)?;
+        let header_length = u64::from_le_bytes(header);
+        ensure!(header_length < length, "its header is cut off");
+        let mut header = vec![0; usize::try_from(header_length)?];
+        file.read_exact(&mut header)?;
+        let metadata: Metadata = serde_json::from_slice(&header)?;
+        let begin = file.stream_position()?;
+        ensure!(
+            begin + metadata.data_len() as u64 == length,
+            "it has {length} bytes, which its header contradicts"
+        );
+        Ok(Self { file, metadata, begin })
+    }
+
+    /// The elements of a float32 tensor.
+    fn elements(&mut self, tensor: &TensorInfo) -> std::io::Result<Vec<f32>> {
+        let (begin, end) = tensor.data_offsets;
+        self.file.seek(SeekFrom::Start(self.begin + begin as u64))?;
+        let mut elements = Vec::with_capacity((end - begin) / size_of::<f32>());
+        let mut bytes = vec![0; 1 << 16];
+        let mut rest = end - begin;
+        while rest > 0 {
+            let some = rest.min(bytes.len());
+            self.file.read_exact(&mut bytes[..some])?;
+            let (words, _) = bytes[..some].as_chunks();
+            elements.extend(words.iter().copied().map(f32::from_le_bytes));
+            rest -= some;
+        }
+        Ok(elements)
+    }
+}
+
 // Between the parts the hidden states are a matrix, [texts · tokens, 384]: plain matrix products are the fastest.
 
 #[derive(Debug, Clone)]
@@ -312,11 +360,8 @@ impl<A: Array> Layer<A> {
             .query_key_value
             .forward(hidden)?
             .reshape(&[texts, tokens, 3, HEADS, HEAD])?
-            .transpose(&[2, 0, 3, 1, 4])?
-            .reshape(&[3, texts * HEADS * tokens * HEAD])?;
-        let part = |at: usize| {
-            heads.slice(&[at, 0], &[at + 1, texts * HEADS * tokens * HEAD])?.reshape(&[texts, HEADS, tokens, HEAD])
-        };
+            .transpose(&[2, 0, 3, 1, 4])?;
+        let part = |at: usize| heads.slice(&[at, 0, 0, 0, 0], &[at + 1, texts, HEADS, tokens, HEAD])?.squeeze(0);
         let (query, key, value) = (part(0)?, part(1)?, part(2)?);
         let mut scores = query.matmul(&key.transpose(&[0, 1, 3, 2])?)?;
         if let Some(bias) = attention_bias {

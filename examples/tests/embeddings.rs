@@ -1,6 +1,7 @@
 //! The embeddings are those of sentence-transformers, and gradient reaches every weight unless a scope stops it.
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 
+use std::io::Cursor;
 use std::num::NonZeroUsize;
 
 use grad_examples::embedder::{Embed, Embedder};
@@ -124,7 +125,9 @@ fn no_gradient_passes_a_scope<A: Array>() {
 
 fn damaged_weights_are_an_error<A: Array>() {
     let file = ModelFiles::open(None).unwrap().weights;
-    let load = |contents: &[u8]| format!("{:#}", MiniLm::<A>::from_safetensors(contents).map(drop).unwrap_err());
+    let load = |contents: &[u8]| {
+        format!("{:#}", MiniLm::<A>::from_safetensors(Cursor::new(contents)).map(drop).unwrap_err())
+    };
     for length in [0, 7, 100, file.len() / 2, file.len() - 1] {
         let error = load(&file[..length]);
         assert!(error.contains("damaged"), "{error}");
@@ -134,7 +137,7 @@ fn damaged_weights_are_an_error<A: Array>() {
         load(&safetensors::serialize([(name, tensor)], None).unwrap())
     };
     let name = "embeddings.word_embeddings.weight";
-    assert!(one("x", vec![1]).starts_with(&format!("there is no tensor {name}: ")));
+    assert_eq!(one("x", vec![1]), format!("there is no tensor {name}"));
     assert_eq!(one(name, vec![1, 1]), format!("{name} is F32[1, 1], expected F32[30522, 384]"));
 }
 

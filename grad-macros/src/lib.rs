@@ -213,7 +213,19 @@ pub fn inference_mode(arguments: TokenStream, item: TokenStream) -> TokenStream 
 /// ```
 #[proc_macro_derive(Detach, attributes(detach))]
 pub fn derive_detach(input: TokenStream) -> TokenStream {
-    derive::expand(input.into()).into()
+    derive::DETACH.expand(input.into()).into()
+}
+
+/// Implements `grad_runtime::Params` for a struct or an enum: field by field, less those marked `#[params(skip)]`, which
+/// are cloned as they are.
+///
+/// The arrays are those of the type parameter that is bounded by `Array`. Where there is no such parameter they are
+/// those of the fields: the type is `Params` for the arrays for which each of its fields is.
+///
+/// `#[params(crate = path)]` on the type says where `grad_runtime` is. The trait's page has examples.
+#[proc_macro_derive(Params, attributes(params))]
+pub fn derive_params(input: TokenStream) -> TokenStream {
+    derive::PARAMS.expand(input.into()).into()
 }
 
 /// What `no_grad!` and its siblings expand to: `block! { [$crate no_grad] … }`.

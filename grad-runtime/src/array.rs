@@ -9,6 +9,7 @@ use crate::backend::Backend;
 use crate::detach::Detach;
 use crate::error::{Error, Result};
 use crate::mode::GradMode;
+use crate::params::Params;
 
 /// The type of an array's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,7 +164,30 @@ elements!(f32 => Float32, f16 => Float16, bf16 => BFloat16, i32 => Int32, u32 =>
 /// # }
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
-pub trait Array: Clone + Detach + fmt::Debug + Sized + 'static {
+///
+/// # Operators
+///
+/// The arrays of this crate also have `+`, `-`, `*`, `/` and the sign `-`, with operands borrowed or owned. They are
+/// [`add`](Array::add), [`subtract`](Array::subtract), [`multiply`](Array::multiply), [`divide`](Array::divide) and
+/// [`negative`](Array::negative): the result is a [`Result`], and scopes count. An `f32` may stand on either side. It takes
+/// the dtype of the array, so that float16 stays float16; beside an integer or bool array it is float32, and so is the
+/// result, as in MLX.
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use grad_runtime::{Array, cpu, no_grad};
+///
+/// let x = cpu::Array::from_slice(&[2.0_f32, 4.0], &[2])?;
+/// let target = no_grad! { (&x * &x)? };
+/// let error = (1.0 - (&x / target)?)?;
+/// assert_eq!((-(error * 3.0)?)?.to_vec::<f32>()?, [-1.5, -2.25]);
+/// # }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+///
+/// Generic code has the methods, or asks for the operators that it uses:
+/// `where for<'a> &'a A: Mul<&'a A, Output = Result<A>>`.
+pub trait Array: Clone + Detach + Params<Self> + fmt::Debug + Sized + 'static {
     /// The backend whose grad mode these arrays obey.
     fn backend() -> &'static dyn Backend;
 

@@ -156,6 +156,26 @@ pub fn install(backend: &'static dyn Backend) -> Result<()> {
     }
 }
 
+/// The switch that MLX itself has, in an MLX that has one.
+static SWITCH_OF_MLX: OnceLock<&'static dyn Backend> = OnceLock::new();
+
+/// Installs MLX's own switch, which selective scopes on [`Mlx`] turn too.
+#[cfg(feature = "mlx")]
+pub(crate) fn install_for_mlx(switch: &'static dyn Backend) {
+    // A program that has installed one of that name keeps it.
+    if install(switch).is_ok() {
+        let _ = SWITCH_OF_MLX.set(switch);
+    }
+}
+
+/// The switch of a backend whose mode is kept in a lane.
+pub(crate) fn switch_beside(lane: Lane) -> Option<&'static dyn Backend> {
+    match lane {
+        Lane::Mlx => SWITCH_OF_MLX.get().copied(),
+        Lane::Cpu => None,
+    }
+}
+
 /// The installed backends: a list that only grows, so that scopes read it without a lock.
 static INSTALLED: OnceLock<Box<Installed>> = OnceLock::new();
 

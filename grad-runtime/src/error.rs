@@ -29,6 +29,14 @@ pub enum Error {
         /// Why, and what to do about it.
         reason: String,
     },
+    /// A file cannot be read or written.
+    #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// An operation was refused.
     #[cfg(any(feature = "cpu", feature = "mlx"))]
     Operation {
@@ -58,6 +66,8 @@ impl fmt::Display for Error {
             Self::Unavailable { backend, reason } => {
                 write!(f, "{backend} is not available: {reason}")
             }
+            #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+            Self::File { path, reason } => write!(f, "{}: {reason}", path.display()),
             #[cfg(any(feature = "cpu", feature = "mlx"))]
             Self::Operation { op, operands, reason } => {
                 f.write_str(op)?;

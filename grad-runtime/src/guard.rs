@@ -1,6 +1,6 @@
 //! `GradGuard` and its constructors: a scope that lasts as long as a value.
 
-use crate::backend::{Backend, any_with_a_switch};
+use crate::backend::{Backend, any_with_a_switch, switch_beside};
 use crate::debt::Debtor;
 use crate::lanes::Swap;
 use crate::mode::Scope;
@@ -62,7 +62,10 @@ impl Scope {
     /// ```
     pub fn enter_on(self, backend: &'static dyn Backend) -> GradGuard {
         let (lanes, switches) = match backend.lane() {
-            Some(lane) => (Swap::one_lane(self, lane), None),
+            Some(lane) => {
+                let switch = switch_beside(lane).map(|switch| Debtor::of(self, switch));
+                (Swap::one_lane(self, lane), switch)
+            }
             None => (Swap::no_lane(), Some(Debtor::of(self, backend))),
         };
         GradGuard::holding(lanes, switches)

@@ -56,6 +56,7 @@
 //!
 //! - `cpu`: `cpu::Array`, the `Array` trait on candle's CPU kernels.
 //! - `mlx`: `mlx::Array`, the same trait on Apple's MLX, found when this crate is built and loaded when it is first used.
+//! - `safetensors`: with one of these, `safetensors::load` and `safetensors::save`.
 //! - `stream`: scopes that travel with `Stream`s.
 //! - `download-mlx`: `mlx`, and the wheel is fetched with pip where no MLX is installed.
 //! - `testing`: `testing`, the checks that a backend or an engine of your own keeps the law;
@@ -79,6 +80,12 @@ mod macros;
 #[cfg(feature = "mlx")]
 pub mod mlx;
 mod mode;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+mod operators;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod params;
+#[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+pub mod safetensors;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod torch;
@@ -90,8 +97,12 @@ pub use carry::{Carry, Modes, Scoped, carry, thread};
 pub use detach::{Detach, Detached};
 pub use error::{Error, Result};
 pub use grad_macros::Detach;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use grad_macros::Params;
 pub use guard::{GradGuard, enable_grad, inference_mode, no_grad, set_grad_enabled};
 pub use mode::{GradMode, Scope, assert_grad_mode, grad_mode, is_grad_enabled};
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use params::Params;
 pub use torch::Torch;
 
 /// The attributes: `#[no_grad]`, `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`.

@@ -1,8 +1,9 @@
-//! What an operation costs through the binding, beside the same call in C++: building the node and freeing it, since
-//! MLX computes later.
+//! What an operation costs through the binding, beside the same call in C++ and in Python: building the node and freeing
+//! it, since MLX computes later.
 //!
 //! `cargo bench -p grad-tests --bench binding` compiles `binding.cpp` against the MLX that the build downloaded, or the
-//! one in `MLX_DIR`, and runs both in turn. It prints the median of each and of the ratios.
+//! one in `MLX_DIR`, fetches Python MLX with pip once, and runs all in turn. It prints the median of each and of the
+//! ratios.
 
 use std::env;
 use std::hint::black_box;
@@ -12,6 +13,8 @@ use std::time::Instant;
 
 use grad_runtime::{Array, Dtype, mlx, no_grad};
 
+mod python_mlx;
+
 const NAMES: [&str; 4] = ["add", "exp", "sum", "matmul"];
 const ROUNDS: u32 = 100_000;
 const TURNS: usize = 15;
@@ -19,19 +22,31 @@ const TURNS: usize = 15;
 type Nanoseconds = [f64; NAMES.len()];
 
 fn main() {
-    let program = compile();
-    let (mut cpp, mut rust, mut scoped) = (Vec::new(), Vec::new(), Vec::new());
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let program = compile(target);
+    let python =
+        || python_mlx::python(include_str!("binding.py"), target.parent().expect("a folder of Cargo's target"));
+    let (mut cpp, mut rust, mut scoped, mut py) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        cpp.push(in_cpp(&program));
+        cpp.push(elsewhere(Command::new(&program)));
         rust.push(in_rust());
         scoped.push(no_grad!(in_rust()));
+        py.push(elsewhere(python()));
     }
-    println!("{:<8}{:>10}{:>10}{:>8}{:>18}{:>8}", "", "C++ ns", "Rust ns", "ratio", "Rust, no_grad ns", "ratio");
+    println!("{:<8}{:>32}{:>26}{:>26}", "", "ns", "times C++", "times Python");
+    println!(
+        "{:<8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}",
+        "", "C++", "Rust", "scope", "Python", "Rust", "scope", "Python", "Rust", "scope"
+    );
     for (at, name) in NAMES.iter().enumerate() {
-        let of = |turns: &[Nanoseconds]| median(turns.iter().map(|turn| turn[at]));
-        let ratio = |turns: &[Nanoseconds]| median(turns.iter().zip(&cpp).map(|(turn, cpp)| turn[at] / cpp[at]));
-        let (c, r, s) = (of(&cpp), of(&rust), of(&scoped));
-        println!("{name:<8}{c:>10.0}{r:>10.0}{:>8.2}{s:>18.0}{:>8.2}", ratio(&rust), ratio(&scoped));
+        let time = |turns: &[Nanoseconds]| median(turns.iter().map(|turn| turn[at]));
+        let ratio =
+            |of: &[Nanoseconds], to: &[Nanoseconds]| median(of.iter().zip(to).map(|(of, to)| of[at] / to[at]));
+        print!("{name:<8}");
+        [&cpp, &rust, &scoped, &py].map(|turns| print!("{:>8.0}", time(turns)));
+        [&rust, &scoped, &py].map(|turns| print!("{:>8.2}", ratio(turns, &cpp)));
+        [&rust, &scoped].map(|turns| print!("{:>8.2}", ratio(turns, &py)));
+        println!();
     }
 }
 
@@ -49,15 +64,16 @@ fn time(operation: impl Fn() -> grad_runtime::Result<mlx::Array>) -> f64 {
     start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUNDS)
 }
 
-fn in_cpp(program: &Path) -> Nanoseconds {
-    let output = Command::new(program).arg(ROUNDS.to_string()).output().expect("the C++ side runs");
+/// What a program prints that times the same operations.
+fn elsewhere(mut program: Command) -> Nanoseconds {
+    let output = program.arg(ROUNDS.to_string()).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<f64> = printed.split_whitespace().filter_map(|number| number.parse().ok()).collect();
-    numbers.try_into().expect("the C++ side prints a number for each operation")
+    numbers.try_into().expect("it prints a number for each operation")
 }
 
-fn compile() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+fn compile(target: &Path) -> PathBuf {
     let downloaded = target.parent().expect("a folder of Cargo's target").join("mlx-cpu-0.32.4/mlx");
     let mlx = env::var_os("MLX_DIR").map_or(downloaded, PathBuf::from);
     let program = target.join("binding");

@@ -5,8 +5,11 @@
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 
 mod operations;
+mod operators;
+mod params;
 mod programs;
 mod refusals;
+mod safetensors;
 
 /// Makes a test of each generic function, for each backend.
 #[macro_export]

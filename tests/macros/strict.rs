@@ -165,6 +165,41 @@ impl Provided for Implemented {
     }
 }
 
+/// What is derived.
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+#[allow(dead_code)]
+mod derived {
+    use ::grad_runtime::{Array, Detach, Params};
+
+    #[derive(Detach, Params)]
+    pub struct Linear<A: Array> {
+        pub weight: A,
+        pub r#type: ::core::option::Option<A>,
+        #[detach(skip)]
+        #[params(skip)]
+        pub path: i32,
+    }
+
+    #[derive(Detach, Params)]
+    pub enum Layer<A, T>
+    where
+        A: Array,
+    {
+        Linear(Linear<A>),
+        Named { visit: T, replace: f32 },
+        Nothing,
+    }
+
+    #[derive(Detach, Params)]
+    pub struct Nothing;
+
+    #[derive(Detach, Params)]
+    pub enum Never {}
+
+    #[derive(Detach, Params)]
+    pub struct Pair<T>(pub T, #[params(skip)] pub T);
+}
+
 fn run_later() {
     let double = ::grad_runtime::no_grad!(|x: i32| x * 2);
     let chosen = ::grad_runtime::set_grad_enabled!(true, |x: i32| x * 2);

@@ -16,17 +16,20 @@ const AVAILABLE: &str = "available, and the identity times 2 is Ok([2.0, 2.0, 2.
 
 /// A library with one function, `mlx::core::version()`, that answers `version`.
 fn libmlx_of_version(version: &str) -> PathBuf {
-    library("libmlx", &format!(r#"namespace mlx::core {{ const char* version() {{ return "{version}"; }} }}"#))
+    library(&format!("libmlx-{version}"), &version_function(version), &[])
 }
 
-fn library(name: &str, text: &str) -> PathBuf {
+fn version_function(version: &str) -> String {
+    format!(r#"namespace mlx::core {{ const char* version() {{ return "{version}"; }} }}"#)
+}
+
+fn library(name: &str, text: &str, flags: &[&str]) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let (source, library) = (dir.join(format!("{name}.cpp")), dir.join(format!("{name}-of-a-test.so")));
     std::fs::write(&source, text).unwrap();
-    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-    let status =
-        Command::new(compiler).args(["-std=c++17", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
-    assert!(status.unwrap().success());
+    let mut compiler = Command::new(std::env::var("CXX").unwrap_or_else(|_| "c++".into()));
+    compiler.args(["-std=c++17", "-shared", "-fPIC"]).args(flags).arg("-o").arg(&library).arg(&source);
+    assert!(compiler.status().unwrap().success());
     library
 }
 
@@ -69,6 +72,18 @@ fn a_library_of_another_version() {
     assert!(status.contains("rebuild it with MLX 0.0.7"), "{status}");
 }
 
+/// It has the right version and the right name, and none of MLX's functions.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_library_without_a_symbol() {
+    let other = status(&[("GRAD_MLX_LIBRARY", libmlx_of_version("0.0.8").to_str().unwrap())]);
+    let wanted = other.split("was built for ").nth(1).and_then(|rest| rest.split(':').next()).unwrap();
+    let library = library("without-symbols", &version_function(wanted), &["-Wl,-soname,libmlx.so"]);
+    let status = status(&[("GRAD_MLX_LIBRARY", library.to_str().unwrap())]);
+    assert!(status.starts_with("mlx is not available: the shim cannot be loaded from "), "{status}");
+    assert!(status.contains("undefined symbol: "), "{status}");
+}
+
 /// A BLAS whose every product is 42 shows that the one which is named is the one that MLX calls.
 #[test]
 fn the_blas_that_is_named_is_used() {
@@ -76,6 +91,7 @@ fn the_blas_that_is_named_is_used() {
         "blas",
         "extern \"C\" void cblas_sgemm(int, int, int, int m, int n, int, float, const float*, int, const float*, int, \
          float, float* c, int ldc) { for (int i = 0; i < m; ++i) for (int j = 0; j < n; ++j) c[i * ldc + j] = 42; }",
+        &[],
     );
     let status = status(&[("GRAD_MLX_BLAS", blas.to_str().unwrap())]);
     assert_eq!(status, "available, and the identity times 2 is Ok([42.0, 42.0, 42.0, 42.0])");

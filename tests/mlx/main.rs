@@ -4,4 +4,5 @@
 mod indices;
 mod loading;
 mod memory;
+mod own_switch;
 mod threads;

@@ -36,7 +36,39 @@ fn step(weight: &Mlx, x: &Mlx) -> Result<Mlx> {
     assert!(panicked.is_err());
     let second = Mlx::grad(|outer| Mlx::grad(|inner| loss(&inner[0], x), outer)?[0].sum_all(), primals)?;
     second[0].eval()?;
+    functions_that_are_kept(&weight, x)?;
     Ok(weight)
+}
+
+/// What MLX keeps functions of: each is made, used under other transforms, in a scope and by a function that fails, and
+/// dropped, some of it unevaluated.
+fn functions_that_are_kept(weight: &Mlx, x: &Mlx) -> Result<()> {
+    let layer = || {
+        let captured = x.clone();
+        move |weights: &[Mlx]| Ok(vec![loss(&weights[0], &captured)?])
+    };
+    let checkpoint = mlx::checkpoint(layer());
+    let custom = mlx::custom_function(layer())
+        .vjp(|primals, cotangents, outputs| Ok(vec![primals[0].multiply(&cotangents[0])?.multiply(&outputs[0])?]));
+    let failing = mlx::custom_function(layer()).vjp(|primals, _, _| Ok(vec![primals[0].sum_all()?]));
+    let compiled = mlx::compile(layer());
+    let weights = std::slice::from_ref(weight);
+    for f in [
+        &(|weights: &[Mlx]| checkpoint.call(weights)) as &dyn Fn(&[Mlx]) -> Result<Vec<Mlx>>,
+        &|weights| custom.call(weights),
+        &|weights| compiled.call(weights),
+    ] {
+        f(weights)?[0].eval()?;
+        no_grad!(f(weights)?)[0].eval()?;
+        Mlx::grad(|weights| Ok::<_, Error>(f(weights)?.swap_remove(0)), weights)?[0].eval()?;
+        let _unevaluated = no_grad!(Mlx::grad(|weights| Ok::<_, Error>(f(weights)?.swap_remove(0)), weights)?);
+        mlx::jvp(f, weights, weights)?.1[0].eval()?;
+        let batch = Mlx::concatenate(&[weight.expand_dims(0)?, weight.expand_dims(0)?], 0)?;
+        let of_each = |weights: &[Mlx]| Mlx::grad(|weights| Ok::<_, Error>(f(weights)?.swap_remove(0)), weights);
+        mlx::vmap(of_each, &[batch], &[Some(0)], &[0])?[0].eval()?;
+    }
+    assert!(Mlx::grad(|weights| Ok::<_, Error>(failing.call(weights)?.swap_remove(0)), weights).is_err());
+    Ok(())
 }
 
 fn main() -> Result<()> {

@@ -1,10 +1,19 @@
-//! What MLX keeps for each thread, while the thread ends.
+//! Threads that use MLX at once, and what MLX keeps for each of them while it ends.
 
 use std::cell::RefCell;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use grad_runtime::{Array, mlx};
+
+#[test]
+fn threads_at_once_compute_what_one_computes_alone() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mlx-at-once")).arg("200").output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(stdout.trim_end(), "3 threads, 200 steps, the weights of one thread alone");
+}
 
 /// Uses its array while its thread's own values are destroyed, and says how that went.
 struct AtExit {

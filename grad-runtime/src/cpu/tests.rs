@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{Array, elementwise};
 use crate::array::{Array as _, Dtype};
-use crate::{Error, Result, grad_mode, inference_mode, no_grad};
+use crate::{Error, Result, grad_mode, inference_mode, no_grad, params};
 
 fn array(elements: &[f32], shape: &[usize]) -> Array {
     Array::from_slice(elements, shape).unwrap()
@@ -70,6 +70,23 @@ fn assert_gradients(name: &str, primals: &[Array], function: impl Fn(&[Array]) -
         gradients.iter().try_fold(Array::scalar(0.0_f32)?, |sum, gradient| sum.add(&gradient.square()?.sum_all()?))
     };
     assert_gradient(&format!("{name}, second order"), &second, primals);
+}
+
+#[test]
+fn an_auxiliary_output_does_not_hold_what_the_transform_recorded() {
+    let x = numbers(1, &[3], -1.0, 1.0);
+    let kept = RefCell::new(None);
+    let ((_, aux), _) = params::value_and_grad_with_aux(
+        |x: &Array| {
+            let square = x.square()?;
+            *kept.borrow_mut() = Some(square.clone());
+            Ok::<_, Error>((square.sum_all()?, (square, x.clone())))
+        },
+        &x,
+    )
+    .unwrap();
+    assert!(kept.into_inner().unwrap().node.is_some(), "what left in another way does");
+    assert!(aux.0.node.is_none() && aux.1.node.is_none());
 }
 
 #[test]

@@ -48,6 +48,10 @@ pub use items::{Detached, detached_future, detached_iterator, detached_stream};
 /// # Ok::<(), String>(())
 /// ```
 ///
+/// Within such a scope the framework records as ever, and holds what it recorded until the result is detached. So detach
+/// layer by layer, or detach the weights on their way in, where memory counts;
+/// [Moving in](crate::guide::moving_in#from-candles-detach) has figures.
+///
 /// # What is implemented
 ///
 /// - this crate's arrays, which become constants to every transform, and with feature `cpu` `candle_core::Tensor`;

@@ -1,4 +1,4 @@
-//! Moving in from PyTorch, tch, candle, mlx-rs and burn.
+//! Moving in from PyTorch, tch, candle, burn and mlx-rs.
 //!
 //! # From PyTorch
 //!
@@ -12,6 +12,8 @@
 //! | `torch.is_grad_enabled()` | [`is_grad_enabled()`](crate::is_grad_enabled) |
 //! | `tensor.detach()` | `stop_gradient()` on our arrays, [`Detach`](crate::Detach) for whatever holds some |
 //! | `torch.func.grad(f)` | `A::grad(f, primals)` |
+//! | `torch.func.grad(f, argnums=(0, 1))(x, y)` | `params::grad(\|(x, y)\| f(x, y), &(x, y))` |
+//! | `torch.func.grad_and_value(f, has_aux=True)(params)` | `params::value_and_grad_with_aux(f, &params)` |
 //!
 //! ```
 //! #[macro_use] extern crate grad_runtime;
@@ -122,28 +124,66 @@
 //! # Ok::<(), candle_core::Error>(())
 //! ```
 //!
-//! Within the scope candle records as ever, so that the peak of memory is that of the longest piece that is detached as a
-//! whole: 200 layers in one `no_grad!(detach { … })` hold 200 results until its end, and 200 blocks of one layer hold
-//! none. `cpu::Array` needs no such care: it has the same kernels, and obeys scopes.
+//! Within the scope candle records as ever, and a tensor that is recorded holds its inputs. So what a forward pass takes
+//! in memory depends on what is detached, and where. With layers that return 1.05 MB each, at most and then, while the
+//! result is there, in MB (`tests/detach/memory.rs` counts and asserts this):
 //!
-//! # From mlx-rs and burn
+//! | | 20 layers | 200 layers |
+//! | --- | --- | --- |
+//! | recorded; and so in a scope that detaches nothing | 21.0, then 21.0 | 209.8, then 209.8 |
+//! | `#[no_grad(detach)]` on the whole pass: held to its end, then freed | 21.0, then 1.0 | 209.8, then 1.0 |
+//! | `no_grad!(detach { layer.forward(&x)? })` for each layer | 2.1, then 1.0 | 2.1, then 1.0 |
+//! | `#[no_grad(detach(weights))]` on the whole pass | 2.1, then 1.0 | 2.2, then 1.0 |
+//! | `cpu::Array` in a scope, within a transform | 2.1, then 1.0 | 2.1, then 1.0 |
 //!
-//! Their arrays have no switch that this crate could turn, and Rust lets nobody implement [`Detach`](crate::Detach) for a
-//! type of another crate but that crate or this one. So name a function that takes an array and hands it back detached:
-//! one of theirs, or one of yours around it.
+//! So memory need not grow with depth, though a scope around candle's code cannot see to that by itself:
+//!
+//! - Detach *results*, as often as memory is to be freed. The most is that of the longest piece that is detached as a
+//!   whole: in one expression, or in a layer of someone else's, what is recorded is held until the result is detached.
+//! - Detach the *variables* on their way in, and nothing is recorded that could hold anything; what grows is a handle of
+//!   about 200 bytes for each. They must be arguments for that, `self` not among them, of types that implement
+//!   [`Detach`](crate::Detach), which `candle_nn`'s layers do not.
+//! - `cpu::Array` needs no such care: it has the same kernels, and obeys scopes.
+//!
+//! # From burn
+//!
+//! burn has no switch either. Its users mark one tensor after the other, or a whole module:
+//!
+//! | burn 0.22 | here |
+//! | --- | --- |
+//! | `self.forward(x).detach()` at each way out | `#[no_grad(detach = Tensor::detach)]` on the function |
+//! | `let target = critic.forward(x).detach();` | `no_grad!(detach { … })`, or `#[no_grad(detach)]`, by [`Detach`](crate::Detach) |
+//! | `critic.valid().forward(x)` | `#[no_grad(detach(critic))]`, where `Detach` for the module is `valid()` |
+//!
+//! Rust lets nobody implement [`Detach`](crate::Detach) for a type of another crate but that crate or this one. So name
+//! a function that takes a tensor and hands it back detached, or implement the trait for a type of yours around it.
+//!
+#![doc = concat!("```ignore\n", include_str!("burn.rs"), "```")]
+//!
+//! burn's `detach()` leaves a *parameter* one that asks for a gradient: nothing flows back to the module, and yet what is
+//! made of it is recorded. Where a scope may hand out a parameter itself, name `Tensor::inner`, or call
+//! `set_require_grad(false)` in your `Detach`: either makes a constant of it. Within a scope that detaches results burn
+//! records, as candle does. With a module that is detached on the way in it does not, unless the input is recorded; but
+//! `valid()` switches dropout off as well, and `no_grad()`, burn's own method of modules, does not.
+//!
+//! `tests/burn` compiles and runs the file that is shown here, and what is said about burn.
+//!
+//! # From mlx-rs
+//!
+//! Its arrays are another crate's too, so name a function: one of theirs, or one of yours around it. mlx-rs does not build
+//! on Linux, where this crate is tested, so a type of ours stands in here.
 //!
 //! ```
 //! use grad_runtime::attr::no_grad;
-//! # mod theirs { #[derive(Clone)] pub struct Tensor(pub f32, pub bool);
-//! #   impl Tensor { pub fn detach(self) -> Self { Self(self.0, false) } } }
-//! use theirs::Tensor;
+//! # mod theirs { #[derive(Clone)] pub struct Array(pub f32, pub bool);
+//! #   impl Array { pub fn constant(self) -> Self { Self(self.0, false) } } }
+//! # use theirs::Array;
 //!
-//! #[no_grad(detach = Tensor::detach)]
-//! fn target(x: &Tensor) -> Tensor {
+//! #[no_grad(detach = Array::constant)]
+//! fn target(x: &Array) -> Array {
 //!     x.clone()
 //! }
-//! # assert!(!target(&Tensor(1.0, true)).1);
+//! # assert!(!target(&Array(1.0, true)).1);
 //! ```
 //!
-//! Neither is a dependency of ours, so a type of ours stands in here.
 //! Code for mlx-rs can also move to `mlx::Array`, which has MLX's names and argument order, and obeys scopes.

@@ -204,7 +204,8 @@
 //! - Lazy results in a place that is not looked into: in a tuple, in `Arc` or `Rc`, as `impl IntoIterator` or `impl AsyncFn`, as the
 //!   output of a future or the item of an iterator.
 //! - Arrays of a framework that has no switch, such as candle used directly: it records whatever the mode is. Detach what
-//!   comes out, with `#[no_grad(detach)]` and [`Detach`](crate::Detach).
+//!   comes out, with `#[no_grad(detach)]` and [`Detach`](crate::Detach). What that does for memory, and what it cannot, is
+//!   in [Moving in](super::moving_in#from-candles-detach).
 //! - A closure that is not the last expression of a block but handed out of it by assignment, a field or a channel.
 //! - For a transform that is *started* in a scope, what its function makes of a value of the transform around it and
 //!   stores elsewhere than in its result: the outer transform records that.

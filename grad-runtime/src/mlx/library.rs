@@ -1,7 +1,7 @@
 //! Finding and loading libmlx and the shim, in a program that was built with them.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs;
 
@@ -47,7 +47,7 @@ fn load_mlx() -> Result<Library, String> {
     let mut failures = Vec::new();
     for candidate in candidates {
         // SAFETY: libmlx's initializers set up tables of its own and nothing else.
-        match unsafe { Library::new(&candidate) } {
+        match unsafe { open(&candidate) } {
             Ok(library) => return Ok(library),
             Err(error) => failures.push(format!("{}: {}", candidate.display(), reason(&error))),
         }
@@ -95,7 +95,26 @@ fn load_shim() -> Result<Library, String> {
     fs::write(&path, SHIM).map_err(|error| cannot(&error))?;
     // SAFETY: the file is the shim of this build, written just now where only this user can; it has no initializers that
     // reach outside of it.
-    unsafe { Library::new(&path) }.map_err(|error| cannot(&reason(&error)))
+    unsafe { open(path.as_os_str()) }.map_err(|error| cannot(&reason(&error)))
+}
+
+/// Loads a library with all the symbols it needs: bound later, a missing one would end the process.
+///
+/// # Safety
+///
+/// The library's initializers run.
+unsafe fn open(path: &OsStr) -> Result<Library, libloading::Error> {
+    #[cfg(unix)]
+    {
+        use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+        // SAFETY: the caller says so.
+        unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
+    }
+    #[cfg(not(unix))]
+    // SAFETY: the caller says so.
+    unsafe {
+        Library::new(path)
+    }
 }
 
 /// The loader's own words; `libloading` keeps them as the source of its error.

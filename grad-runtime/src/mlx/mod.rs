@@ -12,6 +12,35 @@
 //! # Ok::<(), grad_runtime::Error>(())
 //! ```
 //!
+//! Beyond the [`Array`](crate::Array) trait, which MLX shares with the CPU fallback:
+//!
+//! | | |
+//! | --- | --- |
+//! | operations | methods of [`Array`], functions of this module, [`random`], [`linalg`], [`fast`]: MLX's names and argument order |
+//! | gradients | `Array::grad` and `value_and_grad` of the trait, [`vjp`], [`jvp`] |
+//! | functions of functions | [`vmap`], [`compile`], [`checkpoint`], [`custom_function`] |
+//! | when and where | [`eval`], [`async_eval`], [`Stream`], [`Device`] |
+//!
+//! # Scopes and transforms
+//!
+//! Inside a transform, what is made while the mode is off is a constant to it, and to every one around it. From outside:
+//!
+//! | started in a no-grad scope | its function runs | what it returns |
+//! | --- | --- | --- |
+//! | `grad`, `value_and_grad`, [`vjp`], [`jvp`] | Enabled; in inference mode they are an error | constants to transforms further out |
+//! | [`vmap`] | in the mode of the call | constants |
+//! | [`compile`] | in the mode of the call, and is traced once for each mode | what the function itself would return |
+//! | [`checkpoint`] | in the mode of the call, also when it runs again | what the function itself would return |
+//! | [`custom_function`] | in the mode of the call; its derivatives Enabled | constants |
+//!
+//! # Threads
+//!
+//! MLX gives each thread streams and traces of its own, so arrays, streams and transformed functions stay on the thread
+//! that made them: they are neither `Send` nor `Sync`. To hand elements to another thread, take them out with `to_vec`.
+//! Threads that each have arrays of their own may work at the same time.
+//!
+//! # Finding MLX
+//!
 //! When this crate is built, MLX is looked for in `MLX_DIR`, in an installed Python package `mlx`, and in Homebrew's
 //! prefix; with the feature `download-mlx` its wheel is fetched with pip (`GRAD_MLX_PACKAGE` names another than
 //! `mlx-cpu`, such as `mlx-cuda-13`). When the program runs, `GRAD_MLX_LIBRARY` names the libmlx to load, or is `off`; on
@@ -26,6 +55,8 @@ mod ffi;
 #[allow(unsafe_code, reason = "this is the binding")]
 mod library;
 mod stream;
+#[cfg(mlx_shim)]
+mod switch;
 mod transforms;
 
 pub use array::Array;

@@ -123,11 +123,17 @@ impl Handle {
         done(unsafe { (entered()?.eval)(self.0.as_ptr()) })
     }
 
-    /// This array as a constant to every transform: unchanged if none is tracing it. `in_transform` says that one of
+    /// The same as a constant; see `into_constant`.
+    pub fn constant(&self, in_transform: bool) -> Made {
+        entered()?;
+        self.clone().into_constant(in_transform)
+    }
+
+    /// This array, just made, as a constant to every transform: unchanged if none is tracing it. `in_transform` says that one of
     /// ours is running; MLX tells of others.
     pub fn into_constant(self, in_transform: bool) -> Made {
         // SAFETY: the array is alive, and this is its only handle.
-        done(unsafe { (entered()?.make_constant)(self.0.as_ptr(), in_transform) }).map(|()| self)
+        done(unsafe { (loaded().make_constant)(self.0.as_ptr(), in_transform) }).map(|()| self)
     }
 }
 

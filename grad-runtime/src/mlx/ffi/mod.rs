@@ -68,6 +68,9 @@ macro_rules! api {
 }
 api! {
     fn error() -> *const c_char;
+    fn has_switch() -> bool;
+    fn is_grad_enabled() -> bool;
+    fn set_grad_enabled(bool);
     fn enter_thread() -> bool;
     fn is_available(c_int) -> bool;
     fn default_device() -> c_int;
@@ -106,11 +109,19 @@ api! {
 }
 
 /// The shim's functions, or why they are not to be had. Whatever the outcome, it is the process's for good.
+#[inline]
 pub fn api() -> Result<&'static Api> {
     static API: OnceLock<Result<Api, String>> = OnceLock::new();
 
     #[cfg(mlx_shim)]
-    let load = super::library::load;
+    let load = || {
+        let api = super::library::load()?;
+        // SAFETY: it takes nothing.
+        if unsafe { (api.has_switch)() } {
+            super::switch::install();
+        }
+        Ok(api)
+    };
     #[cfg(not(mlx_shim))]
     let load = || {
         let reason = option_env!("GRAD_MLX_MISSING").unwrap_or("the build did not say why");
@@ -148,22 +159,28 @@ impl Drop for Thread {
 }
 
 /// The functions that only touch the array they are given, on a path where a handle proves that they are there.
+#[inline]
 fn loaded() -> &'static Api {
     api().expect("an array exists, so MLX is loaded")
 }
 
 /// The functions that use what MLX keeps for this thread.
 fn entered() -> Made<&'static Api> {
-    let here = THREAD.try_with(|_| loaded());
-    here.map_err(|_| {
-        "this thread is ending, and MLX's part of it is gone: use arrays before its destructors".into()
-    })
+    enter().map(|()| loaded()).map_err(Into::into)
+}
+
+#[inline]
+fn enter() -> Result<(), &'static str> {
+    const ENDING: &str = "this thread is ending, and MLX's part of it is gone: use arrays before its destructors";
+    THREAD.try_with(|_| ()).map_err(|_| ENDING)
 }
 
 /// As `entered`, where nothing proves that MLX is loaded.
+#[inline]
 fn available() -> Result<&'static Api> {
-    api()?;
-    entered().map_err(|reason| Error::Unavailable { backend: "mlx", reason })
+    let api = api()?;
+    enter().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.into() })?;
+    Ok(api)
 }
 
 fn done(ok: bool) -> Made<()> {
@@ -211,6 +228,19 @@ pub fn reset_peak_memory() -> Result<Made<()>> {
     let api = api()?;
     // SAFETY: it takes nothing.
     Ok(done(unsafe { (api.reset_peak_memory)() }))
+}
+
+/// MLX's own switch, on this thread. Without one, everything is recorded.
+pub fn is_grad_enabled() -> bool {
+    // SAFETY: it takes nothing.
+    api().is_ok_and(|api| unsafe { (api.is_grad_enabled)() })
+}
+
+pub fn set_grad_enabled(enabled: bool) {
+    if let Ok(api) = api() {
+        // SAFETY: either is taken.
+        unsafe { (api.set_grad_enabled)(enabled) }
+    }
 }
 
 fn index(found: c_int) -> Made<c_int> {

@@ -107,12 +107,13 @@ const array& checked(const array& result) {
         "convert the operands with `astype` first");
   }
   // MLX multiplies lengths unchecked.
-  uint64_t size = 1;
+  int64_t size = 1;
+  bool fits = true;
   for (int length : result.shape()) {
-    if (length < 0 || (length > 0 && size > (uint64_t{1} << 48) / length)) {
-      throw std::length_error("the result would be too large");
-    }
-    size *= length;
+    fits &= length >= 0 && !__builtin_mul_overflow(size, length, &size);
+  }
+  if (!fits || size > (int64_t{1} << 48)) {
+    throw std::length_error("the result would be too large");
   }
   return result;
 }

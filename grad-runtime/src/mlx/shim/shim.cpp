@@ -1,7 +1,8 @@
 // A plain C interface to MLX's C++ one, for mlx/ffi. Three rules hold throughout:
 //   - an array crosses as a pointer to a heap-allocated mlx::core::array that the receiver owns;
 //   - no exception leaves: a function that fails returns null (or false) and keeps the message for grad_mlx_error();
-//   - nothing is decided here that Rust can decide: this file translates.
+//   - nothing is decided here that Rust can decide: this translates, and mends what MLX does not keep of its own promises,
+//     operations.h where a call would read out of bounds, transforms.h and marks.h where transforms are nested.
 
 #include "base.h"
 #include "operations.h"
@@ -14,12 +15,47 @@ mx::Device device(int number) {
   return number == 0 ? mx::Device::cpu : mx::Device::gpu;
 }
 
+// In the place of a switch that this MLX does not have: templates come second where there is a function.
+struct Missing {};
+template <typename = void>
+Missing is_grad_enabled() {
+  return {};
+}
+template <typename Enabled>
+void set_grad_enabled(Enabled) {}
+
+bool is_on(bool enabled) {
+  return enabled;
+}
+bool is_on(Missing) {
+  return true;
+}
+
 } // namespace
+
+// Outside of the namespace above, which would hide MLX's.
+static auto found_switch() {
+  using namespace mlx::core;
+  return is_grad_enabled();
+}
 
 // The library itself
 
 API const char* grad_mlx_error() noexcept {
   return last_error;
+}
+
+API bool grad_mlx_has_switch() noexcept {
+  return !std::is_same_v<decltype(found_switch()), Missing>;
+}
+
+API bool grad_mlx_is_grad_enabled() noexcept {
+  return is_on(found_switch());
+}
+
+API void grad_mlx_set_grad_enabled(bool enabled) noexcept {
+  using namespace mlx::core;
+  set_grad_enabled(enabled);
 }
 
 API bool grad_mlx_is_available(int number) {

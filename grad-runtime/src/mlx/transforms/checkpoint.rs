@@ -15,7 +15,8 @@ use crate::mlx::ffi;
 /// A function whose intermediate results are not kept for its gradient, but computed again.
 ///
 /// It is called once more when the gradient is taken, in the grad modes of the first call. Where the mode is off there is
-/// nothing to keep, and it is the function itself.
+/// nothing to keep, and it is the function itself. To the transforms around, an array that it captures is a constant: what
+/// is to be differentiated or mapped must be an input.
 ///
 /// ```
 /// use grad_runtime::{Array, mlx, no_grad};

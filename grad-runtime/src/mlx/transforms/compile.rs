@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::running::is_running;
+use super::running::{Tracing, is_tracing};
 use super::{Function, failed, over_handles, refuse};
 use crate::carry::Modes;
 use crate::error::Result;
@@ -18,7 +18,7 @@ use crate::mlx::ffi;
 /// so that it remembers nothing of the mode it was first traced in. While it is traced, arrays have no elements, and what
 /// it captures is taken as it is then.
 ///
-/// Inside a transform the function itself is called, to be differentiated.
+/// Inside a transform's function the function itself is called, to be part of what is transformed; it may call itself.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -57,12 +57,20 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// The same, not traced again for other shapes. Only for functions that do the same whatever the shapes are.
+    /// The same, not traced again for other shapes.
+    ///
+    /// # Safety
+    ///
+    /// The operations that the function is made of must be right for all shapes it is called with. MLX runs those of the
+    /// first call and checks nothing: an array of a length that was taken from the first inputs, or indices that are in
+    /// bounds for those, is then read out of bounds.
     ///
     /// ```
     /// use grad_runtime::{Array, Dtype, mlx};
     ///
-    /// let sum = mlx::compile(|x| Ok(vec![x[0].exp()?.sum(&[0], false)?])).shapeless();
+    /// let sum = mlx::compile(|x| Ok(vec![x[0].exp()?.sum(&[0], false)?]));
+    /// // SAFETY: an elementwise operation and a sum over an axis are the same for any length.
+    /// let sum = unsafe { sum.shapeless() };
     /// for length in [2, 3] {
     ///     let sum = sum.call(&[mlx::Array::zeros(&[length], Dtype::Float32)?])?;
     ///     assert_eq!(sum[0].item::<f32>()?, length as f32);
@@ -70,7 +78,8 @@ impl Compiled {
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
     #[must_use]
-    pub fn shapeless(self) -> Self {
+    #[allow(unsafe_code, reason = "it has a contract; what relies on it is in `ffi`")]
+    pub unsafe fn shapeless(self) -> Self {
         Self { shapeless: true, traced: RefCell::default(), ..self }
     }
 
@@ -88,7 +97,9 @@ impl Compiled {
     /// See [`compile`] for an example.
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         const NAME: &str = "compile";
-        if is_running() {
+        // MLX asks the arrays whether a transform is running, and an inner transform takes that mark from them. Nor may it
+        // compile a function while it compiles the same for other shapes: it would lose the place of the outer one.
+        if is_tracing() {
             return (self.function)(inputs);
         }
         ffi::api()?;
@@ -104,7 +115,10 @@ impl Compiled {
             return Ok(compiled.clone());
         }
         let function = self.function.clone();
-        let kept: ffi::Lasting = Box::new(move |inputs| over_handles(|inputs: &[Array]| function(inputs))(inputs));
+        let kept: ffi::Lasting = Box::new(move |inputs| {
+            let _tracing = Tracing::start();
+            over_handles(|inputs: &[Array]| function(inputs))(inputs)
+        });
         let compiled = Rc::new(ffi::compile(kept, self.shapeless)?);
         traced.push((modes, compiled.clone()));
         Ok(compiled)
@@ -115,6 +129,9 @@ impl Compiled {
 impl fmt::Debug for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let modes: Vec<Modes> = self.traced.borrow().iter().map(|(modes, _)| *modes).collect();
-        f.debug_struct("Compiled").field("shapeless", &self.shapeless).field("traced_in", &modes).finish()
+        f.debug_struct("Compiled")
+            .field("shapeless", &self.shapeless)
+            .field("traced_in", &modes)
+            .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,8 @@ use crate::mlx::ffi;
 
 /// A function whose derivatives can be defined: see [`CustomFunction::vjp`] and [`CustomFunction::jvp`].
 ///
-/// To transforms it is one operation: what it returns in a no-grad scope is a constant, whatever its derivatives say.
+/// To transforms it is one operation of its inputs: what it returns in a no-grad scope is a constant, whatever its
+/// derivatives say, and so is what it captures. Under [`vmap`](crate::mlx::vmap) the derivatives are mapped too.
 ///
 /// ```
 /// use grad_runtime::{Array, mlx, no_grad};

@@ -43,11 +43,9 @@ where
 {
     const NAME: &str = "vjp";
     require_primals(NAME, primals)?;
-    let started = |primals: &[Array]| {
-        let _running = Running::start();
-        function(primals)
-    };
-    let derived = ffi::vjp(over_handles(started), ffi::handles(primals), ffi::handles(cotangents));
+    let running = Running::start();
+    let derived = ffi::vjp(over_handles(function), ffi::handles(primals), ffi::handles(cotangents));
+    drop(running);
     handed_out_both(NAME, primals, derived)
 }
 
@@ -81,11 +79,9 @@ where
 {
     const NAME: &str = "jvp";
     require_primals(NAME, primals)?;
-    let started = |primals: &[Array]| {
-        let _running = Running::start();
-        function(primals)
-    };
-    let derived = ffi::jvp(over_handles(started), ffi::handles(primals), ffi::handles(tangents));
+    let running = Running::start();
+    let derived = ffi::jvp(over_handles(function), ffi::handles(primals), ffi::handles(tangents));
+    drop(running);
     handed_out_both(NAME, primals, derived)
 }
 
@@ -97,8 +93,7 @@ where
 {
     const NAME: &str = "value_and_grad";
     require_primals(NAME, primals)?;
-    let started = |primals: &[Array]| {
-        let _running = Running::start();
+    let scalar = |primals: &[Array]| {
         let loss = function(primals)?;
         require_loss(NAME, &loss)?;
         Ok::<_, E>(vec![loss])
@@ -106,7 +101,9 @@ where
     // The cotangent takes the dtype of the loss.
     let one = ffi::Handle::full(&[], 1.0, crate::Dtype::Float32 as i32)?;
     let one = one.map_err(|reason| super::refuse(NAME, primals, reason))?;
-    let derived = ffi::vjp(over_handles(started), ffi::handles(primals), &[one]);
+    let running = Running::start();
+    let derived = ffi::vjp(over_handles(scalar), ffi::handles(primals), &[one]);
+    drop(running);
     let (mut values, gradients) = handed_out_both(NAME, primals, derived)?;
     Ok((values.swap_remove(0), gradients))
 }

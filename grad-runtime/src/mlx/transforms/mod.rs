@@ -55,6 +55,6 @@ fn handed_out<E: From<Error>>(
     operands: &[Array],
     made: Vec<Handle>,
 ) -> Result<Vec<Array>, E> {
-    let arrays = made.into_iter().map(|handle| Array::new(handle));
+    let arrays = made.into_iter().map(Array::new);
     arrays.collect::<Result<_, String>>().map_err(|reason| refuse(transform, operands, reason).into())
 }

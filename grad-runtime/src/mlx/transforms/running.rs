@@ -10,12 +10,35 @@ use crate::mode::Scope;
 thread_local! {
     /// How many differentiated functions are running on this thread, one inside the other.
     static RUNNING: Cell<u32> = const { Cell::new(0) };
+    /// How many functions are running to be mapped or compiled.
+    static TRACING: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Whether this thread is inside a function that is being differentiated. MLX's own mark on arrays does not tell: an
 /// inner transform takes it from all that its function touched.
 pub fn is_running() -> bool {
     RUNNING.get() > 0
+}
+
+/// Whether this thread is inside of any transform's function, differentiated or only traced.
+pub fn is_tracing() -> bool {
+    is_running() || TRACING.get() > 0
+}
+
+/// What holds while a function runs to be mapped or compiled.
+pub struct Tracing(());
+
+impl Tracing {
+    pub fn start() -> Self {
+        TRACING.set(TRACING.get() + 1);
+        Self(())
+    }
+}
+
+impl Drop for Tracing {
+    fn drop(&mut self) {
+        TRACING.set(TRACING.get() - 1);
+    }
 }
 
 /// What holds while a differentiated function runs.

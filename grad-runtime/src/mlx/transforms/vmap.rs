@@ -1,5 +1,6 @@
 //! Functions mapped over an axis.
 
+use super::running::Tracing;
 use super::{failed, handed_out, over_handles, refuse};
 use crate::array::Array as _;
 use crate::error::{Error, Result};
@@ -45,8 +46,12 @@ where
     E: From<Error>,
 {
     const NAME: &str = "vmap";
-    let axes = axes(inputs, in_axes).map_err(|reason| refuse(NAME, inputs, reason))?;
-    let outputs = ffi::vmap(over_handles(function), ffi::handles(inputs), &axes)
+    let mapped = counted(inputs, in_axes).map_err(|reason| refuse(NAME, inputs, reason))?;
+    let traced = |inputs: &[Array]| {
+        let _tracing = Tracing::start();
+        function(inputs)
+    };
+    let outputs = ffi::vmap(over_handles(traced), ffi::handles(inputs), &mapped)
         .map_err(|failure| failed(NAME, inputs, failure))?;
     if outputs.len() != out_axes.len() {
         let reason =
@@ -62,14 +67,14 @@ where
 }
 
 /// The axes as MLX has them: from the start, and -1 for none.
-fn axes(inputs: &[Array], in_axes: &[Option<isize>]) -> Result<Vec<i32>, String> {
+fn counted(inputs: &[Array], in_axes: &[Option<isize>]) -> Result<Vec<i32>, String> {
     if in_axes.len() != inputs.len() {
         return Err(format!("there are {} inputs and {} in_axes", inputs.len(), in_axes.len()));
     }
     if in_axes.iter().all(Option::is_none) {
         return Err("no input has an axis to map over".into());
     }
-    let counted = inputs.iter().zip(in_axes).map(|(input, axis)| {
+    let axes = inputs.iter().zip(in_axes).map(|(input, axis)| {
         let Some(axis) = *axis else { return Ok(-1) };
         let ndim = input.ndim().cast_signed();
         let from_start = if axis < 0 { axis.saturating_add(ndim) } else { axis };
@@ -79,5 +84,5 @@ fn axes(inputs: &[Array], in_axes: &[Option<isize>]) -> Result<Vec<i32>, String>
             .filter(|_| fits)
             .ok_or_else(|| format!("there is no axis {axis} to map over"))
     });
-    counted.collect()
+    axes.collect()
 }

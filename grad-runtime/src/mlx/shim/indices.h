@@ -1,0 +1,134 @@
+// Operations that read or write where indices and ranges say, in bounds.
+#pragma once
+
+#include "base.h"
+
+namespace {
+
+// Indices of slices of length `size` along an axis of length `length`, which MLX would use unchecked: those already
+// computed are checked, others are clamped, as in JAX.
+array in_bounds(const array& indices, int length, int size = 1) {
+  if (indices.dtype() != mx::int32 && indices.dtype() != mx::uint32) {
+    throw std::invalid_argument("indices must be int32 or uint32: convert them with `astype`");
+  }
+  if (size > length && indices.size() > 0) {
+    throw std::out_of_range(
+        size == 1 ? "the axis is empty, so there is nothing to take" : "a slice is longer than its axis");
+  }
+  int last = length - size;
+  if (!indices.is_available() || indices.is_tracer()) {
+    // In their own dtype: a large uint32 is a negative int32.
+    return mx::clip(indices, array(0, indices.dtype()), array(last, indices.dtype()));
+  }
+  // Those that lie in a row are read where they lie: MLX's copy would wait for the device.
+  array row = indices.flags().row_contiguous ? indices : mx::contiguous(indices);
+  row.eval();
+  for (size_t i = 0; i < row.size(); ++i) {
+    int64_t at = row.dtype() == mx::uint32 ? int64_t{row.data<uint32_t>()[i]} : int64_t{row.data<int32_t>()[i]};
+    if (at < 0 || at > last) {
+      throw std::out_of_range(
+          "index " + std::to_string(at) + " is out of bounds for an axis of length " + std::to_string(length));
+    }
+  }
+  return indices;
+}
+
+// An axis counted from the start.
+int axis_of(const array& a, int axis) {
+  int ndim = static_cast<int>(a.ndim());
+  if (axis < -ndim || axis >= ndim) {
+    throw std::invalid_argument("there is no axis " + std::to_string(axis));
+  }
+  return axis < 0 ? axis + ndim : axis;
+}
+
+Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& axes, const mx::Shape& sizes) {
+  if (indices.size() != axes.size() || sizes.size() != a.ndim()) {
+    throw std::invalid_argument("there must be an array of indices for each of the axes, and a slice size for each axis");
+  }
+  Arrays all;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    int axis = axis_of(a, axes[i]);
+    all.push_back(in_bounds(indices[i], a.shape(axis), sizes[axis]));
+  }
+  return all;
+}
+
+// The same for updates, whose last axes are a slice.
+Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& axes, const array& updates) {
+  if (updates.ndim() < a.ndim()) {
+    throw std::invalid_argument("the updates need the axes of the indices and then those of a slice");
+  }
+  return in_bounds(a, indices, axes, mx::Shape(updates.shape().end() - a.ndim(), updates.shape().end()));
+}
+
+// A range within each axis; MLX would clamp.
+void require_range(const array& a, const mx::Shape& start, const mx::Shape& stop, const mx::Shape& strides) {
+  bool fits = start.size() == a.ndim() && stop.size() == a.ndim() && strides.size() == a.ndim();
+  for (size_t i = 0; fits && i < a.ndim(); ++i) {
+    fits = 0 <= start[i] && start[i] <= stop[i] && stop[i] <= a.shape(i) && strides[i] > 0;
+  }
+  if (!fits) {
+    throw std::invalid_argument("that is not a range within each of its axes");
+  }
+}
+
+} // namespace
+
+namespace ops {
+
+using namespace mlx::core;
+
+array slice_strided(const array& a, const Shape& start, const Shape& stop, const Shape& strides) {
+  require_range(a, start, stop, strides);
+  return mx::slice(a, start, stop, strides);
+}
+
+array slice(const array& a, const Shape& start, const Shape& stop) {
+  require_range(a, start, stop, Shape(a.ndim(), 1));
+  return mx::slice(a, start, stop);
+}
+
+array slice_update(const array& a, const array& update, const Shape& start, const Shape& stop) {
+  require_range(a, start, stop, Shape(a.ndim(), 1));
+  return mx::slice_update(a, update, start, stop);
+}
+
+array slice_update_add(const array& a, const array& update, const Shape& start, const Shape& stop) {
+  require_range(a, start, stop, Shape(a.ndim(), 1));
+  return mx::slice_update_add(a, update, start, stop);
+}
+
+array take(const array& a, const array& indices, int axis) {
+  return mx::take(a, in_bounds(indices, a.shape(axis_of(a, axis))), axis);
+}
+
+array take_along_axis(const array& a, const array& indices, int axis) {
+  return mx::take_along_axis(a, in_bounds(indices, a.shape(axis_of(a, axis))), axis);
+}
+
+array put_along_axis(const array& a, const array& indices, const array& values, int axis) {
+  return mx::put_along_axis(a, in_bounds(indices, a.shape(axis_of(a, axis))), values, axis);
+}
+
+array scatter_add_axis(const array& a, const array& indices, const array& values, int axis) {
+  return mx::scatter_add_axis(a, in_bounds(indices, a.shape(axis_of(a, axis))), values, axis);
+}
+
+array gather(const array& a, const Arrays& indices, const std::vector<int>& axes, const Shape& slice_sizes) {
+  return mx::gather(a, in_bounds(a, indices, axes, slice_sizes), axes, slice_sizes);
+}
+
+// MLX divides by the size of the updates.
+#define SCATTER(name)                                                                                            \
+  array name(const array& a, const Arrays& indices, const array& updates, const std::vector<int>& axes) {       \
+    auto result = mx::name(a, in_bounds(a, indices, axes, updates), updates, axes);                             \
+    return updates.size() == 0 ? mx::copy(a) : result;                                                          \
+  }
+SCATTER(scatter)
+SCATTER(scatter_add)
+SCATTER(scatter_prod)
+SCATTER(scatter_max)
+SCATTER(scatter_min)
+
+} // namespace ops

@@ -1,0 +1,30 @@
+//! MLX's own switch, for an MLX that has one.
+//!
+//! MLX 0.32 has none. Where the headers that the shim was built with declare `mlx::core::is_grad_enabled()` and
+//! `set_grad_enabled(bool)`, about the calling thread, this backend is installed when MLX is loaded: every universal scope
+//! then turns MLX's switch too, as do selective ones on [`Mlx`](crate::Mlx), and gives back what it found.
+
+use super::ffi;
+use crate::backend::{Backend, install_for_mlx};
+use crate::mode::GradMode;
+
+struct Switch;
+
+impl Backend for Switch {
+    fn name(&self) -> &'static str {
+        "mlx-switch"
+    }
+
+    fn grad_mode(&self) -> GradMode {
+        if ffi::is_grad_enabled() { GradMode::Enabled } else { GradMode::NoGrad }
+    }
+
+    fn set_grad_mode(&self, mode: GradMode) {
+        ffi::set_grad_enabled(mode.is_enabled());
+    }
+}
+
+/// From the next scope on.
+pub fn install() {
+    install_for_mlx(&Switch);
+}

@@ -1,0 +1,435 @@
+//! Gradients with respect to whole models: arrays in a structure of any shape, and transforms over it.
+//!
+//! A transform of [`Array`] takes a slice of arrays and returns one gradient for each. Here it takes a model, a tuple or
+//! whatever else implements [`Params`], and returns the gradients in that structure.
+//!
+//! ```
+//! # #[cfg(feature = "cpu")] {
+//! use grad_runtime::{Array, Dtype, Params, Result, cpu, params};
+//!
+//! #[derive(Params)]
+//! struct Linear<A: Array> {
+//!     weight: A,
+//!     bias: Option<A>,
+//! }
+//!
+//! impl<A: Array> Linear<A> {
+//!     fn forward(&self, x: &A) -> Result<A> {
+//!         let y = x.matmul(&self.weight)?;
+//!         self.bias.iter().try_fold(y, |y, bias| y.add(bias))
+//!     }
+//! }
+//!
+//! // The line 2x + 1, from four of its points.
+//! let x = cpu::Array::from_slice(&[0.0_f32, 1.0, 2.0, 3.0], &[4, 1])?;
+//! let y = cpu::Array::from_slice(&[1.0_f32, 3.0, 5.0, 7.0], &[4, 1])?;
+//! let rate = cpu::Array::scalar(0.1_f32)?;
+//! let zeros = |shape| cpu::Array::zeros(shape, Dtype::Float32);
+//! let mut model = Linear { weight: zeros(&[1, 1])?, bias: Some(zeros(&[1])?) };
+//! for _ in 0..200 {
+//!     let loss = |model: &Linear<cpu::Array>| model.forward(&x)?.subtract(&y)?.square()?.mean_all();
+//!     let (_loss, gradients) = params::value_and_grad(loss, &model)?;
+//!     model = model.zip_with(&gradients, |weight, gradient| weight.subtract(&rate.multiply(gradient)?))?;
+//! }
+//! assert!((model.weight.item::<f32>()? - 2.0).abs() < 1e-2);
+//! # }
+//! # Ok::<(), grad_runtime::Error>(())
+//! ```
+//!
+//! # By argument
+//!
+//! What is differentiated is what is handed over; what the function captures is constant. So there are no numbers of
+//! arguments to give:
+//!
+//! | MLX | here |
+//! | --- | --- |
+//! | `mx.grad(f)(w, x)` | `params::grad(\|w\| f(w, &x), &w)` |
+//! | `mx.grad(f, argnums=1)(w, x)` | `params::grad(\|x\| f(&w, x), &x)` |
+//! | `mx.grad(f, argnums=[0, 1])(w, x)` | `params::grad(\|(w, x)\| f(w, x), &(w, x))` |
+//! | `mx.grad(f, argnames=["x"])(w, x=x)` | `params::grad(\|x\| f(&w, x), &x)` |
+//! | `mx.value_and_grad(f)(w)` | `params::value_and_grad(f, &w)` |
+//! | `mx.value_and_grad(f)(w)`, where `f` returns `loss, logits` | `params::value_and_grad_with_aux(f, &w)` |
+//! | `nn.value_and_grad(model, f)(x)` | `params::value_and_grad(\|model\| f(model, &x), &model)` |
+//! | `model.freeze()` | `#[params(skip)]` on the field, or the field handed over alone and the rest captured |
+//! | `tree_map(f, params, gradients)` | `params.zip_with(&gradients, f)` |
+//! | `tree_flatten(params)` | `params.named()` |
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use crate::array::{Array, refused};
+use crate::error::{Error, Result};
+
+mod of_arrays;
+mod of_std;
+mod path;
+
+pub use path::Path;
+
+/// What is called with each array and its path.
+pub type Visit<'a, A> = dyn FnMut(&Path<'_>, &A) + 'a;
+
+/// What makes another array of each, given its path too.
+pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
+
+/// Arrays held in a structure of any shape: a model's parameters, a tuple of arguments, gradients.
+///
+/// `#[derive(Params)]` implements it for structs and enums, field by field. A field marked `#[params(skip)]` is left out
+/// and cloned as it is: what is not to be differentiated, and what is not `Params`. The arrays are those of the type
+/// parameter that is bounded by [`Array`]; where there is none, those that the fields hold.
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use grad_runtime::{Array, Params, cpu};
+///
+/// #[derive(Params)]
+/// struct Norm<A: Array> {
+///     weight: A,
+///     eps: f32,
+///     #[params(skip)]
+///     running_mean: A,
+/// }
+///
+/// #[derive(Params)]
+/// enum Layer<A: Array> {
+///     Norm(Norm<A>),
+///     Linear { weight: A, bias: Option<A> },
+///     Relu,
+/// }
+///
+/// let one = cpu::Array::scalar(1.0_f32)?;
+/// let layers = [
+///     Layer::Norm(Norm { weight: one.clone(), eps: 1e-5, running_mean: one.clone() }),
+///     Layer::Linear { weight: one.clone(), bias: None },
+///     Layer::Relu,
+/// ];
+/// assert_eq!(layers.named().into_keys().collect::<Vec<_>>(), ["0.weight", "1.weight"]);
+///
+/// // The same structure with other arrays in it.
+/// let [Layer::Norm(norm), _, _] = layers.try_map(|_path, array| array.add(&one))? else { unreachable!() };
+/// assert_eq!((norm.weight.item::<f32>()?, norm.eps, norm.running_mean.item::<f32>()?), (2.0, 1e-5, 1.0));
+/// # }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+///
+/// # What is implemented
+///
+/// - every [`Array`], which holds itself;
+/// - tuples of up to twelve, arrays, `Vec`, `Option` and `Box`;
+/// - the values of `BTreeMap` and `HashMap`, in the order of their keys;
+/// - numbers, `bool`, `char`, strings, paths, [`Dtype`](crate::Dtype), `PhantomData` and `()`, which hold no arrays and are
+///   left alone.
+///
+/// `Rc` and `Arc` are not: a weight that is used in two places has one gradient, so hold it in one.
+///
+/// # By hand
+///
+/// Both methods go through the same arrays in the same order, with the same paths. An array of your own holds itself:
+/// `visit(path, self)` and `replace(path, self)`.
+///
+/// ```
+/// use grad_runtime::params::{Path, Replace, Visit};
+/// use grad_runtime::{Array, Params, Result};
+///
+/// /// A matrix as the product of two narrow ones.
+/// struct LowRank<A>(A, A);
+///
+/// impl<A: Array> Params<A> for LowRank<A> {
+///     fn visit(&self, path: &Path<'_>, visit: &mut Visit<'_, A>) {
+///         self.0.visit(&path.then(&"down"), visit);
+///         self.1.visit(&path.then(&"up"), visit);
+///     }
+///
+///     fn replace<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
+///         Ok(Self(
+///             self.0.replace(&path.then(&"down"), replace)?,
+///             self.1.replace(&path.then(&"up"), replace)?,
+///         ))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which arrays it holds",
+    label = "does not implement `grad_runtime::Params<{A}>`",
+    note = "for a type of your own, write `#[derive(Params)]`",
+    note = "where a field of such a type is not to be differentiated, mark it `#[params(skip)]`: it is cloned as it is"
+)]
+pub trait Params<A: Array>: Sized {
+    /// Calls `visit` with each array and its path, which goes on from `path`.
+    fn visit(&self, path: &Path<'_>, visit: &mut Visit<'_, A>);
+
+    /// The same structure with what `replace` makes of each array; its first error ends it.
+    fn replace<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E>;
+
+    /// The arrays, in order.
+    ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use grad_runtime::{Array, Params, cpu};
+    ///
+    /// let (weight, bias) = (cpu::Array::scalar(2.0_f32)?, cpu::Array::scalar(3.0_f32)?);
+    /// assert_eq!((weight, vec![Some(bias), None]).arrays()[1].item::<f32>()?, 3.0);
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
+    fn arrays(&self) -> Vec<A> {
+        let mut arrays = Vec::new();
+        self.visit(&Path::root(), &mut |_, array| arrays.push(array.clone()));
+        arrays
+    }
+
+    /// The arrays by their names, the [`Path`]s to them: what is saved in a file. Of two with the same name, which only
+    /// an implementation by hand or a map's keys can give, it is the last.
+    ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use grad_runtime::{Array, Params, cpu};
+    ///
+    /// let (weight, bias) = (cpu::Array::scalar(2.0_f32)?, cpu::Array::scalar(3.0_f32)?);
+    /// let names = (weight, vec![Some(bias), None]).named();
+    /// assert_eq!(names["1.0"].item::<f32>()?, 3.0);
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
+    fn named(&self) -> BTreeMap<String, A> {
+        let mut named = BTreeMap::new();
+        self.visit(&Path::root(), &mut |path, array| _ = named.insert(path.to_string(), array.clone()));
+        named
+    }
+
+    /// The same structure with what `function` makes of each array, given its path too. In PyTorch `_apply`, in MLX
+    /// `tree_map`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use std::collections::BTreeMap;
+    ///
+    /// use grad_runtime::{Array, Dtype, Params, Result, cpu};
+    ///
+    /// let model = BTreeMap::from([("weight", cpu::Array::zeros(&[1], Dtype::Float32)?)]);
+    /// let half = model.try_map(|_, array| array.astype(Dtype::Float16))?;
+    /// assert_eq!(half["weight"].dtype(), Dtype::Float16);
+    ///
+    /// // Arrays that were read from a file.
+    /// let file = BTreeMap::from([("weight".to_owned(), cpu::Array::ones(&[1], Dtype::Float32)?)]);
+    /// let missing = |name: &str| format!("there is no `{name}` in the file");
+    /// let loaded = model.try_map(|path, _| {
+    ///     let name = path.to_string();
+    ///     file.get(&name).cloned().ok_or_else(|| missing(&name))
+    /// });
+    /// assert_eq!(loaded.unwrap()["weight"].item::<f32>()?, 1.0);
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first that `function` returns.
+    fn try_map<E>(&self, mut function: impl FnMut(&Path<'_>, &A) -> Result<A, E>) -> Result<Self, E> {
+        self.replace(&Path::root(), &mut function)
+    }
+
+    /// The same structure with what `function` makes of each array and its counterpart in `other`: an optimizer's step.
+    ///
+    /// What is no array is this one's.
+    ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use grad_runtime::{Array, Params, cpu, params};
+    ///
+    /// let model = (cpu::Array::scalar(2.0_f32)?, cpu::Array::scalar(3.0_f32)?);
+    /// let gradients = params::grad(|(x, y)| x.multiply(y), &model)?;
+    /// let (x, y) = model.zip_with(&gradients, |weight, gradient| weight.subtract(gradient))?;
+    /// assert_eq!((x.item::<f32>()?, y.item::<f32>()?), (-1.0, 1.0));
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Operation`] if the two do not hold arrays under the same paths, as where a `Vec` is longer in one;
+    /// the first that `function` returns.
+    fn zip_with<E>(&self, other: &Self, mut function: impl FnMut(&A, &A) -> Result<A, E>) -> Result<Self, E>
+    where
+        E: From<Error>,
+    {
+        let mut others = Vec::new();
+        other.visit(&Path::root(), &mut |path, array| others.push((path.to_string(), array.clone())));
+        let mut others = others.into_iter();
+        let zipped = self.try_map(|path, array| {
+            let path = path.to_string();
+            match others.next() {
+                Some((same, other)) if same == path => function(array, &other),
+                found => Err(differ::<A>(Some(&path), found.as_ref().map(|(path, _)| path)).into()),
+            }
+        })?;
+        match others.next() {
+            Some((path, _)) => Err(differ::<A>(None, Some(&path)).into()),
+            None => Ok(zipped),
+        }
+    }
+}
+
+/// The error where two structures part.
+fn differ<A: Array>(left: Option<&String>, right: Option<&String>) -> Error {
+    let array = |path: Option<&String>| path.map_or_else(|| "no more array".to_owned(), |path| format!("`{path}`"));
+    let reason =
+        format!("the structures differ: {} on the left stands against {} on the right", array(left), array(right));
+    refused::<A>("zip_with", &[], reason)
+}
+
+/// The value of a scalar function of `params`, and its gradient with respect to each array in them, in their structure.
+///
+/// It is [`Array::value_and_grad`] over a structure, and obeys scopes as that does. What is no array, or is skipped, is the
+/// same in the gradients as in `params`.
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use grad_runtime::{Array, cpu, params};
+///
+/// let (weight, x) = (cpu::Array::scalar(3.0_f32)?, cpu::Array::scalar(2.0_f32)?);
+/// // By both arguments, in a tuple; by one, and the other is captured.
+/// let (value, (by_weight, by_x)) = params::value_and_grad(|(weight, x)| weight.multiply(x), &(weight.clone(), x.clone()))?;
+/// assert_eq!((value.item::<f32>()?, by_weight.item::<f32>()?, by_x.item::<f32>()?), (6.0, 2.0, 3.0));
+/// let (_, by_weight) = params::value_and_grad(|weight: &cpu::Array| weight.multiply(&x), &weight)?;
+/// assert_eq!(by_weight.item::<f32>()?, 2.0);
+/// # }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// What `function` returns; [`Error::InferenceMode`] in inference mode; [`Error::Operation`] if `params` hold no arrays,
+/// or one that is not of a float dtype, which is named, or if the value is not a float scalar.
+///
+/// # Panics
+///
+/// If `function` panics, with its payload; the grad mode is as before. If an implementation of [`Params`] by hand does not
+/// replace what it visits.
+pub fn value_and_grad<A, P, F, E>(function: F, params: &P) -> Result<(A, P), E>
+where
+    A: Array,
+    P: Params<A>,
+    F: FnOnce(&P) -> Result<A, E>,
+    E: From<Error>,
+{
+    let function = |params: &P| Ok((function(params)?, ()));
+    value_and_grad_with_aux(function, params).map(|((value, ()), gradients)| (value, gradients))
+}
+
+/// The gradient of a scalar function with respect to each array in `params`: [`value_and_grad`] without the value.
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use grad_runtime::{Array, Result, cpu, params};
+///
+/// // Of the second order: d²/dx² x³ = 6x.
+/// fn cube<A: Array>(x: &A) -> Result<A> {
+///     x.square()?.multiply(x)
+/// }
+/// let x = cpu::Array::scalar(2.0_f32)?;
+/// let second = params::grad(|x| params::grad(cube, x), &x)?;
+/// assert_eq!(second.item::<f32>()?, 12.0);
+/// # }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`value_and_grad`].
+///
+/// # Panics
+///
+/// As [`value_and_grad`].
+pub fn grad<A, P, F, E>(function: F, params: &P) -> Result<P, E>
+where
+    A: Array,
+    P: Params<A>,
+    F: FnOnce(&P) -> Result<A, E>,
+    E: From<Error>,
+{
+    value_and_grad(function, params).map(|(_, gradients)| gradients)
+}
+
+/// As [`value_and_grad`], of a function that returns something else beside the value, which is handed out: `has_aux` in
+/// JAX.
+///
+/// What is handed out obeys scopes as the value does: with the mode on, a transform further out differentiates it; in a
+/// no-grad scope, its arrays are constants.
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use grad_runtime::{Array, Error, cpu, params};
+///
+/// let weight = cpu::Array::from_slice(&[1.0_f32, 2.0], &[2])?;
+/// let ((loss, (logits, length)), gradient) = params::value_and_grad_with_aux(
+///     |weight: &cpu::Array| {
+///         let logits = weight.square()?;
+///         let length = logits.size();
+///         Ok::<_, Error>((logits.sum_all()?, (logits, length)))
+///     },
+///     &weight,
+/// )?;
+/// assert_eq!((loss.item::<f32>()?, length), (5.0, 2));
+/// assert_eq!(logits.to_vec::<f32>()?, [1.0, 4.0]);
+/// assert_eq!(gradient.to_vec::<f32>()?, [2.0, 4.0]);
+/// # }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`value_and_grad`].
+///
+/// # Panics
+///
+/// As [`value_and_grad`].
+pub fn value_and_grad_with_aux<A, P, X, F, E>(function: F, params: &P) -> Result<((A, X), P), E>
+where
+    A: Array,
+    P: Params<A>,
+    X: Params<A>,
+    F: FnOnce(&P) -> Result<(A, X), E>,
+    E: From<Error>,
+{
+    let primals = differentiable(params)?;
+    let mut aux = None;
+    let traced = |primals: &[A]| {
+        let (value, beside) = function(&holding(params, primals))?;
+        aux = Some(beside);
+        Ok::<_, E>(value)
+    };
+    let (value, gradients) = A::value_and_grad(traced, &primals)?;
+    let aux = aux.expect("a transform that succeeds has called its function");
+    // An operation that changes nothing hands each array out by the rule of every operation: a constant in a scope, and
+    // without what the transform recorded, now that it is over.
+    let aux = aux.try_map(|_, array| array.astype(array.dtype()))?;
+    Ok(((value, aux), holding(params, &gradients)))
+}
+
+/// The arrays of `params`, or an error that names one that has no gradient.
+fn differentiable<A: Array, P: Params<A>>(params: &P) -> Result<Vec<A>> {
+    let mut arrays = Vec::new();
+    let mut without = None;
+    params.visit(&Path::root(), &mut |path, array| {
+        if without.is_none() && !array.dtype().is_float() {
+            let what = if path.is_root() { "it".to_owned() } else { format!("`{path}`") };
+            let reason = format!(
+                "{what} has no gradient, only floating point arrays have: convert it with `astype`, mark its field \
+                 `#[params(skip)]`, or let the function capture it"
+            );
+            without = Some(refused("value_and_grad", &[array], reason));
+        }
+        arrays.push(array.clone());
+    });
+    without.map_or(Ok(arrays), Err)
+}
+
+/// The structure of `params` with other arrays in it.
+fn holding<A: Array, P: Params<A>>(params: &P, arrays: &[A]) -> P {
+    let mut arrays = arrays.iter();
+    let next = "`Params::replace` must replace the arrays that `Params::visit` visits";
+    let Ok(held) = params.try_map(|_, _| Ok::<_, Infallible>(arrays.next().expect(next).clone()));
+    assert!(arrays.next().is_none(), "{next}");
+    held
+}

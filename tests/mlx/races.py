@@ -1,0 +1,37 @@
+"""Says which of the races that valgrind's helgrind reports are in our code: races.py REPORT.xml.
+
+libmlx synchronizes with C++ atomics, which helgrind does not see, and its reference BLAS writes globals that it reads only
+for error messages: those accesses are reported, and are not ours. Ours would be one in the shim or in grad_runtime, found
+by looking past the frames of the standard libraries that it was made through.
+"""
+
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+
+LIBRARIES = re.compile(r"/(libstdc\+\+|libc|libm|ld-linux|vgpreload)[._-][^/]*$")
+STANDARD = re.compile(r"^(core|std|alloc)::|^<(core|std|alloc)::|^__rust|^std\b")
+
+
+def accessed_by(error):
+    """The first frame of an access that is not a standard library's."""
+    for frame in error.find("stack").iter("frame"):
+        library, function = frame.findtext("obj", ""), frame.findtext("fn", "")
+        directory = frame.findtext("dir", "")
+        if not (LIBRARIES.search(library) or STANDARD.search(function) or "library/" in directory):
+            return library, function, frame.findtext("file", "")
+    return "", "", ""
+
+
+def is_ours(access):
+    library, function, file = access
+    return "shim.so" in library or "grad_runtime" in function or "grad-runtime" in file
+
+
+report = ElementTree.parse(sys.argv[1]).getroot()
+races = [error for error in report.iter("error") if error.findtext("kind") == "Race"]
+ours = [access for access in map(accessed_by, races) if is_ours(access)]
+print(f"{len(races)} places where helgrind sees a race, {len(ours)} of them ours")
+for access in ours:
+    print("   ", *access)
+sys.exit(bool(ours))

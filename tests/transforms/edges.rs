@@ -1,0 +1,141 @@
+//! Edges: empty arrays, axes that do not fit, guards that stay open, and long graphs.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::slice::from_ref;
+
+use grad_runtime::prelude::*;
+use grad_runtime::{Error, Result, grad_mode, mlx, no_grad};
+
+use crate::transforms::*;
+
+#[test]
+fn arrays_without_elements() {
+    let empty = A::zeros(&[0], Dtype::Float32).unwrap();
+    for transform in [grad, vjp, jvp, compile, checkpoint, custom] {
+        for f in [cube(), Rc::new(|x: &A| no_grad!(x.square())) as F] {
+            assert_eq!(elements(&transform(f.clone())(&empty).unwrap()), [0.0; 0]);
+            assert_eq!(elements(&no_grad!(transform(f)(&empty).unwrap())), [0.0; 0]);
+        }
+    }
+    assert_eq!(elements(&vmap(cube())(&empty).unwrap()), [0.0; 0]);
+}
+
+/// The reasons that `vmap` gives.
+#[test]
+fn axes_that_do_not_fit() {
+    let (two, three) = (A::zeros(&[2, 4], Dtype::Float32).unwrap(), A::zeros(&[3, 4], Dtype::Float32).unwrap());
+    let of = |inputs: &[A], in_axes: &[Option<isize>], out_axes: &[isize]| {
+        let refused = mlx::vmap(|x| Ok::<_, Error>(vec![x[0].square()?]), inputs, in_axes, out_axes);
+        nothing_is_left_open();
+        refused.unwrap_err().to_string()
+    };
+    let fine = [two.clone()];
+    assert!(of(&fine, &[Some(2)], &[0]).contains("there is no axis 2 to map over"));
+    assert!(of(&fine, &[Some(-3)], &[0]).contains("there is no axis -3 to map over"));
+    assert!(of(&fine, &[None], &[0]).contains("no input has an axis to map over"));
+    assert!(of(&fine, &[Some(0), Some(0)], &[0]).contains("there are 1 inputs and 2 in_axes"));
+    assert!(of(&fine, &[Some(0)], &[]).contains("the function returned 1 arrays, and there are 0 out_axes"));
+    assert!(of(&fine, &[Some(0)], &[0, 0]).contains("the function returned 1 arrays, and there are 2 out_axes"));
+    for axis in [2, -3, isize::MAX, isize::MIN] {
+        assert!(of(&fine, &[Some(0)], &[axis]).contains("axis"));
+    }
+    assert!(of(&[two, three], &[Some(0), Some(0)], &[0]).contains("nconsistent axis sizes"));
+    assert!(of(&[scalar(1.0)], &[Some(0)], &[0]).contains("there is no axis 0 to map over"));
+}
+
+/// Law 2: a guard that outlives the function it was entered in decides until it is dropped, and no longer.
+#[test]
+fn a_guard_that_leaves_the_function() {
+    for transform in [grad, vjp, jvp, vmap, compile, checkpoint, custom] {
+        let kept: Rc<RefCell<Option<grad_runtime::GradGuard>>> = Rc::default();
+        let place = kept.clone();
+        let f = transform(Rc::new(move |x| {
+            let square = x.square()?;
+            *place.borrow_mut() = Some(no_grad());
+            square.multiply(x)
+        }));
+        let x = array(&[1.0, 2.0, 3.0]);
+        let found = f(&x).unwrap();
+        assert_eq!(
+            (grad_mode(), Mlx.grad_mode()),
+            (GradMode::NoGrad, GradMode::NoGrad),
+            "the guard is still alive"
+        );
+        drop(kept.take());
+        nothing_is_left_open();
+        assert!(found.to_vec::<f32>().is_ok());
+        assert_eq!(elements(&grad(cube())(&x).unwrap()), [3.0, 12.0, 27.0]);
+    }
+}
+
+/// A function in a mapped one that captures what is mapped. A compiled function is the function itself there; those that
+/// are called again would find the array without elements, and are refused. (JAX: `checkpoint` takes it. MLX refuses the
+/// first in words about axes, and gives an array that cannot be evaluated for the second.)
+#[test]
+fn captured_mapped_arrays() {
+    fn of(keep: fn(F) -> F, given: fn(&A) -> A) -> Result<Vec<f32>> {
+        let f: F = Rc::new(move |x| {
+            let captured = x.clone();
+            keep(Rc::new(move |y| y.multiply(&captured)))(&given(x))
+        });
+        let found = vmap(f)(&array(&[1.0, 2.0, 3.0])).and_then(|found| found.to_vec());
+        nothing_is_left_open();
+        found
+    }
+    assert_eq!(of(compile, |_| scalar(2.0)), Ok(vec![2.0, 4.0, 6.0]));
+    assert_eq!(of(compile, A::clone), Ok(vec![1.0, 4.0, 9.0]));
+    for keep in [checkpoint, custom] {
+        let message = of(keep, |_| scalar(2.0)).unwrap_err().to_string();
+        assert!(message.contains("captured an array that is mapped: make it an input"), "{message}");
+        let message = of(keep, A::clone).unwrap_err().to_string();
+        assert!(message.contains("[eval]"), "{message}");
+    }
+}
+
+/// A graph of many operations. MLX goes through it by recursion: where the stack is 2 MiB, as here, there is room for more
+/// than 20,000 operations in a row.
+#[test]
+fn long_graphs() {
+    let long: fn() -> F = || {
+        Rc::new(|x| {
+            let one = scalar(1.0);
+            (0..2000).try_fold(x.clone(), |y, _| y.multiply(&one))?.multiply(x)
+        })
+    };
+    let all: [fn(F) -> F; 5] = [grad, vjp, jvp, |f| grad(checkpoint(f)), |f| grad(custom(f))];
+    for transform in all {
+        assert_eq!(elements(&transform(long())(&array(&[1.0, 2.0])).unwrap()), [2.0, 4.0]);
+    }
+    assert_eq!(elements(&grad(grad(long()))(&array(&[1.0, 2.0])).unwrap()), [2.0, 2.0]);
+}
+
+/// Functions, each the checkpoint of the one before: each is called twice for each call of the one around it, so
+/// few levels are enough.
+#[test]
+fn checkpoints_in_checkpoints() {
+    let mut f = cube();
+    for _ in 0..6 {
+        f = checkpoint(f);
+    }
+    holds(move || grad((0..6).fold(cube(), |f, _| checkpoint(f))), [3, 12, 27]);
+    assert_eq!(elements(&vmap(grad(f.clone()))(&array(&[1.0, 2.0, 3.0])).unwrap()), [3.0, 12.0, 27.0]);
+    assert_eq!(elements(&grad(vmap(f))(&array(&[1.0, 2.0, 3.0])).unwrap()), [3.0, 12.0, 27.0]);
+}
+
+/// A gradient of each row for weights that all rows share, with a target that is made in a scope.
+#[test]
+fn gradients_per_example() -> Result<()> {
+    let weights = array(&[1.0, 2.0]);
+    let rows = A::from_slice(&[1.0_f32, 0.0, 0.0, 1.0, 1.0, 1.0], &[3, 2])?;
+    // (w·x) · stop(w·x): the gradient is (w·x) x.
+    let loss = |w: &A, x: &A| -> Result<A> {
+        let product = w.multiply(x)?.sum_all()?;
+        product.multiply(&no_grad!(product.abs()?))
+    };
+    let per_example = |given: &[A]| A::grad(|w| loss(&w[0], &given[1]), from_ref(&given[0]));
+    let mapped = mlx::vmap(per_example, &[weights, rows], &[None, Some(0)], &[0])?;
+    assert_eq!(mapped[0].shape(), [3, 2]);
+    assert_eq!(elements(&mapped[0]), [1.0, 0.0, 0.0, 2.0, 3.0, 3.0]);
+    Ok(())
+}

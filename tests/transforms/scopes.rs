@@ -1,0 +1,222 @@
+//! Every kind of scope under every transform, and what `is_grad_enabled()` says there.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use grad_runtime::prelude::*;
+use grad_runtime::{Error, Result, Scope, enable_grad, grad_mode, inference_mode, no_grad, set_grad_enabled};
+
+use crate::transforms::*;
+
+#[no_grad]
+fn annotated(x: &A) -> Result<A> {
+    x.abs()
+}
+
+#[no_grad(backend = Mlx)]
+fn annotated_for_mlx(x: &A) -> Result<A> {
+    x.abs()
+}
+
+#[enable_grad]
+fn annotated_enabled(x: &A) -> Result<A> {
+    x.abs()
+}
+
+#[inference_mode]
+fn annotated_for_inference(x: &A) -> Result<A> {
+    x.abs()
+}
+
+#[set_grad_enabled(training)]
+fn annotated_if(x: &A, training: bool) -> Result<A> {
+    x.abs()
+}
+
+/// x² · f(x), where f is |x| in a scope.
+fn half_way(f: fn(&A) -> Result<A>) -> F {
+    Rc::new(move |x| x.square()?.multiply(&f(x)?))
+}
+
+macro_rules! kinds_of_scope {
+    ($($(#[doc = $doc:literal])* $name:ident: $scope:expr => $expected:tt;)*) => {$(
+        $(#[doc = $doc])*
+        mod $name {
+            use super::*;
+
+            kinds_of_scope!(@under $scope => $expected;
+                under_grad: |f| grad(f);
+                under_vjp: |f| vjp(f);
+                under_jvp: |f| jvp(f);
+                under_grad_of_vmap: |f| grad(vmap(f));
+                under_vmap_of_grad: |f| vmap(grad(f));
+                under_grad_of_compile: |f| grad(compile(f));
+                under_compile_of_grad: |f| compile(grad(f));
+                under_grad_of_checkpoint: |f| grad(checkpoint(f));
+                under_checkpoint_of_grad: |f| checkpoint(grad(f));
+                under_grad_of_custom: |f| grad(custom(f));
+                under_jvp_of_custom: |f| jvp(custom(f));
+            );
+        }
+    )*};
+    (@under $scope:expr => $expected:tt; $($name:ident: $transform:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            let transform: fn(F) -> F = $transform;
+            holds(move || transform(super::half_way($scope)), $expected);
+        }
+    )*};
+}
+
+// The derivative of x² · f(x) with f(x) = |x|: 2x² where f is a constant, 3x² where it is recorded.
+kinds_of_scope! {
+    no_scope: A::abs => [3, 12, 27];
+    a_block: |x| no_grad!(x.abs()) => [2, 8, 18];
+    a_guard: |x| { let _guard = no_grad(); x.abs() } => [2, 8, 18];
+    an_annotated_function: annotated => [2, 8, 18];
+    an_annotated_function_for_mlx: annotated_for_mlx => [2, 8, 18];
+    /// torch: `set_grad_enabled(False)` is `no_grad`, and `set_grad_enabled(True)` is `enable_grad`.
+    set_to_disabled: |x| set_grad_enabled!(false, { x.abs() }) => [2, 8, 18];
+    set_to_enabled: |x| set_grad_enabled!(true, { x.abs() }) => [3, 12, 27];
+    annotated_with_a_condition_that_is_false: |x| annotated_if(x, false) => [2, 8, 18];
+    annotated_with_a_condition_that_is_true: |x| annotated_if(x, true) => [3, 12, 27];
+    /// Law 10: a scope for MLX only counts for MLX, and one for the CPU does not.
+    a_selective_block: |x| no_grad! { <Mlx> x.abs() } => [2, 8, 18];
+    a_selective_guard: |x| { let _guard = Scope::NoGrad.enter_on(&Mlx); x.abs() } => [2, 8, 18];
+    a_selective_block_for_another: |x| no_grad! { <Cpu> x.abs() } => [3, 12, 27];
+    inference_block: |x| inference_mode!(x.abs()) => [2, 8, 18];
+    annotated_for_inference_mode: annotated_for_inference => [2, 8, 18];
+    /// Law 7, and torch: the innermost of `no_grad` and `enable_grad` decides.
+    enabled_in_no_grad: |x| no_grad!(enable_grad!(x.abs())) => [3, 12, 27];
+    annotated_enabled_in_no_grad: |x| no_grad!(annotated_enabled(x)) => [3, 12, 27];
+    no_grad_in_enabled: |x| enable_grad!(no_grad!(x.abs())) => [2, 8, 18];
+    /// Law 7, and torch: `enable_grad` does not lift inference mode; `inference_mode(False)` does.
+    enabled_in_inference: |x| inference_mode!(enable_grad!(x.abs())) => [2, 8, 18];
+    lifted_inference: |x| inference_mode!(inference_mode!(false, { x.abs() })) => [3, 12, 27];
+    /// Law 2: the mode is that of the innermost guard alive.
+    guards_dropped_out_of_order: |x| {
+        let outer = no_grad();
+        let inner = enable_grad();
+        drop(outer);
+        let absolute = x.abs();
+        drop(inner);
+        absolute
+    } => [3, 12, 27];
+    /// A scope that has ended does not count any more.
+    after_a_scope: |x| { no_grad!(x.square())?; x.abs() } => [3, 12, 27];
+    /// An array keeps what it was made as: what is computed from a constant outside of the scope is one too.
+    from_a_constant: |x| no_grad!(x.negative())?.abs() => [2, 8, 18];
+}
+
+/// What a transform of the cube gives when it is called in inference mode.
+fn in_inference_mode(f: &F) -> Result<Vec<f32>> {
+    let found = inference_mode!(f(&array(&[1.0, 2.0, 3.0])));
+    nothing_is_left_open();
+    found.map(|found| elements(&found))
+}
+
+macro_rules! started_in_inference_mode {
+    ($($name:ident: $program:expr => $expected:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            assert_eq!(in_inference_mode(&$program), $expected);
+        }
+    )*};
+}
+
+/// Law 5: those that differentiate refuse, and those that do not compute as ever. (torch: a backward in inference mode is
+/// an error, a forward is not.)
+mod inference {
+    use super::*;
+
+    fn refused(transform: &'static str) -> Result<Vec<f32>> {
+        Err(Error::InferenceMode { transform })
+    }
+
+    started_in_inference_mode! {
+        grad_is_refused: grad(cube()) => refused("value_and_grad");
+        vjp_is_refused: vjp(cube()) => refused("vjp");
+        jvp_is_refused: jvp(cube()) => refused("jvp");
+        vmap_computes: vmap(cube()) => Ok(vec![1.0, 8.0, 27.0]);
+        compile_computes: compile(cube()) => Ok(vec![1.0, 8.0, 27.0]);
+        checkpoint_computes: checkpoint(cube()) => Ok(vec![1.0, 8.0, 27.0]);
+        custom_computes: custom(cube()) => Ok(vec![1.0, 8.0, 27.0]);
+        vmap_of_grad_is_refused: vmap(grad(cube())) => refused("value_and_grad");
+        compile_of_grad_is_refused: compile(grad(cube())) => refused("value_and_grad");
+        checkpoint_of_grad_is_refused: checkpoint(grad(cube())) => refused("value_and_grad");
+        custom_of_grad_is_refused: custom(grad(cube())) => refused("value_and_grad");
+        compile_of_vmap_computes: compile(vmap(cube())) => Ok(vec![1.0, 8.0, 27.0]);
+        vmap_of_compile_computes: vmap(compile(cube())) => Ok(vec![1.0, 8.0, 27.0]);
+        vmap_of_checkpoint_computes: vmap(checkpoint(cube())) => Ok(vec![1.0, 8.0, 27.0]);
+    }
+
+    /// Inside of a transform too: the inner one is started in inference mode.
+    #[test]
+    fn an_inner_transform_is_refused() {
+        let inner: F = Rc::new(|x| inference_mode!(grad(cube())(x)));
+        for outer in [grad, vjp, jvp, vmap, compile, checkpoint, custom] {
+            let refused = outer(inner.clone())(&array(&[1.0, 2.0, 3.0]));
+            assert_eq!(refused.unwrap_err(), Error::InferenceMode { transform: "value_and_grad" });
+            nothing_is_left_open();
+        }
+    }
+}
+
+/// The modes that a function under `transform` sees when it is called in each mode.
+fn modes_seen(transform: fn(F) -> F) -> [Vec<(GradMode, bool)>; 3] {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let f = transform(Rc::new({
+        let seen = seen.clone();
+        move |x| {
+            assert_eq!(grad_mode(), Mlx.grad_mode());
+            seen.borrow_mut().push((grad_mode(), is_grad_enabled()));
+            x.square()
+        }
+    }));
+    let x = array(&[1.0, 2.0, 3.0]);
+    let of = |scope: Scope| {
+        let _guard = scope.enter();
+        f(&x).and_then(|found| found.to_vec::<f32>()).map_or_else(|_| vec![], |_| seen.take())
+    };
+    [of(Scope::EnableGrad), of(Scope::NoGrad), of(Scope::InferenceMode(true))]
+}
+
+const ENABLED: (GradMode, bool) = (GradMode::Enabled, true);
+const NO_GRAD: (GradMode, bool) = (GradMode::NoGrad, false);
+const INFERENCE: (GradMode, bool) = (GradMode::Inference, false);
+
+macro_rules! what_is_grad_enabled_says {
+    ($($name:ident: $transform:expr => $enabled:tt | $no_grad:tt | $inference:tt;)*) => {
+        mod seen_inside {
+            use super::*;
+
+            $(#[test]
+            fn $name() {
+                let expected: [Vec<_>; 3] = [vec!$enabled, vec!$no_grad, vec!$inference];
+                assert_eq!(modes_seen($transform), expected);
+            })*
+        }
+    };
+}
+
+// Law 5: those that differentiate start Enabled. The others only change how the function is computed. Under `grad` a
+// checkpointed function is called twice, and sees the same.
+#[rustfmt::skip]
+what_is_grad_enabled_says! {
+    // transform                           called Enabled       in no_grad           in inference mode
+    grad_: grad                         => [ENABLED]          | [ENABLED]          | [];
+    vjp_: vjp                           => [ENABLED]          | [ENABLED]          | [];
+    jvp_: jvp                           => [ENABLED]          | [ENABLED]          | [];
+    vmap_: vmap                         => [ENABLED]          | [NO_GRAD]          | [INFERENCE];
+    compile_: compile                   => [ENABLED]          | [NO_GRAD]          | [INFERENCE];
+    checkpoint_: checkpoint             => [ENABLED]          | [NO_GRAD]          | [INFERENCE];
+    custom_: custom                     => [ENABLED]          | [NO_GRAD]          | [INFERENCE];
+    grad_of_vmap: |f| grad(vmap(f))     => [ENABLED]          | [ENABLED]          | [];
+    grad_of_compile: |f| grad(compile(f)) => [ENABLED]        | [ENABLED]          | [];
+    compile_of_grad: |f| compile(grad(f)) => [ENABLED]        | [ENABLED]          | [];
+    vmap_of_grad: |f| vmap(grad(f))     => [ENABLED]          | [ENABLED]          | [];
+    grad_of_checkpoint: |f| grad(checkpoint(f)) => [ENABLED, ENABLED] | [ENABLED, ENABLED] | [];
+    grad_of_custom: |f| grad(custom(f)) => [ENABLED, ENABLED] | [ENABLED, ENABLED] | [];
+    vmap_of_compile: |f| vmap(compile(f)) => [ENABLED]        | [NO_GRAD]          | [INFERENCE];
+    compile_of_vmap: |f| compile(vmap(f)) => [ENABLED]        | [NO_GRAD]          | [INFERENCE];
+}
