@@ -50,6 +50,7 @@
 //! | a convolution in 0 groups, or with more padding than memory | ends the process | an error |
 //! | the gradient of a transposed convolution with output padding | of the wrong shape | right |
 //! | the gradient of `cummax` and `cummin` where the first element is NaN | writes out of bounds | right |
+//! | the gradient of `masked_scatter` with too few elements | writes out of bounds | an error, or zeros where the mask is not computed yet |
 //! | the gradient for the value that `pad` fills in | reads out of bounds | the value is a number, not an array |
 //! | `quantize` and its like in groups of 0 | ends the process | an error |
 //! | `svd`, `pinv`, `eigh`, `eigvalsh` of NaN or infinities | may never return | NaN |

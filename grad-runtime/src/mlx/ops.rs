@@ -259,7 +259,8 @@ macro_rules! for_each_op {
                 /// The smaller of this array and the slices in `updates`, where `indices` say; see `gather`.
                 fn scatter_min(a: &Array, indices: &[Array], updates: &Array, axes: &[isize]) -> Array;
                 /// This array with the elements of `src`, one after another, where `mask` is true. A mask of fewer axes
-                /// says it of whole entries.
+                /// says it of whole entries. There must be enough for a mask that is computed; for another, `src` goes on
+                /// in zeros.
                 fn masked_scatter(a: &Array, mask: &Array, src: &Array) -> Array;
                 /// The lower triangle of the last two axes, zero above the diagonal `k`.
                 fn tril(a: &Array, k: i32) -> Array;

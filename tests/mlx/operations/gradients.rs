@@ -291,7 +291,11 @@ gradients! {
         tensordot(Signed [2, 3], Signed [3, 2]) |x| x[0].tensordot(&x[1], &[1], &[0]);
         kron(Signed [2], Signed [3]) |x| x[0].kron(&x[1]);
         addmm(Signed [2, 2], Signed [2, 3], Signed [3, 2]) |x| x[0].addmm(&x[1], &x[2], 2.0, 0.5);
-        conv1d(Signed [1, 5, 2], Signed [3, 2, 2]) |x| x[0].conv1d(&x[1], 2, 1, 1, 1);
+        conv1d(Signed [1, 5, 2], Signed [3, 2, 2]) |x| together(&[
+            x[0].conv1d(&x[1], 2, 1, 1, 1)?,
+            x[0].conv1d(&x[1], 7, 1, 1, 1)?,
+            x[0].conv1d(&x[1], (1 << 31) - 1, 0, 1, 1)?, // one product, whatever the stride
+        ]);
         conv2d(Signed [1, 3, 4, 2], Signed [2, 2, 2, 1]) |x| x[0].conv2d(&x[1], (1, 2), (1, 0), (1, 1), 2);
         conv3d(Signed [1, 2, 3, 2, 1], Signed [1, 2, 2, 1, 1]) |x| {
             x[0].conv3d(&x[1], (1, 1, 1), (0, 0, 0), (1, 1, 1), 1)

@@ -311,8 +311,11 @@ values! {
             matrix().scatter_min(&[vector([1])], &floats(&[1, 1, 2], [10.0, 1.0]), &[0]) =>
                 floats(&[2, 2], [1.0, 2.0, 3.0, 1.0]);
         masked_scatter:
-            v([1.0, 2.0, 3.0]).masked_scatter(&vector([true, false, true]), &v([7.0, 8.0])) =>
-                v([7.0, 2.0, 8.0]);
+            v([1.0, 2.0, 3.0]).masked_scatter(&vector([true, false, true]), &v([7.0, 8.0])) => v([7.0, 2.0, 8.0]),
+            matrix().masked_scatter(&vector([false, true]), &floats(&[1, 2], [7.0, 8.0])) =>
+                floats(&[2, 2], [1.0, 2.0, 7.0, 8.0]),
+            // A mask that is not computed yet.
+            v([1.0, 2.0]).masked_scatter(&v([1.0, 1.0]).greater(&v([0.0, 0.0]))?, &v([7.0])) => v([7.0, 0.0]);
         tril:
             matrix().tril(0) => floats(&[2, 2], [1.0, 0.0, 3.0, 4.0]),
             matrix().tril(i32::MAX) => matrix(),

@@ -12,14 +12,15 @@ using namespace mlx::core;
 
 using Integers = std::vector<int>;
 
+// Numbers that make no difference become small ones: the gradient computes with them as well.
 void require_convolution(
     const array& a,
     const array& weight,
-    const Integers& stride,
+    Integers& stride,
     const Integers& padding_lo,
     const Integers& padding_hi,
-    const Integers& kernel_dilation,
-    const Integers& input_dilation,
+    Integers& kernel_dilation,
+    Integers& input_dilation,
     int groups) {
   if (groups < 1) {
     throw std::invalid_argument("there must be one group or more");
@@ -30,10 +31,12 @@ void require_convolution(
         "the array and the weight need " + std::to_string(axes) + " spatial axes, one for each stride, "
         "between their first and their last");
   }
-  for (const auto* list : {&padding_lo, &padding_hi, &kernel_dilation, &input_dilation}) {
-    if (list->size() != axes) {
-      throw std::invalid_argument("each list needs a number for each spatial axis");
-    }
+  if (padding_lo.size() != axes || padding_hi.size() != axes || kernel_dilation.size() != axes ||
+      input_dilation.size() != axes) {
+    throw std::invalid_argument("each list needs a number for each spatial axis");
+  }
+  if (a.size() == 0 || weight.size() == 0) {
+    throw std::invalid_argument("the array and the weight must not be empty");
   }
   // Of what is computed on the way: the array dilated and padded.
   double size = static_cast<double>(a.shape(0)) * a.shape(-1);
@@ -45,9 +48,8 @@ void require_convolution(
       throw std::invalid_argument("paddings must be 0 or more");
     }
     int64_t length = a.shape(i + 1), kernel = weight.shape(i + 1);
-    if (length < 1 || kernel < 1) {
-      throw std::invalid_argument("the spatial axes of the array and of the weight must not be empty");
-    }
+    kernel_dilation[i] = kernel == 1 ? 1 : kernel_dilation[i];
+    input_dilation[i] = length == 1 ? 1 : input_dilation[i];
     int64_t padded = int64_t{padding_lo[i]} + padding_hi[i] + (length - 1) * input_dilation[i] + 1;
     int64_t spread = (kernel - 1) * kernel_dilation[i] + 1;
     if (spread > padded) {
@@ -55,6 +57,7 @@ void require_convolution(
           "along a spatial axis the dilated weight is of length " + std::to_string(spread) +
           " and the padded array of length " + std::to_string(padded));
     }
+    stride[i] = static_cast<int>(std::min<int64_t>(stride[i], padded));
     size *= static_cast<double>(padded);
   }
   if (size > std::max(16.0 * (1 << 20), 1024.0 * static_cast<double>(a.size()))) {
@@ -79,11 +82,11 @@ array dilated(array a, const Integers& dilation) {
 array convolved(
     const array& a,
     const array& weight,
-    const Integers& stride,
+    Integers stride,
     const Integers& padding_lo,
     const Integers& padding_hi,
-    const Integers& kernel_dilation,
-    const Integers& input_dilation,
+    Integers kernel_dilation,
+    Integers input_dilation,
     int groups,
     bool flip) {
   require_convolution(a, weight, stride, padding_lo, padding_hi, kernel_dilation, input_dilation, groups);

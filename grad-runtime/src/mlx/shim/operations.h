@@ -158,12 +158,28 @@ array cummin(const array& a, int axis, bool reverse, bool inclusive) {
   return extreme(a, axis, reverse, inclusive, mx::cummin, std::numeric_limits<double>::infinity());
 }
 
+// MLX takes one element of `src` for each that is true, and finds too few only where it computes the result: its gradient
+// then writes out of bounds. As with indices, a mask that is computed is checked; for others `src` goes on in zeros.
 array masked_scatter(const array& a, const array& mask, const array& src) {
   auto result = mx::masked_scatter(a, mask, src);
   if (src.size() == 0) {
     throw std::invalid_argument("there are no elements to put where the mask is true");
   }
-  return result;
+  bool in_a_row = src.ndim() == a.ndim() - mask.ndim() + 1;
+  if (!in_a_row || static_cast<size_t>(src.shape(0)) >= mask.size()) {
+    return result;
+  }
+  if (mask.is_available() && !mask.is_tracer()) {
+    int needed = mx::sum(mx::astype(mask, mx::int32)).item<int>();
+    if (needed > src.shape(0)) {
+      throw std::invalid_argument(
+          "the mask is true " + std::to_string(needed) + " times, and there are only " + std::to_string(src.shape(0)) +
+          " entries to put there");
+    }
+  }
+  std::vector<std::pair<int, int>> widths(src.ndim(), {0, 0});
+  widths[0].second = static_cast<int>(mask.size()) - src.shape(0);
+  return mx::masked_scatter(a, mask, mx::pad(src, widths, array(0, src.dtype())));
 }
 
 // Diagonals: those far out are all empty, and MLX computes their lengths in 32 bits.
