@@ -18,7 +18,9 @@ fn arrays_without_elements() {
             assert_eq!(elements(&no_grad!(transform(f)(&empty).unwrap())), [0.0; 0]);
         }
     }
-    assert_eq!(elements(&vmap(cube())(&empty).unwrap()), [0.0; 0]);
+    // MLX's reductions may read strides that an array mapped over nothing does not have.
+    let refused = vmap(cube())(&empty).unwrap_err().to_string();
+    assert!(refused.ends_with("axis 0 is empty, so there is nothing to map over"), "{refused}");
 }
 
 /// The reasons that `vmap` gives.

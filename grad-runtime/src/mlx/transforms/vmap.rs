@@ -15,7 +15,7 @@ use crate::mlx::ffi;
 ///
 /// # Errors
 ///
-/// What `function` returns; [`Error::Operation`] if the axes do not fit.
+/// What `function` returns; [`Error::Operation`] if the axes do not fit, or a mapped one is empty.
 ///
 /// # Panics
 ///
@@ -79,6 +79,9 @@ fn counted(inputs: &[Array], in_axes: &[Option<isize>]) -> Result<Vec<i32>, Stri
         let ndim = input.ndim().cast_signed();
         let from_start = if axis < 0 { axis.saturating_add(ndim) } else { axis };
         let fits = (0..ndim).contains(&from_start);
+        if fits && input.shape()[from_start.cast_unsigned()] == 0 {
+            return Err(format!("axis {axis} is empty, so there is nothing to map over"));
+        }
         i32::try_from(from_start)
             .ok()
             .filter(|_| fits)
