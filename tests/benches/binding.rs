@@ -43,9 +43,15 @@ fn main() {
         let ratio =
             |of: &[Nanoseconds], to: &[Nanoseconds]| median(of.iter().zip(to).map(|(of, to)| of[at] / to[at]));
         print!("{name:<8}");
-        [&cpp, &rust, &scoped, &py].map(|turns| print!("{:>8.0}", time(turns)));
-        [&rust, &scoped, &py].map(|turns| print!("{:>8.2}", ratio(turns, &cpp)));
-        [&rust, &scoped].map(|turns| print!("{:>8.2}", ratio(turns, &py)));
+        for turns in [&cpp, &rust, &scoped, &py] {
+            print!("{:>8.0}", time(turns));
+        }
+        for turns in [&rust, &scoped, &py] {
+            print!("{:>8.2}", ratio(turns, &cpp));
+        }
+        for turns in [&rust, &scoped] {
+            print!("{:>8.2}", ratio(turns, &py));
+        }
         println!();
     }
 }

