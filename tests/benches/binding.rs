@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p grad-tests --bench binding` compiles `binding.cpp` against the MLX that the build downloaded, or the
 //! one in `MLX_DIR`, fetches Python MLX with pip once, and runs all in turn. It prints the median of each and of the
-//! ratios.
+//! ratios. With `-- instructions` it counts those instead, under valgrind.
 
 use std::env;
 use std::hint::black_box;
@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use grad_runtime::{Array, Dtype, mlx, no_grad};
 
+mod callgrind;
 mod python_mlx;
 
 const NAMES: [&str; 4] = ["add", "exp", "sum", "matmul"];
@@ -24,6 +25,14 @@ type Nanoseconds = [f64; NAMES.len()];
 fn main() {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let program = compile(target);
+    match &env::args().collect::<Vec<_>>()[1..] {
+        [rounds, name, rest @ ..] if NAMES.contains(&name.as_str()) => {
+            let rounds = rounds.parse().expect("a number of rounds");
+            return if rest.is_empty() { run(name, rounds) } else { no_grad!(run(name, rounds)) };
+        }
+        [what, ..] if what == "instructions" => return print_instructions(&program),
+        _ => {}
+    }
     let python =
         || python_mlx::python(include_str!("binding.py"), target.parent().expect("a folder of Cargo's target"));
     let (mut cpp, mut rust, mut scoped, mut py) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -57,17 +66,44 @@ fn main() {
 }
 
 fn in_rust() -> Nanoseconds {
-    let x = mlx::Array::ones(&[32, 32], Dtype::Float32).expect("this benchmark needs MLX");
-    x.eval().expect("ones can be computed");
-    [time(|| x.add(&x)), time(|| x.exp()), time(|| x.sum(&[0], true)), time(|| x.matmul(&x))]
+    NAMES.map(|name| {
+        let start = Instant::now();
+        run(name, ROUNDS);
+        start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUNDS)
+    })
 }
 
-fn time(operation: impl Fn() -> grad_runtime::Result<mlx::Array>) -> f64 {
-    let start = Instant::now();
-    for _ in 0..ROUNDS {
+fn run(name: &str, rounds: u32) {
+    let x = mlx::Array::ones(&[32, 32], Dtype::Float32).expect("this benchmark needs MLX");
+    x.eval().expect("ones can be computed");
+    match name {
+        "add" => repeat(rounds, || x.add(&x)),
+        "exp" => repeat(rounds, || x.exp()),
+        "sum" => repeat(rounds, || x.sum(&[0], true)),
+        _ => repeat(rounds, || x.matmul(&x)),
+    }
+}
+
+fn repeat(rounds: u32, operation: impl Fn() -> grad_runtime::Result<mlx::Array>) {
+    for _ in 0..rounds {
         let _ = black_box(operation());
     }
-    start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUNDS)
+}
+
+/// For each operation, the difference between two numbers of rounds.
+fn print_instructions(cpp: &Path) {
+    let this = env::current_exe().expect("a running program has a file");
+    println!("{:<8}{:>8}{:>8}{:>8}{:>8}{:>8}", "", "C++", "Rust", "ratio", "scope", "ratio");
+    for name in NAMES {
+        let each = |program: &Path, rest: &[&str]| {
+            let count = |rounds: u32| {
+                callgrind::instructions(program, [&[rounds.to_string().as_str(), name], rest].concat())
+            };
+            (count(3000) - count(1000)) as f64 / 2000.0
+        };
+        let (cpp, rust, scope) = (each(cpp, &[]), each(&this, &[]), each(&this, &["scope"]));
+        println!("{name:<8}{cpp:>8.0}{rust:>8.0}{:>8.2}{scope:>8.0}{:>8.2}", rust / cpp, scope / cpp);
+    }
 }
 
 /// What a program prints that times the same operations.

@@ -8,11 +8,12 @@ use std::env;
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
 use std::pin::{Pin, pin};
-use std::process::Command;
 use std::task::{Context, Poll, Waker};
 
 use grad_runtime::attr::no_grad as no_grad_attribute;
 use grad_runtime::{is_grad_enabled, no_grad};
+
+mod callgrind;
 
 thread_local!(static FLAG: Cell<bool> = const { Cell::new(true) });
 
@@ -141,13 +142,6 @@ fn main() {
 }
 
 fn count(case: usize, rounds: u32) -> u64 {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env::current_exe().expect("a running program has a file"))
-        .args([case.to_string(), rounds.to_string()])
-        .output()
-        .expect("this benchmark needs valgrind");
-    let report = String::from_utf8_lossy(&output.stderr);
-    let line = report.lines().find(|line| line.contains("Collected :")).expect("callgrind reports a count");
-    line.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("the count is the last word")
+    let this = env::current_exe().expect("a running program has a file");
+    callgrind::instructions(&this, [case.to_string(), rounds.to_string()])
 }

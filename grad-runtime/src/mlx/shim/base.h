@@ -122,7 +122,10 @@ const array& checked(const array& result) {
 // has none that count. It carries no gradient.
 array plain(array result) {
   checked(result);
-  return result.size() == 0 && result.has_primitive() ? mx::zeros(result.shape(), result.dtype()) : result;
+  if (result.size() == 0 && result.has_primitive()) {
+    return mx::zeros(result.shape(), result.dtype());
+  }
+  return result;
 }
 
 template <typename F>
