@@ -99,7 +99,8 @@ fn print_instructions(cpp: &Path) {
             let count = |rounds: u32| {
                 callgrind::instructions(program, [&[rounds.to_string().as_str(), name], rest].concat())
             };
-            (count(3000) - count(1000)) as f64 / 2000.0
+            let extra = u32::try_from(count(3000) - count(1000)).expect("no operation takes millions");
+            f64::from(extra) / 2000.0
         };
         let (cpp, rust, scope) = (each(cpp, &[]), each(&this, &[]), each(&this, &["scope"]));
         println!("{name:<8}{cpp:>8.0}{rust:>8.0}{:>8.2}{scope:>8.0}{:>8.2}", rust / cpp, scope / cpp);
