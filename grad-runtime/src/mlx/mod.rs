@@ -55,7 +55,6 @@ mod ffi;
 #[allow(unsafe_code, reason = "this is the binding")]
 mod library;
 mod stream;
-#[cfg(mlx_shim)]
 mod switch;
 mod transforms;
 

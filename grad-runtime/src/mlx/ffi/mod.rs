@@ -114,20 +114,20 @@ pub fn api() -> Result<&'static Api> {
     static API: OnceLock<Result<Api, String>> = OnceLock::new();
 
     #[cfg(mlx_shim)]
+    let load = super::library::load;
+    #[cfg(not(mlx_shim))]
     let load = || {
-        let api = super::library::load()?;
+        let reason = option_env!("GRAD_MLX_MISSING").unwrap_or("the build did not say why");
+        Err::<Api, _>(format!("this program was built without MLX: {reason}"))
+    };
+    let loaded = API.get_or_init(|| {
+        let api = load()?;
         // SAFETY: it takes nothing.
         if unsafe { (api.has_switch)() } {
             super::switch::install();
         }
         Ok(api)
-    };
-    #[cfg(not(mlx_shim))]
-    let load = || {
-        let reason = option_env!("GRAD_MLX_MISSING").unwrap_or("the build did not say why");
-        Err(format!("this program was built without MLX: {reason}"))
-    };
-    let loaded = API.get_or_init(load);
+    });
     loaded.as_ref().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.clone() })
 }
 
