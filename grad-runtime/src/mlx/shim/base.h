@@ -1,9 +1,10 @@
 // What every part of the shim stands on: how arrays, numbers and failures cross to Rust.
 #pragma once
 
+#include <condition_variable>
 #include <cstring>
-#include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -72,14 +73,20 @@ R guarded(R failed, F&& f) noexcept {
 // count on to throw there: it loses track of its tasks, and after some failures waits forever for them. So the first thread
 // is one that never computes; it stays, so that no other gets its id.
 void use_mlx_elsewhere_first() {
+  // Never destroyed, since the thread waits on them for good.
+  static auto& mutex = *new std::mutex();
+  static auto& changed = *new std::condition_variable();
+  static bool ready = false;
   static const bool done = [] {
-    std::promise<void> ready;
-    std::thread([&ready] {
+    std::thread([] {
       mx::scheduler::scheduler();
-      ready.set_value();
-      std::promise<void>().get_future().wait();
+      std::unique_lock lock(mutex);
+      ready = true;
+      changed.notify_all();
+      changed.wait(lock, [] { return false; });
     }).detach();
-    ready.get_future().wait();
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [] { return ready; });
     return true;
   }();
   static_cast<void>(done);
