@@ -83,6 +83,24 @@ fn derivative<A: Array>(f: impl FnOnce(&A) -> Result<A>, x: &A) -> Result<A> {
 }
 
 on_every_backend! {
+    /// Each step of a program ends in the same operation, and its value is the same.
+    fn law_4_outside_a_transform_a_scope_adds_nothing<A>() {
+        let x = array::<A>(&[0.5, -1.0, 1.5, 2.0], &[2, 2]);
+        let program = || -> Result<Vec<A>> {
+            let product = x.matmul(&x)?;
+            let shifted = product.add(&x)?;
+            let reduced = shifted.gelu()?.sum(&[0], true)?;
+            let taken = reduced.reshape(&[2])?.softmax(0)?;
+            Ok(vec![product, shifted, reduced, taken])
+        };
+        let (outside, inside) = (program().unwrap(), no_grad!(program()).unwrap());
+        assert_eq!(format!("{inside:?}"), format!("{outside:?}"));
+        assert_eq!(format!("{:?}", inference_mode!(program()).unwrap()), format!("{outside:?}"));
+        for (inside, outside) in inside.iter().zip(&outside) {
+            assert_eq!(elements(inside), elements(outside));
+        }
+    }
+
     fn without_a_scope_everything_is_recorded<A>() {
         assert_eq!(product_rule::<A>(Array::square), RECORDED);
     }

@@ -220,3 +220,38 @@ what_is_grad_enabled_says! {
     vmap_of_compile: |f| vmap(compile(f)) => [ENABLED]        | [NO_GRAD]          | [INFERENCE];
     compile_of_vmap: |f| compile(vmap(f)) => [ENABLED]        | [NO_GRAD]          | [INFERENCE];
 }
+
+/// Outside of transforms that differentiate, a scope adds nothing to what these make: not a node, and not a trace.
+mod law_4 {
+    use grad_runtime::mlx;
+
+    use super::*;
+
+    #[test]
+    fn law_4_what_is_compiled() {
+        let f = mlx::compile(|x| Ok(vec![x[0].square()?.add(&x[0])?]));
+        let x = [A::scalar(3.0_f32).unwrap()];
+        let outside = f.call(&x).unwrap();
+        let inside = no_grad!(f.call(&x)).unwrap();
+        assert_eq!(format!("{inside:?}"), format!("{outside:?}"));
+        assert_eq!(inside[0].item::<f32>(), Ok(12.0));
+    }
+
+    /// In a scope they are the function itself, and keep nothing for a gradient.
+    #[test]
+    fn law_4_what_is_checkpointed_or_has_derivatives_of_its_own() {
+        fn function(x: &[A]) -> Result<Vec<A>> {
+            Ok(vec![x[0].square()?])
+        }
+        let x = [A::scalar(3.0_f32).unwrap()];
+        let plain = format!("{:?}", function(&x).unwrap());
+        let custom = mlx::custom_function(function).vjp(|_, cotangents, _| Ok(cotangents.to_vec()));
+        assert_ne!(
+            format!("{:?}", mlx::checkpoint(function).call(&x).unwrap()),
+            plain,
+            "where it may be differentiated"
+        );
+        assert_eq!(format!("{:?}", no_grad!(mlx::checkpoint(function).call(&x)).unwrap()), plain);
+        assert_eq!(format!("{:?}", no_grad!(custom.call(&x)).unwrap()), plain);
+    }
+}

@@ -49,6 +49,7 @@
 
 mod array;
 mod device;
+mod eval;
 #[allow(unsafe_code, reason = "this is the binding")]
 mod ffi;
 #[cfg(mlx_shim)]
@@ -62,10 +63,11 @@ pub use array::Array;
 pub use device::{
     Device, active_memory, default_device, is_available, peak_memory, reset_peak_memory, set_default_device,
 };
+pub use eval::{async_eval, eval};
 #[doc(inline)]
 pub use ffi::functions::{arange, broadcast_arrays, einsum, eye, identity, linspace, meshgrid, stack, tri};
 pub use ffi::{fast, linalg, random};
-pub use stream::{Stream, async_eval, eval};
+pub use stream::Stream;
 pub use transforms::{Checkpoint, Compiled, CustomFunction, checkpoint, compile, custom_function, jvp, vjp, vmap};
 
 /// The error of what refuses several arrays.

@@ -347,23 +347,90 @@ macro_rules! for_each_op {
             /// Functions of the module `mlx`.
             mod functions {
                 /// `start`, `start + step` and so on, up to but without `stop`.
+                ///
+                /// ```
+                /// use grad_runtime::{Array, Dtype, mlx};
+                ///
+                /// assert_eq!(mlx::arange(0.0, 6.0, 2.0, Dtype::Int32)?.to_vec::<i32>()?, [0, 2, 4]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
                 fn arange(start: f64, stop: f64, step: f64, dtype: Dtype) -> Array;
                 /// `num` numbers from `start` to `stop`, both included, at equal distances.
+                ///
+                /// ```
+                /// use grad_runtime::{Array, Dtype, mlx};
+                ///
+                /// assert_eq!(mlx::linspace(0.0, 1.0, 3, Dtype::Float32)?.to_vec::<f32>()?, [0.0, 0.5, 1.0]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
                 fn linspace(start: f64, stop: f64, num: usize, dtype: Dtype) -> Array;
                 /// An `[n, m]` matrix with ones on the diagonal `k`.
+                ///
+                /// ```
+                /// use grad_runtime::{Array, Dtype, mlx};
+                ///
+                /// assert_eq!(mlx::eye(2, 2, 0, Dtype::Float32)?.to_vec::<f32>()?, [1.0, 0.0, 0.0, 1.0]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
                 fn eye(n: usize, m: usize, k: i32, dtype: Dtype) -> Array;
                 /// An `[n, n]` matrix with ones on the diagonal.
+                ///
+                /// ```
+                /// use grad_runtime::{Array, Dtype, mlx};
+                ///
+                /// assert_eq!(mlx::identity(2, Dtype::Float32)?.to_vec::<f32>()?, [1.0, 0.0, 0.0, 1.0]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
                 fn identity(n: usize, dtype: Dtype) -> Array;
                 /// An `[n, m]` matrix with ones on and below the diagonal `k`.
+                ///
+                /// ```
+                /// use grad_runtime::{Array, Dtype, mlx};
+                ///
+                /// assert_eq!(mlx::tri(2, 2, 0, Dtype::Float32)?.to_vec::<f32>()?, [1.0, 0.0, 1.0, 1.0]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
                 fn tri(n: usize, m: usize, k: i32, dtype: Dtype) -> Array;
                 /// The arrays, all of one shape, along a new `axis`.
+                ///
+                /// ```
+                /// use grad_runtime::{Array, Dtype, mlx};
+                ///
+                /// let rows = [mlx::Array::zeros(&[2], Dtype::Float32)?, mlx::Array::ones(&[2], Dtype::Float32)?];
+                /// assert_eq!(mlx::stack(&rows, 0)?.to_vec::<f32>()?, [0.0, 0.0, 1.0, 1.0]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
                 fn stack(arrays: &[Array], axis: isize) -> Array;
                 /// A grid of coordinates for each of several vectors, with lines of length 1 if `sparse`; `indexing` is
                 /// `"xy"` or `"ij"`.
+                ///
+                /// ```
+                /// use grad_runtime::{Array, Dtype, mlx};
+                ///
+                /// let axis = mlx::arange(0.0, 2.0, 1.0, Dtype::Int32)?;
+                /// assert_eq!(mlx::meshgrid(&[axis.clone(), axis], false, "ij")?[0].to_vec::<i32>()?, [0, 0, 1, 1]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
                 fn meshgrid(arrays: &[Array], sparse: bool, indexing: &str) -> Vec<Array>;
                 /// The arrays in the shape that they have broadcast together.
+                ///
+                /// ```
+                /// use grad_runtime::{Array, Dtype, mlx};
+                ///
+                /// let arrays = [mlx::Array::ones(&[2, 1], Dtype::Float32)?, mlx::Array::ones(&[3], Dtype::Float32)?];
+                /// assert_eq!(mlx::broadcast_arrays(&arrays)?[1].shape(), [2, 3]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
                 fn broadcast_arrays(arrays: &[Array]) -> Vec<Array>;
                 /// The sums of products that `subscripts` name, such as `"bij,bjk->bik"`.
+                ///
+                /// ```
+                /// use grad_runtime::{Array, Dtype, mlx};
+                ///
+                /// let x = mlx::Array::from_slice(&[1.0_f32, 2.0], &[2])?;
+                /// assert_eq!(mlx::einsum("i,i->", &[x.clone(), x])?.item::<f32>()?, 5.0);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
                 fn einsum(subscripts: &str, operands: &[Array]) -> Array;
             }
 

@@ -1,48 +1,11 @@
-//! Streams, and evaluation that does not wait.
+//! Streams.
 
-use super::array::Array;
 use super::device::Device;
 use super::ffi;
 use crate::error::{Error, Result};
 
 fn unavailable(reason: String) -> Error {
     Error::Unavailable { backend: "mlx", reason }
-}
-
-/// Computes the elements of all arrays now, in one pass over their graph.
-///
-/// # Errors
-///
-/// [`Error::Operation`] if an operation fails; [`Error::Unavailable`] if MLX cannot be loaded.
-///
-/// ```
-/// use grad_runtime::{Array, Dtype, mlx};
-///
-/// let x = mlx::Array::ones(&[2], Dtype::Float32)?;
-/// mlx::eval(&[x.exp()?, x.log()?])?;
-/// # Ok::<(), grad_runtime::Error>(())
-/// ```
-pub fn eval(arrays: &[Array]) -> Result<()> {
-    ffi::eval(ffi::handles(arrays))?.map_err(|reason| super::refuse("eval", arrays, reason))
-}
-
-/// Begins to compute the elements of all arrays, and does not wait for them. Who looks at the elements waits.
-///
-/// # Errors
-///
-/// As [`eval`]; what fails later is the error of who looks at the elements.
-///
-/// ```
-/// use grad_runtime::{Array, Dtype, mlx};
-///
-/// let next = mlx::Array::ones(&[2], Dtype::Float32)?.exp()?;
-/// mlx::async_eval(&[next.clone()])?;
-/// // … prepare the step after …
-/// assert_eq!(next.to_vec::<f32>()?, [1.0_f32.exp(); 2]);
-/// # Ok::<(), grad_runtime::Error>(())
-/// ```
-pub fn async_eval(arrays: &[Array]) -> Result<()> {
-    ffi::async_eval(ffi::handles(arrays))?.map_err(|reason| super::refuse("async_eval", arrays, reason))
 }
 
 /// A queue of a device: what is given to one stream is computed in order, different streams may be at work at once.

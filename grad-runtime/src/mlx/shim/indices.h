@@ -62,6 +62,14 @@ Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& 
   return in_bounds(a, indices, axes, mx::Shape(updates.shape().end() - a.ndim(), updates.shape().end()));
 }
 
+std::string in_words(const mx::Shape& numbers) {
+  std::string all;
+  for (int number : numbers) {
+    all += (all.empty() ? "" : ", ") + std::to_string(number);
+  }
+  return "[" + all + "]";
+}
+
 // A range within each axis; MLX would clamp.
 void require_range(const array& a, const mx::Shape& start, const mx::Shape& stop, const mx::Shape& strides) {
   bool fits = start.size() == a.ndim() && stop.size() == a.ndim() && strides.size() == a.ndim();
@@ -69,7 +77,10 @@ void require_range(const array& a, const mx::Shape& start, const mx::Shape& stop
     fits = 0 <= start[i] && start[i] <= stop[i] && stop[i] <= a.shape(i) && strides[i] > 0;
   }
   if (!fits) {
-    throw std::invalid_argument("that is not a range within each of its axes");
+    throw std::invalid_argument(
+        in_words(start) + ".." + in_words(stop) + " by " + in_words(strides) +
+        " is not a range within each of its axes: give for each axis a start, a stop no less than that and no more than its "
+        "length, and a stride of at least 1");
   }
 }
 
