@@ -5,11 +5,11 @@ use std::fmt;
 
 use half::{bf16, f16};
 
-use crate::backend::Backend;
 use crate::detach::Detach;
 use crate::error::{Error, Result};
-use crate::mode::GradMode;
 use crate::params::Params;
+use grad_core::Backend;
+use grad_core::GradMode;
 
 /// The type of an array's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

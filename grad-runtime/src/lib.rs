@@ -32,7 +32,7 @@
 //! | record nothing, for good | [`#[inference_mode]`](attr::inference_mode) | [`inference_mode!`] | [`inference_mode()`] |
 //!
 //! Each also has a form for one backend only: `#[no_grad(backend = Mlx)]`, `no_grad! { <Mlx> … }`,
-//! `Scope::NoGrad.enter_on(&Mlx)`.
+//! `Scope::NoGrad.enter_for(&Mlx)`.
 //!
 //! An attribute and a block macro of one name cannot both be imported by `use`. Import the block macros with
 //! `#[macro_use]` as above; or one of the two by name and the other by its path, `grad_runtime::no_grad!` or
@@ -66,44 +66,42 @@
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 mod array;
-mod backend;
 mod carry;
 #[cfg(feature = "cpu")]
 pub mod cpu;
-mod debt;
 mod detach;
 mod error;
-mod guard;
 pub mod guide;
-mod lanes;
 mod macros;
 #[cfg(feature = "mlx")]
 pub mod mlx;
-mod mode;
+#[cfg(not(feature = "mlx"))]
+#[path = "dummy_mlx.rs"]
+pub mod mlx;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 mod operators;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod params;
 #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
 pub mod safetensors;
-#[cfg(feature = "testing")]
+#[cfg(feature = "test-util")]
 pub mod testing;
-mod torch;
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use array::{Array, Buffer, Dtype, Element};
-pub use backend::{Backend, Cpu, Mlx, install, installed};
-pub use carry::{Carry, Modes, Scoped, carry, thread};
+pub use carry::{Carry, Scoped, carry, thread};
 pub use detach::{Detach, Detached};
 pub use error::{Error, Result};
+#[doc(inline)]
+pub use grad_core::{
+    Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, Torch, assert_grad_mode, enable_grad, grad_mode,
+    inference_mode, install, installed, is_grad_enabled, no_grad, set_grad_enabled,
+};
 pub use grad_macros::Detach;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use grad_macros::Params;
-pub use guard::{GradGuard, enable_grad, inference_mode, no_grad, set_grad_enabled};
-pub use mode::{GradMode, Scope, assert_grad_mode, grad_mode, is_grad_enabled};
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use params::Params;
-pub use torch::Torch;
 
 /// The attributes: `#[no_grad]`, `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`.
 pub mod attr {
@@ -115,10 +113,8 @@ pub mod prelude {
     #[cfg(any(feature = "cpu", feature = "mlx"))]
     pub use crate::array::{Array, Dtype};
     pub use crate::attr::*;
-    pub use crate::backend::{Backend, Cpu, Mlx};
     pub use crate::carry::Carry;
-    pub use crate::mode::{GradMode, is_grad_enabled};
-    pub use crate::torch::Torch;
+    pub use grad_core::{Backend, Cpu, GradMode, Mlx, Torch, is_grad_enabled};
 }
 
 /// What the macros' output stands on. Not public: it may change in any release.
@@ -126,7 +122,7 @@ pub mod prelude {
 pub mod __private {
     pub use crate::carry::{scoped, scoped_stream};
     pub use crate::detach::{
-        borrowed_like, detached_copy, detached_future, detached_iterator, detached_stream, through,
+        borrowed_like, detach_with, detached_copy, detached_future, detached_iterator, detached_stream,
     };
     pub use grad_macros::{block, carry};
 

@@ -1,13 +1,15 @@
 //! Closures: in the scope while they are called.
 
-use crate::carry::{Modes, scoped};
+use grad_core::ModeSnapshot;
 
-/// Takes this thread's modes along with `f`, to another thread or to a later time: they are in force while it runs,
-/// and while it is dropped if it never does.
+use crate::carry::scoped;
+
+/// Carries this thread's modes with `f` to another thread or to a later time: they are in force while it runs, and while it is
+/// dropped if it never does.
 ///
-/// For `std::thread::spawn` and `std::thread::scope`, `rayon::spawn` and `join`, `tokio::task::spawn_blocking`, a
-/// channel of jobs. The modes are those of every installed backend at this moment, each its own; on the other side
-/// they are put in force exactly, and what was found there is back afterwards.
+/// Use it with `std::thread::spawn` and `std::thread::scope`, `rayon::spawn` and `join`, `tokio::task::spawn_blocking`, or a
+/// channel of jobs. The modes are those of every installed backend at this moment, each its own; on the other side they are set
+/// exactly, and the modes found there are restored afterwards.
 ///
 /// ```
 /// use grad_runtime::{carry, is_grad_enabled, no_grad};
@@ -29,9 +31,9 @@ pub fn carry<F, R>(f: F) -> impl FnOnce() -> R
 where
     F: FnOnce() -> R,
 {
-    let carried = scoped(Modes::current(), f);
+    let carried = scoped(ModeSnapshot::current(), f);
     move || {
-        let (_guard, f) = carried.into_inside();
+        let (_guard, f) = carried.into_entered();
         f()
     }
 }

@@ -15,7 +15,7 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (_guard, future) = self.inside_pinned();
+        let (_guard, future) = self.enter_pinned();
         future.poll(cx)
     }
 }

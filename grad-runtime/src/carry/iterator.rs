@@ -1,25 +1,25 @@
 //! Iterators: in the scope while they are advanced.
 //!
-//! Methods that consume the iterator enter the scope once for all items. A closure given to such a method is the
-//! caller's own code, so it runs in the caller's modes; where those are the scope's, that costs nothing.
+//! Methods that consume the iterator without running code of the caller enter the scope once for all items. A closure given to
+//! such a method is the caller's code, and so is the arithmetic of `sum` and `product`: they run in the caller's modes.
 
-use std::iter::{FusedIterator, Product, Sum};
+use std::iter::FusedIterator;
 
-use crate::carry::Modes;
 use crate::carry::scoped::{Enter, Scoped};
+use grad_core::ModeSnapshot;
 
-/// Folds with `$f` in the caller's modes: at once where they are the scope's, or else item by item. Not by a fold with a
-/// closure of ours, since each scope around another would double the code.
+/// Folds with `$f` in the caller's modes: in one pass if they equal the scope's, otherwise item by item. Not by wrapping `$f` in
+/// another closure, because nested scopes would then double the code with each level.
 macro_rules! fold {
     ($scoped:expr, $init:expr, $f:expr, $next:ident, $fold:ident) => {{
         let (mut scoped, mut f) = ($scoped, $f);
-        let outside = Modes::current();
+        let outside = ModeSnapshot::current();
         let same = {
-            let _guard = scoped.inside().0;
-            Modes::current() == outside
+            let _guard = scoped.enter().0;
+            ModeSnapshot::current() == outside
         };
         if same {
-            let (_guard, iterator) = scoped.into_inside();
+            let (_guard, iterator) = scoped.into_entered();
             return iterator.$fold($init, f);
         }
         let mut accumulated = $init;
@@ -28,27 +28,6 @@ macro_rules! fold {
         }
         accumulated
     }};
-}
-
-/// Whether `S` is a number of Rust's, whose sums nobody records.
-fn is_primitive<S>() -> bool {
-    matches!(
-        std::any::type_name::<S>(),
-        "f32"
-            | "f64"
-            | "i8"
-            | "i16"
-            | "i32"
-            | "i64"
-            | "i128"
-            | "isize"
-            | "u8"
-            | "u16"
-            | "u32"
-            | "u64"
-            | "u128"
-            | "usize"
-    )
 }
 
 impl<I, E> Iterator for Scoped<I, E>
@@ -60,56 +39,32 @@ where
 
     #[inline]
     fn next(&mut self) -> Option<I::Item> {
-        let (_guard, iterator) = self.inside_mut();
+        let (_guard, iterator) = self.enter_mut();
         iterator.next()
     }
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let (_guard, iterator) = self.inside();
+        let (_guard, iterator) = self.enter();
         iterator.size_hint()
     }
 
     #[inline]
     fn nth(&mut self, n: usize) -> Option<I::Item> {
-        let (_guard, iterator) = self.inside_mut();
+        let (_guard, iterator) = self.enter_mut();
         iterator.nth(n)
     }
 
     #[inline]
     fn count(self) -> usize {
-        let (_guard, iterator) = self.into_inside();
+        let (_guard, iterator) = self.into_entered();
         iterator.count()
     }
 
     #[inline]
     fn last(self) -> Option<I::Item> {
-        let (_guard, iterator) = self.into_inside();
+        let (_guard, iterator) = self.into_entered();
         iterator.last()
-    }
-
-    #[inline]
-    fn sum<S>(self) -> S
-    where
-        S: Sum<I::Item>,
-    {
-        if !is_primitive::<S>() {
-            return S::sum(self); // The consumer's own arithmetic.
-        }
-        let (_guard, iterator) = self.into_inside();
-        iterator.sum()
-    }
-
-    #[inline]
-    fn product<P>(self) -> P
-    where
-        P: Product<I::Item>,
-    {
-        if !is_primitive::<P>() {
-            return P::product(self);
-        }
-        let (_guard, iterator) = self.into_inside();
-        iterator.product()
     }
 
     #[inline]
@@ -128,13 +83,13 @@ where
 {
     #[inline]
     fn next_back(&mut self) -> Option<I::Item> {
-        let (_guard, iterator) = self.inside_mut();
+        let (_guard, iterator) = self.enter_mut();
         iterator.next_back()
     }
 
     #[inline]
     fn nth_back(&mut self, n: usize) -> Option<I::Item> {
-        let (_guard, iterator) = self.inside_mut();
+        let (_guard, iterator) = self.enter_mut();
         iterator.nth_back(n)
     }
 
@@ -154,7 +109,7 @@ where
 {
     #[inline]
     fn len(&self) -> usize {
-        let (_guard, iterator) = self.inside();
+        let (_guard, iterator) = self.enter();
         iterator.len()
     }
 }

@@ -1,33 +1,30 @@
 //! Scopes that travel with work that runs later: futures, streams, iterators, closures and threads.
 //!
-//! [`Scoped`] is what all of it becomes: the work, and a way to enter its scope. Each kind of work has a room that says
-//! when the scope is entered.
+//! [`Scoped`] wraps each of them together with a way to enter the scope. Each kind of work has a file that says when the scope
+//! is entered.
 
 mod closure;
 mod future;
 mod iterator;
-mod modes;
 mod scoped;
 mod stream;
 pub mod thread;
 
-use crate::mode::GradMode;
+use grad_core::{GradMode, ModeSnapshot};
 
 pub use closure::carry;
-pub use modes::Modes;
 pub use scoped::{Scoped, scoped};
 pub use stream::scoped_stream;
 
-/// Gives a future, a stream or an iterator the mode to run in, wherever and whenever it is resumed.
+/// Runs a future, a stream or an iterator in a grad mode, wherever and whenever it is resumed.
 ///
-/// The mode is in force each time the value is polled or advanced and while it is dropped, and the mode found there is
-/// back afterwards. It is put in force exactly, whatever the place has: this is not a scope inside of that place's,
-/// so `with_grad_mode(GradMode::Enabled)` records in inference mode too. Scopes inside of the work apply as ever, and
-/// of two modes given to one value the inner, first one counts.
+/// The mode is in force each time the value is polled or advanced and while it is dropped; afterwards the mode found there is
+/// restored. The mode is set exactly: this is not a scope nested in that of the caller, so `with_grad_mode(GradMode::Enabled)`
+/// records in inference mode too. Scopes inside the work apply as usual. If a value is wrapped twice, the inner mode applies.
 ///
 /// Closures are carried by [`carry`](fn@carry) and [`carry!`](crate::carry!).
 pub trait Carry: Sized {
-    /// Runs this in `mode`, on every installed backend.
+    /// Runs this value in `mode`, on every installed backend.
     ///
     /// ```
     /// use grad_runtime::prelude::*;
@@ -36,10 +33,10 @@ pub trait Carry: Sized {
     /// assert!(!futures::executor::block_on(future));
     /// ```
     fn with_grad_mode(self, mode: GradMode) -> Scoped<Self> {
-        scoped(Modes::all(mode), self)
+        scoped(ModeSnapshot::all(mode), self)
     }
 
-    /// Runs this in the modes that this thread has now, each backend in its own.
+    /// Runs this value in the current modes of this thread, each backend in its own.
     ///
     /// ```
     /// use grad_runtime::prelude::*;
@@ -50,7 +47,7 @@ pub trait Carry: Sized {
     /// assert!(iterator.eq([false, false]));
     /// ```
     fn in_current_grad_mode(self) -> Scoped<Self> {
-        scoped(Modes::current(), self)
+        scoped(ModeSnapshot::current(), self)
     }
 }
 

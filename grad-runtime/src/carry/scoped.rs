@@ -1,12 +1,11 @@
-//! `Scoped`: work, and a way to enter its scope.
+//! `Scoped`: a value that runs later, and a way to enter its scope.
 
 use std::fmt;
 use std::pin::Pin;
 
-use crate::carry::Modes;
-use crate::guard::GradGuard;
+use grad_core::{GradGuard, ModeSnapshot};
 
-/// A way to enter a scope: what the macros write is a closure, what the carriers hold is [`Modes`].
+/// A way to enter a scope: a closure in the output of the macros, a [`ModeSnapshot`] in what [`Carry`](crate::Carry) returns.
 pub trait Enter {
     fn enter(&self) -> GradGuard;
 }
@@ -21,7 +20,7 @@ where
     }
 }
 
-impl Enter for Modes {
+impl Enter for ModeSnapshot {
     #[inline]
     fn enter(&self) -> GradGuard {
         Self::enter(*self)
@@ -29,9 +28,9 @@ impl Enter for Modes {
 }
 
 pin_project_lite::pin_project! {
-    struct Running<T, E> {
+    struct State<T, E> {
         #[pin]
-        work: T,
+        inner: T,
         enter: E,
     }
 }
@@ -39,8 +38,8 @@ pin_project_lite::pin_project! {
 pin_project_lite::pin_project! {
     /// A future, stream or iterator that enters its scope each time it is polled or advanced, and while it is dropped.
     ///
-    /// [`Carry`](crate::Carry) makes it, and so do the attributes. It is `Send`, `Sync` and `Unpin` where the wrapped
-    /// value is, and it is one word larger at most (as much as the alignment of the value).
+    /// [`Carry`](crate::Carry) and the attributes return it. It is `Send`, `Sync` and `Unpin` if the wrapped value is, and it is
+    /// larger than that value by at most one word, or by the value's alignment if that is more.
     ///
     /// ```
     /// use grad_runtime::{Scoped, prelude::*};
@@ -50,13 +49,13 @@ pin_project_lite::pin_project! {
     /// assert!(is_grad_enabled());
     /// ```
     #[must_use = "it does nothing until it is polled, advanced or called"]
-    pub struct Scoped<T, E = Modes>
+    pub struct Scoped<T, E = ModeSnapshot>
     where
         E: Enter,
     {
         // Empty only while it is dropped or consumed: a pinned value can be dropped early only by replacing it.
         #[pin]
-        running: Option<Running<T, E>>,
+        state: Option<State<T, E>>,
     }
 
     impl<T, E> PinnedDrop for Scoped<T, E>
@@ -64,77 +63,121 @@ pin_project_lite::pin_project! {
         E: Enter,
     {
         fn drop(this: Pin<&mut Self>) {
-            let mut running = this.project().running;
-            if let Some(found) = running.as_ref().as_pin_ref() {
+            let mut state = this.project().state;
+            if let Some(found) = state.as_ref().as_pin_ref() {
                 let _guard = found.project_ref().enter.enter();
-                running.set(None);
+                state.set(None);
             }
         }
     }
 }
 
-/// Runs `work` in the scope that `enter` enters.
+/// Wraps `inner`, to run in the scope that `enter` enters.
 #[inline]
-pub fn scoped<T, E>(enter: E, work: T) -> Scoped<T, E>
+pub fn scoped<T, E>(enter: E, inner: T) -> Scoped<T, E>
 where
     E: Enter,
 {
-    Scoped { running: Some(Running { work, enter }) }
+    Scoped { state: Some(State { inner, enter }) }
 }
 
 #[cold]
-fn gone() -> ! {
-    unreachable!("the work is taken out only to be dropped or consumed")
+fn consumed() -> ! {
+    unreachable!("the value is taken out only when this is dropped or consumed")
 }
 
 impl<T, E> Scoped<T, E>
 where
     E: Enter,
 {
-    /// Enters the scope, for as long as the guard lives.
+    /// Enters the scope for as long as the guard lives.
+    #[doc(hidden)]
     #[inline]
-    pub fn inside(&self) -> (GradGuard, &T) {
-        match &self.running {
-            Some(running) => (running.enter.enter(), &running.work),
-            None => gone(),
+    pub fn enter(&self) -> (GradGuard, &T) {
+        match &self.state {
+            Some(state) => (state.enter.enter(), &state.inner),
+            None => consumed(),
         }
     }
 
-    /// As [`inside`](Self::inside).
+    /// As [`enter`](Self::enter).
+    #[doc(hidden)]
     #[inline]
-    pub fn inside_mut(&mut self) -> (GradGuard, &mut T) {
-        match &mut self.running {
-            Some(running) => (running.enter.enter(), &mut running.work),
-            None => gone(),
+    pub fn enter_mut(&mut self) -> (GradGuard, &mut T) {
+        match &mut self.state {
+            Some(state) => (state.enter.enter(), &mut state.inner),
+            None => consumed(),
         }
     }
 
-    /// As [`inside`](Self::inside).
+    /// As [`enter`](Self::enter).
+    #[doc(hidden)]
     #[inline]
-    pub fn inside_pinned(self: Pin<&mut Self>) -> (GradGuard, Pin<&mut T>) {
-        match self.project().running.as_pin_mut() {
-            Some(running) => {
-                let running = running.project();
-                (running.enter.enter(), running.work)
+    pub fn enter_pinned(self: Pin<&mut Self>) -> (GradGuard, Pin<&mut T>) {
+        match self.project().state.as_pin_mut() {
+            Some(state) => {
+                let state = state.project();
+                (state.enter.enter(), state.inner)
             }
-            None => gone(),
+            None => consumed(),
         }
     }
 
-    /// As [`inside`](Self::inside). The work must be dropped before the guard, so it stands after it.
+    /// As [`enter`](Self::enter). The value must be dropped before the guard, so it comes second.
+    #[doc(hidden)]
     #[inline]
-    pub fn into_inside(mut self) -> (GradGuard, T) {
-        match self.running.take() {
-            Some(Running { work, enter }) => (enter.enter(), work),
-            None => gone(),
+    pub fn into_entered(mut self) -> (GradGuard, T) {
+        match self.state.take() {
+            Some(State { inner, enter }) => (enter.enter(), inner),
+            None => consumed(),
         }
     }
 
-    /// The work, to look at.
-    pub(crate) fn work(&self) -> &T {
-        match &self.running {
-            Some(running) => &running.work,
-            None => gone(),
+    /// Returns a reference to the wrapped value, without entering the scope.
+    ///
+    /// ```
+    /// use grad_runtime::prelude::*;
+    ///
+    /// let numbers = (0..3).with_grad_mode(GradMode::NoGrad);
+    /// assert_eq!(numbers.inner().end, 3);
+    /// ```
+    #[must_use]
+    pub fn inner(&self) -> &T {
+        match &self.state {
+            Some(state) => &state.inner,
+            None => consumed(),
+        }
+    }
+
+    /// Returns a mutable reference to the wrapped value, without entering the scope.
+    ///
+    /// ```
+    /// use grad_runtime::prelude::*;
+    ///
+    /// let mut numbers = (0..3).with_grad_mode(GradMode::NoGrad);
+    /// numbers.inner_mut().start = 2;
+    /// assert!(numbers.eq([2]));
+    /// ```
+    pub fn inner_mut(&mut self) -> &mut T {
+        match &mut self.state {
+            Some(state) => &mut state.inner,
+            None => consumed(),
+        }
+    }
+
+    /// Returns the wrapped value, which leaves its scope behind.
+    ///
+    /// ```
+    /// use grad_runtime::prelude::*;
+    ///
+    /// let modes = std::iter::repeat_with(is_grad_enabled).with_grad_mode(GradMode::NoGrad);
+    /// assert_eq!(modes.into_inner().next(), Some(true));
+    /// ```
+    #[must_use]
+    pub fn into_inner(mut self) -> T {
+        match self.state.take() {
+            Some(State { inner, .. }) => inner,
+            None => consumed(),
         }
     }
 }
@@ -145,12 +188,12 @@ where
     E: Enter + Clone,
 {
     fn clone(&self) -> Self {
-        match &self.running {
-            Some(Running { work, enter }) => {
+        match &self.state {
+            Some(State { inner, enter }) => {
                 let _guard = enter.enter();
-                scoped(enter.clone(), work.clone())
+                scoped(enter.clone(), inner.clone())
             }
-            None => gone(),
+            None => consumed(),
         }
     }
 }
@@ -161,6 +204,6 @@ where
     E: Enter,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Scoped").field(self.work()).finish()
+        f.debug_tuple("Scoped").field(self.inner()).finish()
     }
 }

@@ -4,7 +4,7 @@ use crate::carry::scoped::Enter;
 #[cfg(feature = "stream")]
 use crate::carry::scoped::{Scoped, scoped};
 
-/// [`scoped`] for a stream that an annotated function returns.
+/// Wraps a stream that an annotated function returns; see [`scoped`].
 #[cfg(feature = "stream")]
 pub fn scoped_stream<S, E>(enter: E, stream: S) -> Scoped<S, E>
 where
@@ -13,7 +13,7 @@ where
     scoped(enter, stream)
 }
 
-/// What an annotated function that returns a stream asks for where streams are unknown.
+/// The bound on a returned stream while the feature `stream` is off, for its error message.
 #[cfg(not(feature = "stream"))]
 #[diagnostic::on_unimplemented(
     message = "grad-runtime is built without its feature `stream`, so it cannot carry the scope of a returned stream",
@@ -23,7 +23,7 @@ where
 )]
 pub trait FeatureStream {}
 
-/// An error about the missing feature, and the only one: the stream stays a stream.
+/// Fails to compile with a message about the missing feature, and no other: the stream stays a stream.
 #[cfg(not(feature = "stream"))]
 pub fn scoped_stream<S, E>(_enter: E, stream: S) -> S
 where
@@ -34,7 +34,7 @@ where
 }
 
 #[cfg(feature = "stream")]
-mod with_the_trait {
+mod implementations {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
@@ -51,12 +51,12 @@ mod with_the_trait {
 
         #[inline]
         fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-            let (_guard, stream) = self.inside_pinned();
+            let (_guard, stream) = self.enter_pinned();
             stream.poll_next(cx)
         }
 
         fn size_hint(&self) -> (usize, Option<usize>) {
-            let (_guard, stream) = self.inside();
+            let (_guard, stream) = self.enter();
             stream.size_hint()
         }
     }
@@ -67,7 +67,7 @@ mod with_the_trait {
         E: Enter,
     {
         fn is_terminated(&self) -> bool {
-            self.work().is_terminated()
+            self.inner().is_terminated()
         }
     }
 
@@ -77,7 +77,7 @@ mod with_the_trait {
         E: Enter,
     {
         fn is_terminated(&self) -> bool {
-            self.work().is_terminated()
+            self.inner().is_terminated()
         }
     }
 }

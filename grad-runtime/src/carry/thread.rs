@@ -1,10 +1,10 @@
-//! Threads that start in the modes of the thread that starts them.
+//! Threads that start in the modes of their parent.
 
 use std::thread::JoinHandle;
 
 use crate::carry::carry;
 
-/// [`std::thread::spawn`] with this thread's modes.
+/// Spawns a thread that runs in this thread's modes; otherwise as [`std::thread::spawn`].
 ///
 /// ```
 /// use grad_runtime::{is_grad_enabled, no_grad, thread};
@@ -17,7 +17,7 @@ use crate::carry::carry;
 ///
 /// # Panics
 ///
-/// If the system cannot start a thread.
+/// If the operating system cannot start a thread.
 pub fn spawn<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,

@@ -11,9 +11,9 @@ use super::kernels;
 use super::shapes::{self, common_dtype};
 use super::tape::{self, Node, Step, hand_out, record};
 use crate::array::{Array as Operations, Buffer, Dtype, cannot_make, check_length, refused};
-use crate::backend::{Backend, Cpu};
 use crate::detach::Detach;
 use crate::error::{Error, Result};
+use grad_core::{Backend, Cpu};
 
 /// An n-dimensional array on the CPU: the fallback where there is no MLX.
 ///

@@ -10,9 +10,9 @@ use candle_core::Tensor;
 
 use super::array::Array;
 use crate::array::{Array as _, require_loss, require_primals};
-use crate::backend::{Backend, Cpu};
 use crate::error::{Error, Result};
-use crate::mode::Scope;
+use grad_core::Scope;
+use grad_core::{Backend, Cpu};
 
 /// A running transform. Its arrays are tracers until it ends.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ where
     let first_leaf = NEXT_ID.fetch_add(primals.len() as u64, Ordering::Relaxed);
     let leaves: Vec<_> = (first_leaf..).zip(primals).map(|(id, primal)| leaf(id, primal, &running.0)).collect();
 
-    let enabled = Scope::InferenceMode(false).enter_on(&Cpu);
+    let enabled = Scope::InferenceMode(false).enter_for(&Cpu);
     let value = function(&leaves)?;
     require_loss(OP, &value)?;
     // The walk back need not be recorded for this transform, only for those around it.

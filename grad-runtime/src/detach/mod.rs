@@ -86,9 +86,9 @@ pub trait Detach {
     }
 }
 
-/// The value that `detach` makes of this one.
+/// Returns `detach(value)`.
 #[inline]
-pub fn through<T>(value: T, detach: impl FnOnce(T) -> T) -> T {
+pub fn detach_with<T>(value: T, detach: impl FnOnce(T) -> T) -> T {
     detach(value)
 }
 

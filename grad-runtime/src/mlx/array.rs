@@ -6,9 +6,9 @@ use std::fmt;
 use super::ffi::{self, Handle, Made, shared};
 use super::transforms;
 use crate::array::{self, Buffer, Dtype, cannot_make, check_length, refused};
-use crate::backend::{Backend, Mlx};
 use crate::detach::Detach;
 use crate::error::{Error, Result};
+use grad_core::{Backend, Mlx};
 
 /// An array of MLX.
 ///

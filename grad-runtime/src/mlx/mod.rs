@@ -45,7 +45,7 @@
 //! prefix; with the feature `download-mlx` its wheel is fetched with pip (`GRAD_MLX_PACKAGE` names another than
 //! `mlx-cpu`, such as `mlx-cuda-13`). When the program runs, `GRAD_MLX_LIBRARY` names the libmlx to load, or is `off`; on
 //! Linux `GRAD_MLX_BLAS` names the BLAS to put ahead of the wheel's reference one, by default an installed OpenBLAS, or
-//! is `off`. [`Mlx::available`](crate::Mlx::available) says whether all this led to an MLX, and if not, why.
+//! is `off`. [`check_available`] says whether all this led to an MLX, and if not, why.
 
 mod array;
 mod device;
@@ -75,7 +75,23 @@ fn refuse(op: &'static str, operands: &[Array], reason: String) -> crate::Error 
     crate::array::refused(op, &operands.iter().collect::<Vec<_>>(), reason)
 }
 
-/// Behind [`Mlx::available`](crate::Mlx::available).
-pub(crate) fn available() -> crate::Result<()> {
+/// Checks that MLX can be used in this process.
+///
+/// Scopes do not need it: without MLX, they are still scopes.
+///
+/// ```
+/// use grad_runtime::mlx;
+///
+/// match mlx::check_available() {
+///     Ok(()) => println!("MLX is ready"),
+///     Err(error) => println!("on the CPU: {error}"),
+/// }
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Unavailable`](crate::Error::Unavailable), with the reason: this program was built without finding MLX, or libmlx is
+/// missing, of another version, or switched off.
+pub fn check_available() -> crate::Result<()> {
     ffi::api().map(|_| ())
 }

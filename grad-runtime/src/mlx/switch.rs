@@ -5,8 +5,9 @@
 //! then turns MLX's switch too, as do selective ones on [`Mlx`](crate::Mlx), and gives back what it found.
 
 use super::ffi;
-use crate::backend::{Backend, install_for_mlx};
-use crate::mode::GradMode;
+use grad_core::__private::install_native_switch_of_mlx;
+use grad_core::Backend;
+use grad_core::GradMode;
 
 struct Switch;
 
@@ -26,5 +27,5 @@ impl Backend for Switch {
 
 /// From the next scope on.
 pub fn install() {
-    install_for_mlx(&Switch);
+    install_native_switch_of_mlx(&Switch);
 }

@@ -9,10 +9,10 @@ use std::thread;
 use super::rules::{self, Rule};
 use super::violation::{Checked, name_of};
 use super::watched::Watched;
-use crate::backend::{Backend, Cpu, Mlx, install};
-use crate::carry::Modes;
-use crate::guard::GradGuard;
-use crate::mode::{GradMode, Scope};
+use grad_core::GradGuard;
+use grad_core::ModeSnapshot;
+use grad_core::{Backend, Cpu, Mlx, install};
+use grad_core::{GradMode, Scope};
 
 use GradMode::{Enabled, Inference, NoGrad};
 
@@ -95,7 +95,7 @@ fn has_a_name_of_its_own(backend: &'static dyn Backend, watched: &'static Watche
     if name.chars().any(char::is_uppercase) {
         return wrong(rules::NAME_IN_LOWER_CASE, "lower case");
     }
-    if OUR_NAMES.contains(&name) && backend.lane().is_none() {
+    if OUR_NAMES.contains(&name) && backend.slot().is_none() {
         return wrong(rules::NAME_OF_ITS_OWN, "a name that no backend of grad-runtime has");
     }
     Ok(())
@@ -184,7 +184,7 @@ fn keeps_the_modes_of_many_threads(backend: &'static Watched) -> Checked {
 
 /// Every scope in every mode, which the framework's own switch may have put in force.
 fn obeys_selective_scopes(backend: &'static Watched) -> Checked {
-    obeys(backend, "a selective", rules::SCOPES_SWITCH_IT, |scope| scope.enter_on(backend))
+    obeys(backend, "a selective", rules::SCOPES_SWITCH_IT, |scope| scope.enter_for(backend))
 }
 
 fn obeys(backend: &Watched, kind: &str, inside: &'static Rule, enter: impl Fn(Scope) -> GradGuard) -> Checked {
@@ -225,10 +225,10 @@ fn shares_no_switch(backend: &'static Watched) -> Checked {
         for scope in [Scope::NoGrad, Scope::InferenceMode(true)] {
             let entered =
                 |on: &dyn Backend| format!("a selective {} entered on backend `{}`", name_of(scope), on.name());
-            let on_this = scope.enter_on(backend);
+            let on_this = scope.enter_for(backend);
             expect(other.name(), entered(backend), others, other.grad_mode())?;
             drop(on_this);
-            let on_that = scope.enter_on(other);
+            let on_that = scope.enter_for(other);
             expect(backend.name(), entered(other), mine, backend.grad_mode())?;
             drop(on_that);
         }
@@ -242,9 +242,9 @@ fn obeys_scopes_in_scopes(backend: &'static Watched) -> Checked {
         for inner in SCOPES {
             // The outer scope's mode as the scopes know it, which a backend that only knows on and off does not.
             let outside = outer.applied_to(Enabled);
-            let outer_guard = outer.enter_on(backend);
+            let outer_guard = outer.enter_for(backend);
             let reported = backend.grad_mode();
-            let inner_guard = inner.enter_on(backend);
+            let inner_guard = inner.enter_for(backend);
             let entered = format!("{} entered inside {}", name_of(inner), name_of(outer));
             let done = format!("{entered}, then `grad_mode()` in it");
             backend.expect(rules::ENABLE_GRAD_LIFTS, inner.applied_to(outside), done)?;
@@ -256,7 +256,7 @@ fn obeys_scopes_in_scopes(backend: &'static Watched) -> Checked {
     }
     let deep = 100;
     let mut guards: Vec<_> =
-        (0..deep).map(|depth| Scope::set_grad_enabled(depth % 2 == 1).enter_on(backend)).collect();
+        (0..deep).map(|depth| Scope::set_grad_enabled(depth % 2 == 1).enter_for(backend)).collect();
     while guards.pop().is_some() {
         let expected = if guards.len() % 2 == 1 { NoGrad } else { Enabled };
         let done = format!("{deep} scopes, `no_grad` and `enable_grad` by turns, left down to {}", guards.len());
@@ -269,7 +269,7 @@ fn obeys_scopes_in_scopes(backend: &'static Watched) -> Checked {
 fn obeys_the_innermost_guard_alive(backend: &'static Watched) -> Checked {
     let scopes = [Scope::NoGrad, Scope::EnableGrad, Scope::InferenceMode(true)];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-        let mut guards = scopes.map(|scope| Some(scope.enter_on(backend)));
+        let mut guards = scopes.map(|scope| Some(scope.enter_for(backend)));
         for (dropped, at) in order.into_iter().enumerate() {
             guards[at] = None;
             let innermost_alive = (0..scopes.len()).rev().find(|&guard| guards[guard].is_some());
@@ -292,7 +292,7 @@ fn listed(items: impl IntoIterator<Item = impl Display>) -> String {
 
 fn restores_on_every_way_out(backend: &'static Watched) -> Checked {
     fn left_by_return(backend: &'static Watched) -> Option<()> {
-        let _guard = Scope::NoGrad.enter_on(backend);
+        let _guard = Scope::NoGrad.enter_for(backend);
         None?;
         Some(())
     }
@@ -303,9 +303,9 @@ fn restores_on_every_way_out(backend: &'static Watched) -> Checked {
     left_by_return(backend);
     left_by("an early return")?;
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        let _outer = Scope::InferenceMode(true).enter_on(backend);
-        let _inner = Scope::InferenceMode(false).enter_on(backend);
-        let _innermost = Scope::NoGrad.enter_on(backend);
+        let _outer = Scope::InferenceMode(true).enter_for(backend);
+        let _inner = Scope::InferenceMode(false).enter_for(backend);
+        let _innermost = Scope::NoGrad.enter_for(backend);
         resume_unwind(Box::new("on purpose")); // Says nothing on stderr.
     }));
     debug_assert!(panicked.is_err());
@@ -323,7 +323,7 @@ fn works_while_a_thread_is_torn_down(backend: &'static Watched) -> Checked {
         fn drop(&mut self) {
             let found = self.backend.grad_mode();
             let outcome = {
-                let _guard = Scope::NoGrad.enter_on(self.backend);
+                let _guard = Scope::NoGrad.enter_for(self.backend);
                 let done = "`no_grad` in the destructor of a thread-local, while the thread was torn down";
                 self.backend.expect(rules::RESTORES_AT_TEAR_DOWN, NoGrad, done)
             };
@@ -346,7 +346,7 @@ fn works_while_a_thread_is_torn_down(backend: &'static Watched) -> Checked {
     let (before, after) = (last(), last());
     on_a_new_thread(move || {
         BEFORE.set(Some(before));
-        drop(Scope::NoGrad.enter_on(backend));
+        drop(Scope::NoGrad.enter_for(backend));
         AFTER.set(Some(after));
         Ok(())
     })?;
@@ -367,11 +367,11 @@ fn universal(backend: &'static Watched, inside: &'static Rule) -> Checked {
     backend.set_grad_mode(Enabled);
     let carried = {
         let _guard = Scope::NoGrad.enter();
-        Modes::current()
+        ModeSnapshot::current()
     };
     on_a_new_thread(move || {
         let guard = carried.enter();
-        let done = "`Modes::current()` taken in `no_grad` on one thread, entered on another";
+        let done = "`ModeSnapshot::current()` taken in `no_grad` on one thread, entered on another";
         backend.expect(rules::CARRIED_MODES_ARRIVE, NoGrad, done)?;
         drop(guard);
         backend.expect(rules::CARRIED_MODES_ARRIVE, Enabled, format_args!("{done} and left"))

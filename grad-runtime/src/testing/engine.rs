@@ -9,9 +9,9 @@ use std::thread;
 use super::backend::others;
 use super::rules::{self, Rule};
 use super::violation::{Checked, Violation, name_of};
-use crate::backend::{Backend, Cpu, install};
-use crate::carry::Modes;
-use crate::mode::{GradMode, Scope};
+use grad_core::ModeSnapshot;
+use grad_core::{Backend, Cpu, install};
+use grad_core::{GradMode, Scope};
 
 /// An autograd engine, as far as [`assert_engine`](super::assert_engine) must know it: how to make an array that requires
 /// a gradient, one operation on it, and what came of that.
@@ -74,7 +74,7 @@ pub(super) fn check<E: Engine + ?Sized>(engine: &E) -> Checked {
     let own = engine.backend();
     // Installed already, perhaps. If that is another of its name, the first universal scope tells.
     let _ = install(own);
-    let _callers_scopes_set_aside = Modes::all(GradMode::Enabled).enter();
+    let _callers_scopes_set_aside = ModeSnapshot::all(GradMode::Enabled).enter();
     let checks = Checks { engine, own, without: engine.values(&engine.operation(&engine.leaf())) };
     checks.without_a_scope(rules::RECORDS_WITHOUT_A_SCOPE, "an operation on a leaf, in no scope")?;
     checks.scopes()?;
@@ -121,7 +121,7 @@ impl<E: Engine + ?Sized> Checks<'_, E> {
     fn inside(&self, scopes: &[Entered], rule: &'static Rule, recorded: bool) -> Checked {
         let leaf = self.engine.leaf();
         let mut guards: Vec<_> =
-            scopes.iter().map(|&(scope, on)| on.map_or_else(|| scope.enter(), |on| scope.enter_on(on))).collect();
+            scopes.iter().map(|&(scope, on)| on.map_or_else(|| scope.enter(), |on| scope.enter_for(on))).collect();
         let output = self.engine.operation(&leaf);
         while guards.pop().is_some() {} // The innermost first, as blocks do.
         let place = scopes.iter().rev().map(described).collect::<Vec<_>>().join(" inside ");

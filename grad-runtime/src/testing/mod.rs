@@ -43,7 +43,7 @@ mod rules;
 mod violation;
 mod watched;
 
-use crate::backend::Backend;
+use grad_core::Backend;
 
 pub use engine::Engine;
 pub use violation::Violation;

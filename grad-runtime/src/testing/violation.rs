@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::rules::Rule;
-use crate::mode::Scope;
+use grad_core::Scope;
 
 /// A promise of the law that a backend or an engine does not keep: which one, what was done, what was expected, what was
 /// found, and what to do about it.

@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::rules::{NAME_THAT_LASTS, NEVER_PANICS, Rule};
 use super::violation::{Checked, Violation};
-use crate::backend::Backend;
-use crate::lanes::Lane;
-use crate::mode::GradMode;
+use grad_core::__private::Slot;
+use grad_core::Backend;
+use grad_core::GradMode;
 
 use GradMode::{Enabled, Inference, NoGrad};
 
@@ -128,7 +128,7 @@ impl Backend for Watched {
         self.call(format!("set_grad_mode({mode:?})"), || self.backend.set_grad_mode(mode));
     }
 
-    fn lane(&self) -> Option<Lane> {
-        self.backend.lane()
+    fn slot(&self) -> Option<Slot> {
+        self.backend.slot()
     }
 }

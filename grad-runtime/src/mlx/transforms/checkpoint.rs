@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use super::running::Running;
 use super::{Function, failed, over_handles};
-use crate::backend::{Backend, Mlx};
-use crate::carry::Modes;
 use crate::error::Result;
 use crate::mlx::Array;
 use crate::mlx::ffi;
+use grad_core::ModeSnapshot;
+use grad_core::{Backend, Mlx};
 
 /// A function whose intermediate results are not kept for its gradient, but computed again.
 ///
@@ -65,7 +65,7 @@ impl Checkpoint {
 
 /// `function` as MLX keeps it: called now, and again when a transform needs it, in the modes of now.
 pub fn lasting(function: &Function) -> ffi::Lasting {
-    let (function, modes, called) = (function.clone(), Modes::current(), Cell::new(false));
+    let (function, modes, called) = (function.clone(), ModeSnapshot::current(), Cell::new(false));
     Box::new(move |inputs| {
         let _running = called.replace(true).then(|| Running::again(modes));
         over_handles(|inputs: &[Array]| function(inputs))(inputs)

@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use super::running::{Tracing, is_tracing};
 use super::{Function, failed, over_handles, refuse};
-use crate::carry::Modes;
 use crate::error::Result;
 use crate::mlx::Array;
 use crate::mlx::ffi;
+use grad_core::ModeSnapshot;
 
 /// Compiles a function of arrays: its Rust code runs when it is first called, to see which operations it is made of, and
 /// MLX then runs those, fused where the device can.
@@ -53,7 +53,7 @@ where
 pub struct Compiled {
     function: Function,
     shapeless: bool,
-    traced: RefCell<Vec<(Modes, Rc<ffi::Compiled>)>>,
+    traced: RefCell<Vec<(ModeSnapshot, Rc<ffi::Compiled>)>>,
 }
 
 impl Compiled {
@@ -103,13 +103,13 @@ impl Compiled {
             return (self.function)(inputs);
         }
         ffi::api()?;
-        let compiled = self.for_modes(Modes::current()).map_err(|reason| refuse(NAME, inputs, reason))?;
+        let compiled = self.for_modes(ModeSnapshot::current()).map_err(|reason| refuse(NAME, inputs, reason))?;
         let outputs = compiled.call(ffi::handles(inputs)).map_err(|failure| failed(NAME, inputs, failure))?;
         // The function has kept the rule already.
         Ok(outputs.into_iter().map(Array::traced).collect())
     }
 
-    fn for_modes(&self, modes: Modes) -> Result<Rc<ffi::Compiled>, String> {
+    fn for_modes(&self, modes: ModeSnapshot) -> Result<Rc<ffi::Compiled>, String> {
         let mut traced = self.traced.borrow_mut();
         if let Some((_, compiled)) = traced.iter().find(|(of, _)| *of == modes) {
             return Ok(compiled.clone());
@@ -128,7 +128,7 @@ impl Compiled {
 /// The modes that it has been traced in.
 impl fmt::Debug for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let modes: Vec<Modes> = self.traced.borrow().iter().map(|(modes, _)| *modes).collect();
+        let modes: Vec<ModeSnapshot> = self.traced.borrow().iter().map(|(modes, _)| *modes).collect();
         f.debug_struct("Compiled")
             .field("shapeless", &self.shapeless)
             .field("traced_in", &modes)

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use super::checkpoint::lasting;
 use super::running::Running;
 use super::{Function, failed, handed_out, over_handles};
-use crate::backend::{Backend, Mlx};
 use crate::error::Result;
 use crate::mlx::Array;
 use crate::mlx::ffi;
+use grad_core::{Backend, Mlx};
 
 /// A function whose derivatives can be defined: see [`CustomFunction::vjp`] and [`CustomFunction::jvp`].
 ///

@@ -2,10 +2,10 @@
 
 use std::cell::Cell;
 
-use crate::backend::{Backend, Cpu, Mlx};
-use crate::carry::Modes;
-use crate::guard::GradGuard;
-use crate::mode::Scope;
+use grad_core::GradGuard;
+use grad_core::ModeSnapshot;
+use grad_core::Scope;
+use grad_core::{Backend, Cpu, Mlx};
 
 thread_local! {
     /// How many differentiated functions are running on this thread, one inside the other.
@@ -50,11 +50,11 @@ impl Running {
     /// The function starts Enabled, whatever scope the call stands in, and `is_grad_enabled()` says so.
     pub fn start() -> Self {
         let backends: [&'static dyn Backend; 2] = [&Cpu, &Mlx];
-        Self::counted(backends.map(|backend| Some(Scope::InferenceMode(false).enter_on(backend))))
+        Self::counted(backends.map(|backend| Some(Scope::InferenceMode(false).enter_for(backend))))
     }
 
     /// The function runs again in the modes that it first ran in.
-    pub fn again(modes: Modes) -> Self {
+    pub fn again(modes: ModeSnapshot) -> Self {
         Self::counted([Some(modes.enter()), None])
     }
 

@@ -11,10 +11,10 @@ use super::is_libc10;
 use super::symbols::{Library, global_functions};
 use crate::torch::switch::Word;
 
-pub const WHY_NOT: &str = "no libc10.so of libtorch is loaded in this process: link or load libtorch, and scopes \
+pub const WHY_NOT: &str = "no libc10.so of libtorch is loaded in this process; link or load libtorch, and scopes \
                            will find it";
 
-/// The part of the loader's record of a library that it shows to debuggers, and to us.
+/// The public part of the loader's record of a library.
 #[repr(C)]
 struct LinkMap {
     base: usize,
@@ -31,10 +31,10 @@ unsafe extern "C" {
     fn dlinfo(handle: *mut c_void, request: c_int, answer: *mut c_void) -> c_int;
 }
 
-/// A word that is null until something is loaded: the one in the last library's record that will say which is the next.
-/// None if libraries come and go too fast.
+/// Returns a word that is null until a library is loaded: the link from the last library's record to the next one. Returns `None`
+/// if libraries come and go too fast.
 pub fn watch() -> Option<&'static Word> {
-    static NOTHING_COMES: Word = Word::new(ptr::null_mut());
+    static NEVER_LOADED: Word = Word::new(ptr::null_mut());
     for _ in 0..8 {
         let mut path = Path::default();
         let mut last = None;
@@ -42,7 +42,7 @@ pub fn watch() -> Option<&'static Word> {
             last = Some(number);
             path.set(name);
         });
-        // The first one is the program, whatever it is called.
+        // The first one is the program, whatever its name.
         let library = if last == Some(0) { Library::program() } else { path.get().and_then(Library::pinned) };
         if let Some(word) = library.and_then(next_of)
             && word.load(Ordering::Relaxed).is_null()
@@ -50,14 +50,14 @@ pub fn watch() -> Option<&'static Word> {
             return Some(word);
         }
     }
-    if Library::program().is_none() { Some(&NOTHING_COMES) } else { None }
+    if Library::program().is_none() { Some(&NEVER_LOADED) } else { None }
 }
 
 fn next_of(library: Library) -> Option<&'static Word> {
     let mut answer = MaybeUninit::<*const LinkMap>::uninit();
     // SAFETY: the handle is of a library that stays loaded, and so do the loader's record and the handle. The loader
-    // writes the field `next` of that record while it holds its lock, which we do not; it does so by one store of an
-    // aligned pointer, which is what an atomic store is on every Linux there is. We never write it.
+    // writes the field `next` of that record under its lock, which is not held here, by one store of an aligned pointer; on
+    // every Linux that is what an atomic store is. This side never writes it.
     unsafe {
         if dlinfo(library.handle(), RTLD_DI_LINKMAP, answer.as_mut_ptr().cast()) != 0 {
             return None;
@@ -66,7 +66,7 @@ fn next_of(library: Library) -> Option<&'static Word> {
     }
 }
 
-/// The functions of these names in libtorch, which stays loaded.
+/// Returns the functions of these names in libtorch, which stays loaded.
 pub fn find<const N: usize>(names: [&CStr; N]) -> Option<[NonNull<c_void>; N]> {
     global_functions(names).or_else(|| {
         let mut path = Path::default();
@@ -79,7 +79,7 @@ pub fn find<const N: usize>(names: [&CStr; N]) -> Option<[NonNull<c_void>; N]> {
     })
 }
 
-/// The path of a library, in a place of its own: an allocator may wait for somebody who waits for the loader's lock.
+/// The path of a library, not on the heap: an allocator may wait for a thread that waits for the loader's lock.
 struct Path {
     bytes: [u8; libc::PATH_MAX as usize],
     length: usize,
@@ -92,7 +92,7 @@ impl Default for Path {
 }
 
 impl Path {
-    /// Keeps the path, or none if it is too long.
+    /// Stores the path, or none if it is too long.
     fn set(&mut self, path: &CStr) {
         let path = path.to_bytes_with_nul();
         self.length = 0;
@@ -116,9 +116,9 @@ fn for_each_library(visit: &mut dyn FnMut(usize, &CStr)) {
     }
 
     unsafe extern "C" fn call(library: *mut dl_phdr_info, _size: usize, data: *mut c_void) -> c_int {
-        // SAFETY: `data` is what was handed to `dl_iterate_phdr` below, which has returned when it goes away.
+        // SAFETY: `data` points to the state passed to `dl_iterate_phdr` below, which outlives that call.
         let state = unsafe { &mut *data.cast::<Visit<'_>>() };
-        // SAFETY: the loader's own record and string, which it keeps as long as it holds the lock.
+        // SAFETY: the loader's record and string are valid as long as it holds the lock.
         let name = unsafe {
             let name = (*library).dlpi_name;
             if name.is_null() { c"" } else { CStr::from_ptr(name) }
@@ -129,6 +129,6 @@ fn for_each_library(visit: &mut dyn FnMut(usize, &CStr)) {
     }
 
     let mut state = Visit { visit, number: 0 };
-    // SAFETY: `call` takes what this hands it, and does not unwind: a panic in an `extern "C"` function aborts.
+    // SAFETY: `call` gets the state that it expects, and does not unwind: a panic in an `extern "C"` function aborts.
     unsafe { libc::dl_iterate_phdr(Some(call), (&raw mut state).cast()) };
 }

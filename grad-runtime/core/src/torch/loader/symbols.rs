@@ -1,5 +1,4 @@
-//! Functions by their names, in libraries that are in the process already; `dlopen` and `dlsym` as Linux and macOS have
-//! them.
+//! Functions looked up by name in libraries that are loaded already, by `dlopen` and `dlsym`.
 
 use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
@@ -12,14 +11,14 @@ use libc::{RTLD_DEFAULT, RTLD_LAZY, RTLD_NODELETE, RTLD_NOLOAD};
 pub struct Library(NonNull<c_void>);
 
 impl Library {
-    /// The library that the loader knows as `path`, if it is loaded. It will never be unloaded; nothing is loaded.
+    /// Returns the library at `path` if it is loaded, and keeps it loaded for good. Loads nothing.
     pub fn pinned(path: &CStr) -> Option<Self> {
         // SAFETY: `path` ends with a nul. The library is loaded already, so no initializer runs.
         let handle = unsafe { libc::dlopen(path.as_ptr(), RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) };
         NonNull::new(handle).map(Self)
     }
 
-    /// The program itself; none if it is linked statically, without a loader.
+    /// Returns the program itself; `None` if it is linked statically, without a loader.
     #[cfg(target_os = "linux")]
     pub fn program() -> Option<Self> {
         // SAFETY: null stands for the program.
@@ -36,12 +35,12 @@ impl Library {
     }
 }
 
-/// What the names stand for in the scope that every library sees; it stays loaded.
+/// Returns the functions of these names among the global symbols; their library stays loaded.
 pub fn global_functions<const N: usize>(names: [&CStr; N]) -> Option<[NonNull<c_void>; N]> {
     let [first, ..] = functions_of(RTLD_DEFAULT, names)?[..] else { return None };
     let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: `info` is a place for the answer, which is there if the function does not return 0. `first` may be unloaded
-    // by another thread in this very moment: then its address belongs to nothing, which is an answer too.
+    // SAFETY: `dladdr` fills `info` if it does not return 0. `first` may be unloaded by another thread at this moment: then its
+    // address belongs to no library, and `dladdr` says so.
     let path = unsafe {
         if libc::dladdr(first.as_ptr(), info.as_mut_ptr()) == 0 {
             return None;
@@ -51,7 +50,7 @@ pub fn global_functions<const N: usize>(names: [&CStr; N]) -> Option<[NonNull<c_
     if path.is_null() {
         return None;
     }
-    // SAFETY: a string of the loader's, which lives as long as the library is loaded.
+    // SAFETY: the string is the loader's and lives as long as the library is loaded.
     Library::pinned(unsafe { CStr::from_ptr(path) })?.functions(names)
 }
 

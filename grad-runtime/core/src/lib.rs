@@ -1,0 +1,61 @@
+//! The state behind gradient scopes: the grad mode of each thread, the scopes and guards that change it, and the registry of
+//! backends that follow it.
+//!
+//! Applications depend on `grad-runtime`, which re-exports all of this and adds the macros. Authors of autograd engines and
+//! backends depend on this crate: it has no dependencies, and its interface hardly changes.
+//!
+//! An engine asks one question before it records an operation, [`is_grad_enabled`]:
+//!
+//! ```
+//! /// An operation of an engine: it computes, and records only while the grad mode is enabled.
+//! fn square(x: f64, tape: &mut Vec<&'static str>) -> f64 {
+//!     if grad_core::is_grad_enabled() {
+//!         tape.push("square");
+//!     }
+//!     x * x
+//! }
+//!
+//! let mut tape = Vec::new();
+//! square(3.0, &mut tape);
+//! {
+//!     let _guard = grad_core::no_grad();
+//!     square(3.0, &mut tape);
+//! }
+//! assert_eq!(tape, ["square"]);
+//! ```
+//!
+//! An engine with a switch of its own implements [`Backend`] and is [installed](install).
+//!
+//! # One per program
+//!
+//! The modes are process-wide state. Two versions of this crate in one program would be two sets of modes, and a scope of one
+//! would not reach the engines of the other. The manifest's `links` key makes Cargo refuse such a program.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod backend;
+mod error;
+mod guard;
+mod mode;
+mod probe;
+mod registry;
+mod saved;
+mod snapshot;
+mod thread_state;
+mod torch;
+
+pub use backend::{Backend, Cpu, Mlx};
+pub use error::{AlreadyInstalled, Unavailable};
+pub use guard::{GradGuard, enable_grad, inference_mode, no_grad, set_grad_enabled};
+pub use mode::{GradMode, Scope};
+pub use registry::{install, installed};
+pub use snapshot::ModeSnapshot;
+pub use thread_state::{assert_grad_mode, grad_mode, is_grad_enabled};
+pub use torch::Torch;
+
+/// The interface for `grad-runtime` alone: it may change in any release.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::registry::install_native_switch_of_mlx;
+    pub use crate::snapshot::Snapshot;
+    pub use crate::thread_state::Slot;
+}

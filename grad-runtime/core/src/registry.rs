@@ -1,0 +1,101 @@
+//! The installed backends: those that every universal scope switches.
+
+use std::sync::OnceLock;
+
+use crate::backend::{Backend, Cpu, Mlx};
+use crate::error::AlreadyInstalled;
+use crate::probe;
+use crate::thread_state::Slot;
+
+/// The installed backends that have a switch of their own: a list that only grows, so scopes read it without a lock.
+static INSTALLED: OnceLock<Box<Node>> = OnceLock::new();
+
+struct Node {
+    backend: &'static dyn Backend,
+    next: OnceLock<Box<Node>>,
+}
+
+/// The switch of MLX itself, in a version of MLX that has one.
+static NATIVE_SWITCH_OF_MLX: OnceLock<&'static dyn Backend> = OnceLock::new();
+
+/// Adds `backend` to those that every universal scope switches, from the next scope on and for the rest of the process.
+///
+/// [`Cpu`] and [`Mlx`] are always installed. With the feature `torch`, [`Torch`](crate::Torch) is installed by the first
+/// universal scope after libtorch was loaded. See [`Backend`] for an example.
+///
+/// # Errors
+///
+/// [`AlreadyInstalled`] if a backend of that name is installed.
+pub fn install(backend: &'static dyn Backend) -> Result<(), AlreadyInstalled> {
+    let name = backend.name();
+    if [Cpu.name(), Mlx.name()].contains(&name) {
+        return Err(AlreadyInstalled { name });
+    }
+    let mut end = &INSTALLED;
+    let mut new = Box::new(Node { backend, next: OnceLock::new() });
+    loop {
+        match end.get() {
+            Some(node) if node.backend.name() == name => return Err(AlreadyInstalled { name }),
+            Some(node) => end = &node.next,
+            None => match end.set(new) {
+                Ok(()) => {
+                    probe::mark_installed();
+                    return Ok(());
+                }
+                Err(rejected) => new = rejected, // Another thread was faster: compare with what it installed.
+            },
+        }
+    }
+}
+
+/// Installs MLX's own switch, which selective scopes for [`Mlx`] turn too.
+pub fn install_native_switch_of_mlx(switch: &'static dyn Backend) {
+    // If the program has installed a backend of that name, that one stays.
+    if install(switch).is_ok() {
+        let _ = NATIVE_SWITCH_OF_MLX.set(switch);
+    }
+}
+
+/// Returns the native switch of a backend whose mode is stored in a slot.
+pub(crate) fn native_switch(slot: Slot) -> Option<&'static dyn Backend> {
+    match slot {
+        Slot::Mlx => NATIVE_SWITCH_OF_MLX.get().copied(),
+        Slot::Cpu => None,
+    }
+}
+
+/// Returns every backend that universal scopes switch, [`Cpu`] and [`Mlx`] first.
+///
+/// ```
+/// let names: Vec<_> = grad_core::installed().map(|backend| backend.name()).collect();
+/// assert_eq!(names[..2], ["cpu", "mlx"]);
+/// ```
+pub fn installed() -> impl Iterator<Item = &'static dyn Backend> {
+    let with_slots: [&'static dyn Backend; 2] = [&Cpu, &Mlx];
+    // Called first, since it may install one.
+    let switches = any_installed_switch().then(installed_switches);
+    with_slots.into_iter().chain(switches.into_iter().flatten())
+}
+
+/// Returns the installed backends that have a switch of their own, in the order of installation.
+pub(crate) fn installed_switches() -> impl Iterator<Item = &'static dyn Backend> {
+    std::iter::successors(INSTALLED.get(), |node| node.next.get()).map(|node| node.backend)
+}
+
+/// Returns whether a universal scope has any backend to switch besides this thread's slots.
+#[inline]
+pub(crate) fn any_installed_switch() -> bool {
+    // With a probe, one word answers for both: has a backend been installed, or anything been loaded that may be one?
+    if probe::EXISTS { probe::is_due() && probe_and_check() } else { INSTALLED.get().is_some() }
+}
+
+/// Installs the backend that the probe finds, if it finds one.
+#[cold]
+fn probe_and_check() -> bool {
+    if let Some(backend) = probe::run() {
+        // If the program has installed it, or another backend of that name, that one stays.
+        let _ = install(backend);
+        probe::mark_found();
+    }
+    INSTALLED.get().is_some()
+}

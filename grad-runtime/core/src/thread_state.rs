@@ -1,0 +1,351 @@
+//! This thread's grad modes, packed into one word.
+//!
+//! The CPU and MLX have no switch of their own, so their modes are stored here, each in its *slot* of a thread-local word. A
+//! universal scope costs one swap of that word on the way in and one on the way out.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::mem::ManuallyDrop;
+
+use crate::mode::{GradMode, Scope};
+
+/// The part of the word that stores one backend's mode: two bits of mode, and above them the number of guards alive that
+/// cover the slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// The mode of [`Mlx`](crate::Mlx).
+    Mlx,
+    /// The mode of [`Cpu`](crate::Cpu), which [`grad_mode`] returns.
+    Cpu,
+}
+
+/// The bits of a slot that hold a mode, as `GradMode` numbers them.
+const MODE_BITS: u64 = 0b11;
+/// What one more guard adds to a slot.
+const ONE_GUARD: u64 = MODE_BITS + 1;
+const SLOT_WIDTH: u32 = 32;
+/// A word with 1 in each slot.
+const EACH_SLOT: u64 = (1 << SLOT_WIDTH) | 1;
+
+// Every universal guard counts in the CPU's slot, so a full count of universal guards shows in its highest bit alone; selective
+// guards test the bit below in their own slot. So MLX's slot never overflows into the CPU's either.
+const OVERFLOW: u64 = 1 << 63;
+const SLOT_OVERFLOW: u64 = 1 << (SLOT_WIDTH - 2);
+
+impl Slot {
+    const ALL: [Self; 2] = [Self::Mlx, Self::Cpu];
+
+    const fn shift(self) -> u32 {
+        self as u32 * SLOT_WIDTH
+    }
+
+    const fn mask(self) -> u64 {
+        0xffff_ffff << self.shift()
+    }
+
+    /// Returns the content of this slot.
+    const fn of(self, word: u64) -> u64 {
+        (word >> self.shift()) & 0xffff_ffff
+    }
+
+    /// Returns how many guards alive cover this slot.
+    const fn guards(self, word: u64) -> u64 {
+        self.of(word) / ONE_GUARD
+    }
+}
+
+thread_local! {
+    // None of these has a destructor, so scopes still work in the destructors of other thread-locals.
+    static STATE: Cell<u64> = const { Cell::new(0) };
+    static DROPPED_EARLY_COUNT: Cell<usize> = const { Cell::new(0) };
+    // For each slot, sorted by depth.
+    static DROPPED_EARLY: RefCell<ManuallyDrop<[Vec<DroppedEarly>; 2]>> =
+        const { RefCell::new(ManuallyDrop::new([Vec::new(), Vec::new()])) };
+}
+
+/// Returns the mode of this thread, as the innermost universal scope (or selective scope for [`Cpu`](crate::Cpu)) set it.
+///
+/// ```
+/// use grad_core::{GradMode, grad_mode, no_grad};
+///
+/// let guard = no_grad();
+/// assert_eq!(grad_mode(), GradMode::NoGrad);
+/// drop(guard);
+/// assert_eq!(grad_mode(), GradMode::Enabled);
+/// ```
+#[must_use]
+#[inline]
+pub fn grad_mode() -> GradMode {
+    mode(Slot::Cpu)
+}
+
+/// Returns whether operations are recorded on this thread: `grad_mode() == GradMode::Enabled`.
+///
+/// This is the question that an autograd engine asks before it records an operation.
+///
+/// ```
+/// use grad_core::{is_grad_enabled, no_grad};
+///
+/// assert!(is_grad_enabled());
+/// let _guard = no_grad();
+/// assert!(!is_grad_enabled());
+/// ```
+#[must_use]
+#[inline]
+pub fn is_grad_enabled() -> bool {
+    grad_mode().is_enabled()
+}
+
+/// Panics unless this thread is in the mode `expected`: for code that relies on a scope which its callers entered.
+///
+/// Work that moves to another thread without its scope starts Enabled there, and nothing fails: its results are right, and
+/// its graph is recorded. An assertion finds such a place, in a test or in the code itself.
+///
+/// ```
+/// use grad_core::{GradMode, assert_grad_mode, no_grad};
+///
+/// let _guard = no_grad();
+/// assert_grad_mode(GradMode::NoGrad);
+/// let moved = std::thread::spawn(|| assert_grad_mode(GradMode::NoGrad));
+/// assert!(moved.join().is_err());
+/// ```
+///
+/// # Panics
+///
+/// If `grad_mode() != expected`; the message names the thread.
+#[track_caller]
+pub fn assert_grad_mode(expected: GradMode) {
+    let found = grad_mode();
+    if found != expected {
+        let thread = std::thread::current();
+        panic!(
+            "expected grad mode {expected:?} on thread {:?} ({:?}), found {found:?}\n\
+             help: a scope stays on its thread; move work to another with `carry(…)`, \
+             `.in_current_grad_mode()` or `.with_grad_mode(…)`",
+            thread.name().unwrap_or("without a name"),
+            thread.id(),
+        );
+    }
+}
+
+/// Returns the mode of `slot` on this thread.
+#[inline]
+pub(crate) fn mode(slot: Slot) -> GradMode {
+    mode_in(STATE.get(), slot)
+}
+
+/// Returns the mode of `slot` in `word`.
+#[inline]
+pub(crate) const fn mode_in(word: u64, slot: Slot) -> GradMode {
+    match slot.of(word) & MODE_BITS {
+        0b00 => GradMode::Enabled,
+        0b01 => GradMode::NoGrad,
+        _ => GradMode::Inference,
+    }
+}
+
+/// Returns the modes of this thread as `pack` makes them: without the counts of guards.
+pub(crate) fn modes() -> u64 {
+    STATE.get() & (EACH_SLOT * MODE_BITS)
+}
+
+/// Packs two modes into a word.
+pub(crate) const fn pack(cpu: GradMode, mlx: GradMode) -> u64 {
+    ((cpu as u64) << Slot::Cpu.shift()) | ((mlx as u64) << Slot::Mlx.shift())
+}
+
+pub(crate) fn set_mode(slot: Slot, mode: GradMode) {
+    let others = STATE.get() & !(MODE_BITS << slot.shift());
+    STATE.set(others | ((mode as u64) << slot.shift()));
+}
+
+/// Applies `scope` to each slot of `word` at once: [`Scope::applied_to`] in bit operations, to which a test holds it equal.
+#[inline]
+const fn apply(scope: Scope, word: u64) -> u64 {
+    match scope {
+        Scope::NoGrad => word | EACH_SLOT,
+        Scope::EnableGrad => {
+            let inference = word & (EACH_SLOT * 0b10);
+            (word & !(EACH_SLOT * MODE_BITS)) | inference | (inference >> 1)
+        }
+        Scope::InferenceMode(true) => word | (EACH_SLOT * MODE_BITS),
+        Scope::InferenceMode(false) => word & !(EACH_SLOT * MODE_BITS),
+    }
+}
+
+/// A scope that was entered: this thread's state before and after. Dropping it leaves the scope.
+pub(crate) struct Entered {
+    before: u64,
+    after: u64,
+}
+
+impl Entered {
+    /// Enters `scope` in every slot.
+    #[inline]
+    pub(crate) fn universal(scope: Scope) -> Self {
+        Self::by(|before| apply(scope, before))
+    }
+
+    /// Sets every slot to its mode in `modes`, whatever is in force.
+    #[inline]
+    pub(crate) fn exactly(modes: u64) -> Self {
+        Self::by(|before| (before & !(EACH_SLOT * MODE_BITS)) | modes)
+    }
+
+    #[inline]
+    fn by(change: impl FnOnce(u64) -> u64) -> Self {
+        let before = STATE.get();
+        let after = change(before) + EACH_SLOT * ONE_GUARD;
+        if after & OVERFLOW != 0 {
+            too_many_guards();
+        }
+        STATE.set(after);
+        Self { before, after }
+    }
+
+    /// Enters `scope` in one slot.
+    pub(crate) fn selective(scope: Scope, slot: Slot) -> Self {
+        let before = STATE.get();
+        let universal = apply(scope, before) + EACH_SLOT * ONE_GUARD;
+        let after = (before & !slot.mask()) | (universal & slot.mask());
+        if slot.of(after) & SLOT_OVERFLOW != 0 {
+            too_many_guards();
+        }
+        STATE.set(after);
+        Self { before, after }
+    }
+
+    /// Enters no slot: for a scope on a backend that has none.
+    pub(crate) fn no_slot() -> Self {
+        let before = STATE.get();
+        Self { before, after: before }
+    }
+
+    /// Returns the modes of `slot` before and after the scope was entered, if it covers the slot.
+    fn covers(&self, slot: Slot) -> Option<(GradMode, GradMode)> {
+        let covered = slot.guards(self.before) != slot.guards(self.after);
+        covered.then(|| (mode_in(self.before, slot), mode_in(self.after, slot)))
+    }
+}
+
+impl Drop for Entered {
+    #[inline]
+    fn drop(&mut self) {
+        if STATE.get() == self.after && DROPPED_EARLY_COUNT.get() == 0 {
+            STATE.set(self.before);
+        } else {
+            leave_slot_by_slot(self.before, self.after);
+        }
+    }
+}
+
+/// Prints, for each slot that the scope covers, the mode that it set and the mode that it restores.
+impl fmt::Debug for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (name, slot) in [("cpu", Slot::Cpu), ("mlx", Slot::Mlx)] {
+            if let Some((before, after)) = self.covers(slot) {
+                map.entry(&name, &format_args!("{after:?}, restores {before:?}"));
+            }
+        }
+        map.finish()
+    }
+}
+
+#[cold]
+fn too_many_guards() -> ! {
+    panic!(
+        "cannot enter a gradient scope: hundreds of millions of guards are alive on this thread; they are leaked, for example \
+         with `std::mem::forget`, or a guard is always replaced before it is dropped"
+    );
+}
+
+/// Guards that were dropped while guards entered after them were alive: all those at the depths `low..=high` of a slot. The slot
+/// keeps the mode that the innermost guard alive established; when the guard above `high` is dropped, the slot gets back the
+/// mode that the guard at `low` had found.
+#[derive(Debug, Clone, Copy)]
+struct DroppedEarly {
+    low: u64,
+    high: u64,
+    found: GradMode,
+}
+
+/// Adds a guard to ranges that are sorted and never adjacent, so a guard that is replaced again and again, the new one entered
+/// before the old one is dropped, leaves one range.
+fn add_dropped_early(ranges: &mut Vec<DroppedEarly>, depth: u64, found: GradMode) {
+    let mut new = DroppedEarly { low: depth, high: depth, found };
+    let mut at = ranges.partition_point(|range| range.high < depth);
+    if let Some(above) = ranges.get(at)
+        && above.low == depth + 1
+    {
+        new.high = above.high;
+        ranges.remove(at);
+    }
+    if at > 0 && ranges[at - 1].high + 1 == depth {
+        at -= 1;
+        new = DroppedEarly { high: new.high, ..ranges.remove(at) };
+    }
+    ranges.insert(at, new);
+}
+
+/// The slow way out: this guard is not the innermost, or others were dropped early, or a mode was set directly.
+#[cold]
+fn leave_slot_by_slot(before: u64, after: u64) {
+    DROPPED_EARLY.with_borrow_mut(|dropped_early| {
+        for slot in Slot::ALL {
+            let depth = slot.guards(after);
+            let below = slot.guards(before);
+            if below == depth {
+                continue; // This guard does not cover the slot.
+            }
+            let ranges = &mut dropped_early[slot as usize];
+            let found = mode_in(before, slot);
+            if slot.guards(STATE.get()) > depth {
+                add_dropped_early(ranges, depth, found);
+                continue;
+            }
+            let range = ranges.pop_if(|range| range.high == below);
+            let (depth, found) = range.map_or((below, found), |range| (range.low - 1, range.found));
+            let others = STATE.get() & !slot.mask();
+            STATE.set(others | ((depth * ONE_GUARD + found as u64) << slot.shift()));
+        }
+        DROPPED_EARLY_COUNT.set(dropped_early.iter().map(Vec::len).sum());
+        for ranges in dropped_early.iter_mut().filter(|ranges| ranges.is_empty()) {
+            *ranges = Vec::new(); // Frees the memory: the thread-local has no destructor.
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODES: [GradMode; 3] = [GradMode::Enabled, GradMode::NoGrad, GradMode::Inference];
+    const SCOPES: [Scope; 4] =
+        [Scope::NoGrad, Scope::EnableGrad, Scope::InferenceMode(true), Scope::InferenceMode(false)];
+
+    /// Guarantee 7 is written in `Scope::applied_to`; the packed form must say the same in every slot, and leave counts alone.
+    #[test]
+    fn guarantee_7_packed_scopes_equal_the_match() {
+        for scope in SCOPES {
+            for cpu in MODES {
+                for mlx in MODES {
+                    let counts = (5 * ONE_GUARD) << Slot::Cpu.shift() | (9 * ONE_GUARD) << Slot::Mlx.shift();
+                    let applied = apply(scope, pack(cpu, mlx) | counts);
+                    assert_eq!(mode_in(applied, Slot::Cpu), scope.applied_to(cpu), "{scope} on {cpu}");
+                    assert_eq!(mode_in(applied, Slot::Mlx), scope.applied_to(mlx), "{scope} on {mlx}");
+                    assert_eq!(applied & !(EACH_SLOT * MODE_BITS), counts);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn modes_are_packed_and_unpacked() {
+        for cpu in MODES {
+            for mlx in MODES {
+                assert_eq!((mode_in(pack(cpu, mlx), Slot::Cpu), mode_in(pack(cpu, mlx), Slot::Mlx)), (cpu, mlx));
+            }
+        }
+    }
+}
