@@ -1,12 +1,10 @@
-//! Gradient-free scopes: inside `#[no_grad]` and `no_grad! { … }` nothing is recorded, on Apple's MLX, on
-//! libtorch, on any engine that implements [`Backend`], and on a plain CPU.
+//! Gradient-free scopes: code inside `#[no_grad]` and `no_grad! { … }` records no gradient, on Apple's MLX, on libtorch, on any
+//! engine that implements [`Backend`], and on a plain CPU.
 //!
 //! ```
-//! #[macro_use] extern crate grad_runtime; // no_grad! and its siblings, once, at the crate root
-//! # fn main() {
-//! use grad_runtime::prelude::*;           // #[no_grad] and its siblings, the traits
+//! use grad_runtime::{no_grad, prelude::*};
 //!
-//! #[no_grad]
+//! #[grad_runtime::attr::no_grad]
 //! fn evaluate() -> bool {
 //!     is_grad_enabled()
 //! }
@@ -15,53 +13,55 @@
 //! let half: Option<i32> = no_grad! { "42".parse::<i32>().ok().map(|number| number / 2) };
 //! assert_eq!(half, Some(21));
 //!
-//! let guard = grad_runtime::no_grad();
+//! let guard = no_grad();
 //! assert_eq!(grad_runtime::grad_mode(), GradMode::NoGrad);
 //! drop(guard);
 //! assert!(is_grad_enabled());
-//! # }
 //! ```
 //!
-//! # The forms of a scope
+//! # Forms
 //!
 //! | | attribute | block | guard |
 //! | --- | --- | --- | --- |
-//! | record nothing | [`#[no_grad]`](attr::no_grad) | [`no_grad!`] | [`no_grad()`] |
-//! | record again | [`#[enable_grad]`](attr::enable_grad) | [`enable_grad!`] | [`enable_grad()`] |
+//! | disables recording | [`#[no_grad]`](attr::no_grad) | [`no_grad!`] | [`no_grad()`] |
+//! | re-enables recording | [`#[enable_grad]`](attr::enable_grad) | [`enable_grad!`] | [`enable_grad()`] |
 //! | one or the other | [`#[set_grad_enabled(…)]`](attr::set_grad_enabled) | [`set_grad_enabled!`] | [`set_grad_enabled()`] |
-//! | record nothing, for good | [`#[inference_mode]`](attr::inference_mode) | [`inference_mode!`] | [`inference_mode()`] |
+//! | disables recording; `enable_grad` cannot lift it | [`#[inference_mode]`](attr::inference_mode) | [`inference_mode!`] | [`inference_mode()`] |
 //!
-//! Each also has a form for one backend only: `#[no_grad(backend = Mlx)]`, `no_grad! { <Mlx> … }`,
-//! `Scope::NoGrad.enter_for(&Mlx)`.
+//! Each has a form for one backend only: `#[no_grad(backend = Mlx)]`, `no_grad! { <Mlx> … }`, `Scope::NoGrad.enter_for(&Mlx)`.
 //!
-//! An attribute and a block macro of one name cannot both be imported by `use`. Import the block macros with
-//! `#[macro_use]` as above; or one of the two by name and the other by its path, `grad_runtime::no_grad!` or
-//! `#[grad_runtime::attr::no_grad]`.
+//! The attribute and the block macro of one name cannot both be imported by `use` (E0252). Import the block macro, which brings
+//! the guard function with it, and write the attribute by its path, as above; or import the attributes with the prelude and
+//! write `grad_runtime::no_grad! { … }`; or import the block macros with `#[macro_use] extern crate grad_runtime;` at the crate
+//! root.
 //!
-//! # What a scope means
+//! # Semantics
 //!
-//! A scope is this thread's alone, and a new thread starts with recording enabled. The innermost living scope decides,
-//! and every way out of it restores what was before: `return`, `?`, `break`, a panic, a future dropped half-way, and
-//! guards dropped in any order. Work that runs later keeps the scope: an annotated `async fn` and a returned future are in it
-//! whenever they are polled, iterators whenever they are advanced, closures whenever they are called.
-//! [What a scope covers](guide::what_a_scope_covers) shows each form, what no scope can cover, and how to find such a place.
+//! A scope belongs to its thread, and a new thread starts with recording enabled. The innermost living scope decides, and every
+//! way out of it restores the mode before it: `return`, `?`, `break`, a panic, a future dropped half-way, and guards dropped in
+//! any order. Work that runs later stays in the scope: an annotated `async fn` and a returned future are in it whenever they are
+//! polled, iterators whenever they are advanced, closures whenever they are called.
 //!
-//! An array made while the mode is off is a constant to every transform around it, and its values are the same. Outside
-//! a transform nothing is added to it. A transform that is started inside a no-grad scope ignores that scope, and what
-//! it returns is a constant to transforms further out; started in inference mode, it is an error.
+//! An array made while the mode is off is a constant to every enclosing transform, and its values are the same. Outside a
+//! transform nothing is added to it. A transform that is started inside a no-grad scope ignores that scope, and what it returns is
+//! a constant to transforms further out; started in inference mode, it is an error.
 //!
-//! No backend is required: where there is none, a scope is still a scope, and [`is_grad_enabled`] says so.
+//! No backend is required: without one, a scope is still a scope, and [`is_grad_enabled`] says so.
+//!
+//! The numbered [guarantees](guide::guarantees) state this in full; [What a scope covers](guide::what_a_scope_covers) shows each
+//! form, what no scope can cover, and how to find such a place.
 //!
 //! # Features
 //!
 //! - `cpu`: `cpu::Array`, the `Array` trait on candle's CPU kernels.
-//! - `mlx`: `mlx::Array`, the same trait on Apple's MLX, found when this crate is built and loaded when it is first used.
-//! - `safetensors`: with one of these, `safetensors::load` and `safetensors::save`.
-//! - `stream`: scopes that travel with `Stream`s.
-//! - `download-mlx`: `mlx`, and the wheel is fetched with pip where no MLX is installed.
-//! - `testing`: `testing`, the checks that a backend or an engine of your own keeps the law;
-//!   [plugging one in](guide::plugging_in) takes a page.
+//! - `mlx`: `mlx::Array`, the same trait on Apple's MLX, which is located when this crate is built and loaded when it is first
+//!   used.
+//! - `download-mlx`: `mlx`, and pip fetches the wheel if no MLX is installed.
 //! - `torch`: [`Torch`], libtorch's own switch, found in the running process on Linux and macOS. It needs nothing to build.
+//! - `safetensors`: with `cpu` or `mlx`, `safetensors::load` and `safetensors::save`.
+//! - `stream`: scopes that travel with `Stream`s.
+//! - `test-util`: `testing`, which checks that a backend or an engine of yours keeps the guarantees; see
+//!   [Plugging in](guide::plugging_in).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
@@ -104,11 +104,15 @@ pub use grad_macros::Params;
 pub use params::Params;
 
 /// The attributes: `#[no_grad]`, `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`.
+///
+/// They are in the [prelude] too. [`no_grad`](attr::no_grad) documents the arguments that all of them take.
 pub mod attr {
     pub use grad_macros::{enable_grad, inference_mode, no_grad, set_grad_enabled};
 }
 
 /// The attributes, the traits and the backends, for `use grad_runtime::prelude::*`.
+///
+/// The block macros are not part of it, because they have the names of the attributes: import those by name.
 pub mod prelude {
     #[cfg(any(feature = "cpu", feature = "mlx"))]
     pub use crate::array::{Array, Dtype};
@@ -117,7 +121,7 @@ pub mod prelude {
     pub use grad_core::{Backend, Cpu, GradMode, Mlx, Torch, is_grad_enabled};
 }
 
-/// What the macros' output stands on. Not public: it may change in any release.
+/// The support code of the macros' output. Not public: it may change in any release.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::carry::{scoped, scoped_stream};
@@ -128,7 +132,8 @@ pub mod __private {
 
     pub use std::boxed::Box;
 
-    /// The value of a body that may `return`. As an argument, its closure may hand out what it holds by `&mut`.
+    /// Calls a closure that stands for a function body, which may `return`. As an argument of a function, the closure may return
+    /// what it captures by `&mut`.
     #[inline]
     pub fn call<F, T>(body: F) -> T
     where
@@ -137,9 +142,9 @@ pub mod __private {
         body()
     }
 
-    /// Keeps the closure `f` in `slot`, where it can be borrowed as a trait object that says what its arguments are.
+    /// Stores the closure `f` in `slot`, from which it can be borrowed as a trait object that names the types of its arguments.
     ///
-    /// The slot comes by a trait, so that its type says nothing about `f`, which is not the trait object.
+    /// `slot` is generic over a trait, because its type must not yet determine that of `f`, which is not the trait object.
     #[inline]
     pub fn put<F, S>(f: F, slot: &mut S) -> &mut F
     where
@@ -160,9 +165,14 @@ pub mod __private {
         }
     }
 
-    /// A value that is never made: it tells the compiler the return type of an annotated `async fn`.
+    /// Tells the compiler the return type of an annotated `async fn`, in a branch that is never taken.
     #[must_use]
     pub fn never<T>() -> T {
         unreachable!("written by #[no_grad] in a branch that is never taken")
     }
 }
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

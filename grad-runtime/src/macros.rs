@@ -1,11 +1,13 @@
-//! `no_grad!` and its siblings: blocks that run in a scope. They only forward to `grad-macros`, which looks inside.
+//! The block macros: `no_grad!` and its siblings, and `carry!`. They forward to `grad-macros`, which parses their input.
 
-/// Runs a block and records nothing inside, on every installed backend.
+/// Runs a block with recording disabled, on every installed backend.
 ///
-/// The block may do whatever a plain block may: `?`, `return`, `break` and `continue` leave the scope on their way
-/// out. Temporaries of the last expression are dropped inside the scope. `.await` is an error, and so are `join!`,
-/// `select!` and their like: annotate an `async fn` with [`#[no_grad]`](crate::attr::no_grad) instead. A macro of your own
-/// may hide an `.await` from this one; clippy finds it, as [`GradGuard`](crate::GradGuard) says.
+/// Import it by name, `use grad_runtime::no_grad;`, which also imports the guard function of that name.
+///
+/// The block is an ordinary block: `?`, `return`, `break` and `continue` work, and leave the scope on their way out.
+/// Temporaries of the last expression are dropped inside the scope. `.await` is an error, and so are macros that hide one, such
+/// as `join!` and `select!`: annotate an `async fn` with [`#[no_grad]`](crate::attr::no_grad) instead. A macro that this one
+/// does not know may hide an `.await`; clippy finds it if it is configured as [`GradGuard`](crate::GradGuard) says.
 ///
 /// ```
 /// use grad_runtime::{is_grad_enabled, no_grad};
@@ -23,7 +25,7 @@
 /// assert!(is_grad_enabled());
 /// ```
 ///
-/// A backend's name in angle brackets comes first to switch that backend only:
+/// To switch one backend only, name it first, in angle brackets:
 ///
 /// ```
 /// use grad_runtime::{Backend, Cpu, Mlx, no_grad};
@@ -38,8 +40,9 @@ macro_rules! no_grad {
     ($($body:tt)*) => { $crate::__private::block! { [$crate no_grad] $($body)* } };
 }
 
-/// Runs a block and records again inside, where a `no_grad` scope had switched recording off. In inference mode it
-/// changes nothing.
+/// Runs a block with recording re-enabled inside a `no_grad` scope. In inference mode it changes nothing.
+///
+/// Forms and behavior are those of [`no_grad!`].
 ///
 /// ```
 /// use grad_runtime::{enable_grad, is_grad_enabled, no_grad};
@@ -54,7 +57,9 @@ macro_rules! enable_grad {
     ($($body:tt)*) => { $crate::__private::block! { [$crate enable_grad] $($body)* } };
 }
 
-/// Runs a block and records inside if the condition before it is true.
+/// Runs a block with recording enabled if the condition before it is true, and disabled otherwise.
+///
+/// Forms and behavior are those of [`no_grad!`].
 ///
 /// ```
 /// use grad_runtime::{is_grad_enabled, set_grad_enabled};
@@ -68,7 +73,9 @@ macro_rules! set_grad_enabled {
     ($($body:tt)*) => { $crate::__private::block! { [$crate set_grad_enabled] $($body)* } };
 }
 
-/// Runs a block in inference mode; with a condition before it, in inference mode or out of it.
+/// Runs a block in inference mode; with `false` before it, outside of inference mode and `no_grad`.
+///
+/// Forms and behavior are those of [`no_grad!`].
 ///
 /// ```
 /// use grad_runtime::{GradMode, grad_mode, inference_mode};
@@ -83,12 +90,11 @@ macro_rules! inference_mode {
     ($($body:tt)*) => { $crate::__private::block! { [$crate inference_mode] $($body)* } };
 }
 
-/// Takes this thread's modes along with a closure of any arguments, or with an async block: they are in force each
-/// time it is called or polled, on whichever thread that happens.
+/// Carries this thread's modes with a closure of any arguments, or with an async block: they are in force each time it is called
+/// or polled, on any thread.
 ///
-/// What the closure borrows it still borrows, it is called as often as before, and its arguments get their types from
-/// the place where the macro stands. For a closure without arguments that runs once, there is the function
-/// [`carry`](fn@crate::carry), which also drops in these modes what the closure holds.
+/// The closure keeps its captures, its kind (`Fn`, `FnMut` or `FnOnce`) and the types of its arguments. For a closure without
+/// arguments that runs once, the function [`carry`](fn@crate::carry) also drops the captures in these modes.
 ///
 /// ```
 /// use grad_runtime::{GradMode, assert_grad_mode, carry, no_grad};
@@ -100,7 +106,7 @@ macro_rules! inference_mode {
 ///     weights
 ///         .par_iter()
 ///         .map(carry!(|weight| {
-///             assert_grad_mode(GradMode::NoGrad); // On every thread of rayon's.
+///             assert_grad_mode(GradMode::NoGrad); // on every thread of rayon's pool
 ///             weight * scale
 ///         }))
 ///         .collect()
