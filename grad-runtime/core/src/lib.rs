@@ -40,6 +40,7 @@ mod probe;
 mod registry;
 mod saved;
 mod snapshot;
+mod stamp;
 mod thread_state;
 mod torch;
 
@@ -57,5 +58,6 @@ pub use torch::Torch;
 pub mod __private {
     pub use crate::registry::install_native_switch_of_mlx;
     pub use crate::snapshot::Snapshot;
+    pub use crate::stamp::ThreadStamp;
     pub use crate::thread_state::Slot;
 }

@@ -144,6 +144,12 @@ pub(crate) const fn mode_in(word: u64, slot: Slot) -> GradMode {
     }
 }
 
+/// Returns the word: modes and counts of guards.
+#[inline]
+pub(crate) fn word() -> u64 {
+    STATE.get()
+}
+
 /// Returns the modes of this thread as `pack` makes them: without the counts of guards.
 pub(crate) fn modes() -> u64 {
     STATE.get() & (EACH_SLOT * MODE_BITS)

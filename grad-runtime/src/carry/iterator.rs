@@ -1,33 +1,61 @@
 //! Iterators: in the scope while they are advanced.
 //!
-//! Methods that consume the iterator without running code of the caller enter the scope once for all items. A closure given to
-//! such a method is the caller's code, and so is the arithmetic of `sum` and `product`: they run in the caller's modes.
+//! A closure passed to a consuming method is the caller's code and runs in the caller's modes, whatever it does to them; so does
+//! the arithmetic of `sum` and `product`. Every method equals a `for` loop over the iterator.
 
-use std::iter::FusedIterator;
+use std::iter::{FusedIterator, Product, Sum};
+use std::ops::ControlFlow;
 
-use crate::carry::scoped::{Enter, Scoped};
+use grad_core::__private::ThreadStamp;
 use grad_core::ModeSnapshot;
 
-/// Folds with `$f` in the caller's modes: in one pass if they equal the scope's, otherwise item by item. Not by wrapping `$f` in
-/// another closure, because nested scopes would then double the code with each level.
+use crate::carry::scoped::{Enter, Scoped};
+
+/// Folds with `$f` in the caller's modes and the iterator in its scope.
+///
+/// If the scope changes no mode, neither has to be entered, until `$f` changes a mode of this thread. From then on, or if the
+/// scope does change a mode, it is entered for each item and left for each call of `$f`.
 macro_rules! fold {
-    ($scoped:expr, $init:expr, $f:expr, $next:ident, $fold:ident) => {{
-        let (mut scoped, mut f) = ($scoped, $f);
-        let outside = ModeSnapshot::current();
-        let same = {
-            let _guard = scoped.enter().0;
-            ModeSnapshot::current() == outside
-        };
-        if same {
-            let (_guard, iterator) = scoped.into_entered();
-            return iterator.$fold($init, f);
+    ($scoped:expr, $init:expr, $f:expr, $fold:ident, $try_fold:ident) => {{
+        let (mut scoped, mut accumulated, mut f) = ($scoped, $init, $f);
+        if let Some(stamp) = unchanged_by(&scoped) {
+            let folded = scoped.inner_mut().$try_fold(accumulated, |accumulated, item| {
+                let accumulated = f(accumulated, item);
+                if stamp.is_current() { ControlFlow::Continue(accumulated) } else { ControlFlow::Break(accumulated) }
+            });
+            match folded {
+                ControlFlow::Continue(result) => return result,
+                ControlFlow::Break(so_far) => accumulated = so_far,
+            }
         }
-        let mut accumulated = $init;
-        while let Some(item) = scoped.$next() {
-            accumulated = f(accumulated, item);
-        }
-        accumulated
+        let (enter, iterator) = scoped.into_parts();
+        let mut guard = Some(enter.enter());
+        iterator.$fold(accumulated, |accumulated, item| {
+            guard = None; // Dropped before `f` runs, and entered anew after it: never nested in a scope of the caller.
+            let accumulated = f(accumulated, item);
+            guard = Some(enter.enter());
+            accumulated
+        })
     }};
+}
+
+/// Returns a stamp of this thread's modes if entering the scope would change none of them.
+fn unchanged_by<I, E: Enter>(scoped: &Scoped<I, E>) -> Option<ThreadStamp> {
+    let stamp = ThreadStamp::now()?;
+    let found = ModeSnapshot::current();
+    let _guard = scoped.enter().0;
+    (ModeSnapshot::current() == found).then_some(stamp)
+}
+
+/// Returns whether a sum or product of `T`s into an `S` is arithmetic of the standard library, which records nothing in any mode.
+fn is_primitive<S, T>() -> bool {
+    macro_rules! is_one_of {
+        ($($number:ty)*) => {
+            $(typeid::of::<S>() == typeid::of::<$number>()
+                && [typeid::of::<$number>(), typeid::of::<&$number>()].contains(&typeid::of::<T>()))||*
+        };
+    }
+    is_one_of!(f32 f64 i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize)
 }
 
 impl<I, E> Iterator for Scoped<I, E>
@@ -68,11 +96,35 @@ where
     }
 
     #[inline]
+    fn sum<S>(self) -> S
+    where
+        S: Sum<I::Item>,
+    {
+        if is_primitive::<S, I::Item>() {
+            let (_guard, iterator) = self.into_entered();
+            return iterator.sum();
+        }
+        S::sum(self)
+    }
+
+    #[inline]
+    fn product<P>(self) -> P
+    where
+        P: Product<I::Item>,
+    {
+        if is_primitive::<P, I::Item>() {
+            let (_guard, iterator) = self.into_entered();
+            return iterator.product();
+        }
+        P::product(self)
+    }
+
+    #[inline]
     fn fold<B, F>(self, init: B, f: F) -> B
     where
         F: FnMut(B, I::Item) -> B,
     {
-        fold!(self, init, f, next, fold)
+        fold!(self, init, f, fold, try_fold)
     }
 }
 
@@ -98,7 +150,7 @@ where
     where
         F: FnMut(B, I::Item) -> B,
     {
-        fold!(self, init, f, next_back, rfold)
+        fold!(self, init, f, rfold, try_rfold)
     }
 }
 

@@ -126,9 +126,16 @@ where
     /// As [`enter`](Self::enter). The value must be dropped before the guard, so it comes second.
     #[doc(hidden)]
     #[inline]
-    pub fn into_entered(mut self) -> (GradGuard, T) {
+    pub fn into_entered(self) -> (GradGuard, T) {
+        let (enter, inner) = self.into_parts();
+        (enter.enter(), inner)
+    }
+
+    /// Returns the way to enter the scope, and the wrapped value.
+    #[inline]
+    pub(crate) fn into_parts(mut self) -> (E, T) {
         match self.state.take() {
-            Some(State { inner, enter }) => (enter.enter(), inner),
+            Some(State { inner, enter }) => (enter, inner),
             None => consumed(),
         }
     }
@@ -174,11 +181,8 @@ where
     /// assert_eq!(modes.into_inner().next(), Some(true));
     /// ```
     #[must_use]
-    pub fn into_inner(mut self) -> T {
-        match self.state.take() {
-            Some(State { inner, .. }) => inner,
-            None => consumed(),
-        }
+    pub fn into_inner(self) -> T {
+        self.into_parts().1
     }
 }
 

@@ -1,0 +1,24 @@
+//! `ThreadStamp`: whether a thread's modes have changed since.
+
+use crate::registry::any_installed_switch;
+use crate::thread_state;
+
+/// The state of this thread's modes at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct ThreadStamp(u64);
+
+impl ThreadStamp {
+    /// Returns the stamp of now, or `None` if a backend with a switch of its own is installed, whose mode other code may change.
+    #[must_use]
+    #[inline]
+    pub fn now() -> Option<Self> {
+        (!any_installed_switch()).then(|| Self(thread_state::word()))
+    }
+
+    /// Returns whether no scope was entered since that is still alive, no scope was left, and no mode was set.
+    #[must_use]
+    #[inline]
+    pub fn is_current(self) -> bool {
+        thread_state::word() == self.0
+    }
+}
