@@ -1,7 +1,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use grad_runtime::prelude::*;
-use grad_runtime::{Detach, no_grad};
+use grad_runtime::{Detach, attr, no_grad};
 
 #[derive(Module, Debug)]
 struct Critic {
@@ -13,14 +12,14 @@ impl Critic {
         x.clone().matmul(self.weight.val())
     }
 
-    /// What comes out goes through burn's own function.
-    #[no_grad(detach = Tensor::detach)]
+    /// The result is detached by burn's own function.
+    #[attr::no_grad(detach = Tensor::detach)]
     fn target(&self, x: &Tensor<2>) -> Tensor<2> {
         self.forward(x)
     }
 }
 
-/// burn's tensor as a type of this crate, for which it can implement `Detach`.
+/// Wraps burn's tensor in a type of this crate, which can implement `Detach` for it.
 struct Value(Tensor<2>);
 
 impl Detach for Value {
@@ -29,28 +28,28 @@ impl Detach for Value {
     }
 }
 
-/// And what is made of such: field by field.
+/// Detached field by field.
 #[derive(Detach)]
 struct Estimate {
     mean: Value,
     samples: Vec<Value>,
 }
 
-#[no_grad(detach)]
+#[attr::no_grad(detach)]
 fn estimate(critic: &Critic, x: &Tensor<2>) -> Result<Estimate, String> {
     let samples = vec![Value(critic.forward(x))];
     Ok(Estimate { mean: Value(critic.forward(x)), samples })
 }
 
-/// A module without gradients is what burn's `valid()` makes of it.
+/// Detaches a module with burn's `valid()`, which returns it without gradients.
 impl Detach for Critic {
     fn detach_in_place(&mut self) {
         *self = self.valid();
     }
 }
 
-/// In here `critic` is a detached copy, and nothing is recorded at all.
-#[no_grad(detach(critic))]
+/// In this function `critic` is a detached copy, and nothing is recorded.
+#[attr::no_grad(detach(critic))]
 fn evaluate(critic: &Critic, x: &Tensor<2>) -> Tensor<2> {
     let output = critic.forward(x);
     assert!(!output.is_tracked());
@@ -58,7 +57,7 @@ fn evaluate(critic: &Critic, x: &Tensor<2>) -> Tensor<2> {
 }
 
 #[test]
-fn what_leaves_a_scope_is_a_constant() -> Result<(), String> {
+fn results_of_a_scope_are_constants() -> Result<(), String> {
     let device = Device::default().autodiff();
     let critic = Critic { weight: Param::from_data([[1.0], [1.0]], &device) };
     let x = Tensor::from_floats([[2.0, 3.0]], &device);
@@ -69,7 +68,7 @@ fn what_leaves_a_scope_is_a_constant() -> Result<(), String> {
         critic.weight.grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap()
     };
     let of_a_constant = [10.0, 15.0]; // 5 · x
-    let of_the_square = [20.0, 30.0]; // 2 · 5 · x: gradient flows through the target as well.
+    let of_the_square = [20.0, 30.0]; // 2 · 5 · x: gradient flows through the target too.
 
     assert_eq!(gradient(critic.forward(&x)), of_the_square);
     assert_eq!(gradient(no_grad! { critic.forward(&x) }), of_the_square); // burn has no switch.
@@ -83,6 +82,6 @@ fn what_leaves_a_scope_is_a_constant() -> Result<(), String> {
         assert_eq!(gradient(sample), of_a_constant);
     }
     assert_eq!(gradient(evaluate(&critic, &x)), of_a_constant);
-    assert!(critic.weight.val().is_require_grad(), "the caller's own is as it was");
+    assert!(critic.weight.val().is_require_grad(), "the caller's module is unchanged");
     Ok(())
 }

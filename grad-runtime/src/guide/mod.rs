@@ -1,4 +1,4 @@
-//! Pages to read: no code is in here.
+//! Guides: documentation pages without code.
 
 pub mod moving_in;
 #[cfg(feature = "mlx")]

@@ -1,61 +1,61 @@
-//! The operations of MLX that are here, beside those of mlx-rs 0.33 (on its mlx-sys 0.7).
+//! Compares the operations of MLX in this crate with those of mlx-rs 0.33 (on its mlx-sys 0.7).
 //!
-//! Names and argument order are MLX's, so that Python code for MLX reads the same: `x.cumsum(0, false, true)` is
-//! `mx.cumsum(x, 0, reverse=False, inclusive=True)`. Every argument is given. Axes are lists where MLX takes several, and an
-//! empty list is no axis; `sum_all` and `mean_all` of the [`Array`](crate::Array) trait take all.
+//! Names and argument order are MLX's: `x.cumsum(0, ScanDirection::Forward, ScanBound::Inclusive)` is
+//! `mx.cumsum(x, 0, reverse=False, inclusive=True)`. No argument has a default. Axes are lists where MLX accepts several,
+//! and an empty list reduces over no axis; `sum_all` and `mean_all` of the [`Array`](crate::Array) trait reduce over all.
 //!
-//! | | here | mlx-rs |
+//! | | grad-runtime | mlx-rs |
 //! | --- | --- | --- |
-//! | arithmetic, comparisons, reductions, scans, sorting, shapes | methods of [`mlx::Array`](crate::mlx::Array) and of the trait | the same, some under names of its own: `eq`, `move_axis`, `sum_axes`, `r#where` |
-//! | convolutions, transposed ones, `conv_general` | the same | the same |
-//! | `quantize`, `dequantize`, `quantized_matmul`, `gather_mm`, `gather_qmm` | affine, the mode that MLX defaults to | other modes too |
-//! | [`random`](crate::mlx::random) | each draw names its key | a key, or a state that moves on |
-//! | [`linalg`](crate::mlx::linalg) | real matrices; runs on the CPU by itself | also `eig`, `eigvals`, `lu_factor`, other norms; the stream is the caller's to choose |
-//! | [`fast`](crate::mlx::fast) | norms, `rope`, attention | also sinks of attention, a position from an array, and kernels of one's own |
-//! | a wrong call | always an error with the operation's name and the shapes; [every operation is fuzzed](#what-a-wrong-call-is) | MLX's error |
-//! | a gradient-free scope | `no_grad` makes each result a constant | none |
+//! | arithmetic, comparisons, reductions, scans, sorting, shapes | methods of [`mlx::Array`](crate::mlx::Array) and of the trait | the same, some under other names: `eq`, `move_axis`, `sum_axes`, `r#where` |
+//! | convolutions, transposed convolutions, `conv_general` | yes | yes |
+//! | `quantize`, `dequantize`, `quantized_matmul`, `gather_mm`, `gather_qmm` | affine mode, MLX's default | other modes too |
+//! | [`random`](crate::mlx::random) | each call takes a key | a key, or global state |
+//! | [`linalg`](crate::mlx::linalg) | real matrices; always runs on the CPU | also `eig`, `eigvals`, `lu_factor`, other norms; the caller chooses the stream |
+//! | [`fast`](crate::mlx::fast) | norms, `rope`, attention | also attention sinks, an offset given as an array, and custom kernels |
+//! | an invalid call | always an error with the operation's name and the shapes; [every operation is fuzzed](#invalid-calls) | MLX's error |
+//! | gradient-free scopes | `no_grad` makes each result a constant | none |
 //!
-//! # Only here
+//! # Only in grad-runtime
 //!
 //! | | |
 //! | --- | --- |
-//! | bits | `bitwise_and`, `bitwise_or`, `bitwise_xor`, `bitwise_invert`, `left_shift`, `right_shift` |
-//! | scatters over several axes | `gather`, `scatter`, `scatter_add`, `scatter_prod`, `scatter_max`, `scatter_min`; mlx-rs has those of a single axis, and slices with ranges and indices through its indexing traits |
+//! | bitwise | `bitwise_and`, `bitwise_or`, `bitwise_xor`, `bitwise_invert`, `left_shift`, `right_shift` |
+//! | scatters over several axes | `gather`, `scatter`, `scatter_add`, `scatter_prod`, `scatter_max`, `scatter_min`; mlx-rs has those over a single axis, and indexing traits for ranges and indices |
 //! | others | `roll`, `meshgrid`, `scatter_add_axis`, `slice_update_add`, `random::laplace`, `random::permutation`, `fast::cross_entropy` |
 //! | gradients | `vmap`, `checkpoint`, `custom_function` |
 //!
-//! # Only there
+//! # Only in mlx-rs
 //!
-//! | | why not here |
+//! | | reason |
 //! | --- | --- |
-//! | `fft`, `real`, `imag`, `linalg::eig`, `eigvals` | [`Dtype`](crate::Dtype) has no complex numbers; the windows `hann`, `hamming`, `blackman`, `bartlett` go with them |
-//! | int8, int64, float64 and the like; `view` | `Dtype` has the six dtypes that every backend has |
-//! | indexing with ranges and ellipses | `slice`, `slice_strided`, `take` and `gather` name what they do |
-//! | `as_strided` | it reads wherever the strides point, which nothing can check |
-//! | `block_masked_mm`, `segmented_mm`, `qqmm`, `to_fp8`, `from_fp8`, Metal kernels | special kernels: nobody has asked yet, and each is one line in the list |
-//! | `random::multivariate_normal`, `random::seed` | `cholesky` and `normal` make the first; the second is a state that would be shared |
-//! | layers, losses, optimizers | this crate ends at operations and transforms |
-//! | loading and saving npy and GGUF | safetensors are here, on the crate of that name: feature `safetensors` |
+//! | `fft`, `real`, `imag`, `linalg::eig`, `eigvals` | [`Dtype`](crate::Dtype) has no complex numbers; the windows `hann`, `hamming`, `blackman` and `bartlett` are omitted with `fft` |
+//! | int8, int64, float64 and other dtypes; `view` | `Dtype` has the six dtypes that every backend supports |
+//! | indexing with ranges and ellipses | use `slice`, `slice_strided`, `take` and `gather` |
+//! | `as_strided` | its strides may point outside the array, and the binding cannot check them |
+//! | `block_masked_mm`, `segmented_mm`, `qqmm`, `to_fp8`, `from_fp8`, Metal kernels | special-purpose kernels; each would be one line in the list of operations |
+//! | `random::multivariate_normal`, `random::seed` | `cholesky` and `normal` give the first; the second sets global state |
+//! | layers, losses, optimizers | this crate provides operations and transforms only |
+//! | loading and saving npy and GGUF | safetensors files are supported: feature `safetensors` |
 //!
-//! # What a wrong call is
+//! # Invalid calls
 //!
-//! An [`Error::Operation`](crate::Error::Operation), whatever the shapes, axes, dtypes and elements. MLX checks most, and its
-//! message says what; the binding adds what it leaves out. Where that changes a result, it is the one without a trap:
+//! An invalid call returns [`Error::Operation`](crate::Error::Operation), whatever its shapes, axes, dtypes and elements. MLX
+//! makes most of the checks; the binding makes those that MLX omits, and returns a defined result where MLX has none:
 //!
-//! | | MLX 0.32.4 alone | here |
+//! | | MLX 0.32.4 | grad-runtime |
 //! | --- | --- | --- |
-//! | an index out of bounds | reads or writes there | an error, or the nearest index where the indices are not computed yet |
-//! | `floor_divide`, `remainder` of the smallest int32 by -1 | ends the process | wraps around; the remainder is 0 |
-//! | `divmod` | writes beyond its buffers for some shapes; integers by zero end the process | `floor_divide` and `remainder` |
-//! | a convolution in 0 groups, or with more padding than memory | ends the process | an error |
-//! | the gradient of a transposed convolution with output padding | of the wrong shape | right |
-//! | the gradient of `cummax` and `cummin` where the first element is NaN | writes out of bounds | right |
-//! | the gradient of `masked_scatter` with too few elements | writes out of bounds | an error, or zeros where the mask is not computed yet |
-//! | the gradient for the value that `pad` fills in | reads out of bounds | the value is a number, not an array |
-//! | `quantize` and its like in groups of 0 | ends the process | an error |
+//! | an index out of bounds | accesses memory out of bounds | an error; the nearest index if the indices are not evaluated yet |
+//! | `floor_divide`, `remainder` of the smallest int32 by -1 | ends the process | the quotient wraps around; the remainder is 0 |
+//! | `divmod` | writes beyond its buffers for some shapes; integer division by zero ends the process | the results of `floor_divide` and `remainder` |
+//! | a convolution with 0 groups, or with padding that exceeds memory | ends the process | an error |
+//! | the gradient of a transposed convolution with output padding | has the wrong shape | correct |
+//! | the gradient of `cummax` and `cummin` where the first element is NaN | writes out of bounds | correct |
+//! | the gradient of `masked_scatter` with too few elements | writes out of bounds | an error; zeros if the mask is not evaluated yet |
+//! | the gradient with respect to `pad`'s fill value | reads out of bounds | the value is a number, not an array |
+//! | `quantize` and related operations with group size 0 | end the process | an error |
 //! | `svd`, `pinv`, `eigh`, `eigvalsh` of NaN or infinities | may never return | NaN |
 //! | factorizations of empty matrices | some end the process | an error |
-//! | many failures while computing, on the main thread | waits forever | errors |
+//! | many errors during evaluation on the main thread | never returns | errors |
 //!
 //! ```
 //! use grad_runtime::{Array, mlx};

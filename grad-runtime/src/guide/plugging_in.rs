@@ -1,27 +1,30 @@
-//! # Plugging in your own
+//! Explains how to make an autograd engine obey scopes, and how to test that it does.
 //!
-//! An autograd engine obeys scopes in one of two ways. Most need the first only.
+//! There are two ways. Most engines need only the first.
 //!
-//! | | an engine that asks | a backend of its own |
+//! | | query the mode | implement `Backend` |
 //! | --- | --- | --- |
-//! | what you write | one question, [`is_grad_enabled()`](crate::is_grad_enabled) | the trait [`Backend`], three methods |
-//! | whose mode | this thread's, which is the mode of [`Cpu`] | a switch that you keep |
+//! | code to write | one call of [`is_grad_enabled()`](crate::is_grad_enabled) | the trait [`Backend`], three methods |
+//! | mode obeyed | this thread's, which is the mode of [`Cpu`] | the engine's own switch |
 //! | obeys `no_grad! { … }` | yes | once it is [installed](crate::install) |
 //! | obeys `no_grad! { <Cpu> … }` | yes | no |
-//! | obeys `no_grad! { <MyTape> … }` | there is no such name | yes, installed or not |
-//! | when | a new engine in Rust | a library that has a switch already, or that users switch apart from others |
+//! | obeys `no_grad! { <MyTape> … }` | there is no such backend | yes, installed or not |
+//! | suitable for | a new engine in Rust | a library that already has a switch, or that is switched apart from others |
 //!
-//! # An engine that asks
+//! An engine needs the crate `grad-core` only, which has no dependency beyond std. This crate re-exports all of it, and the
+//! examples below use this crate.
 //!
-//! Find the place where operations hand out their results. There is the one question: was this made while recording is
-//! on? If not, hand out a constant: the same value, with no way back to its inputs.
+//! # Query the mode
+//!
+//! Find the point where operations return their results, and decide there whether to record. If recording is off, return
+//! a constant: the same value, without a reference to its inputs.
 //!
 //! ```
 //! use std::cell::RefCell;
 //! use std::ops::Mul;
 //! use grad_runtime::{is_grad_enabled, no_grad};
 //!
-//! /// Each operation: the places of its inputs, and the derivatives by them.
+//! /// For each operation: the positions of its inputs on the tape, and the derivatives with respect to them.
 //! #[derive(Default)]
 //! struct Tape(RefCell<Vec<[Option<(usize, f64)>; 2]>>);
 //!
@@ -42,11 +45,11 @@
 //!         self.0.borrow().len() - 1
 //!     }
 //!
-//!     /// The one place where operations hand out their results.
-//!     fn hand_out(&self, value: f64, inputs: [(Option<usize>, f64); 2]) -> Var<'_> {
+//!     /// Every operation returns its result through this function.
+//!     fn finish_output(&self, value: f64, inputs: [(Option<usize>, f64); 2]) -> Var<'_> {
 //!         let inputs = inputs.map(|(at, derivative)| Some((at?, derivative)));
 //!         let depends_on_a_leaf = inputs.iter().any(Option::is_some);
-//!         let recorded = depends_on_a_leaf && is_grad_enabled(); // The one question.
+//!         let recorded = depends_on_a_leaf && is_grad_enabled(); // The only query.
 //!         Var { tape: self, at: recorded.then(|| self.push(inputs)), value }
 //!     }
 //! }
@@ -54,7 +57,7 @@
 //! impl<'t> Mul for Var<'t> {
 //!     type Output = Var<'t>;
 //!     fn mul(self, other: Self) -> Self {
-//!         self.tape.hand_out(self.value * other.value, [(self.at, other.value), (other.at, self.value)])
+//!         self.tape.finish_output(self.value * other.value, [(self.at, other.value), (other.at, self.value)])
 //!     }
 //! }
 //!
@@ -63,24 +66,25 @@
 //! let square = no_grad!(x * x);
 //! assert_eq!((square.value, square.at), (9.0, None));
 //! assert_eq!(tape.0.borrow().len(), 1); // The leaf: nothing was recorded in the scope.
-//! assert!((x * square).at.is_some());   // What depends on a leaf outside of it is.
+//! assert!((x * square).at.is_some());   // Outside the scope the product is recorded.
 //! ```
 //!
-//! That is all: attributes, blocks, guards, async functions and carried threads now switch this engine.
+//! Attributes, blocks, guards, async functions and carried closures now switch this engine.
 //!
-//! Three mistakes are easily made. A question asked in most operations, and forgotten in some: ask in one place, which
-//! all of them use. A question asked when a *leaf* is made, or once for a whole tape: the mode changes in between. And a
-//! value that is computed another way where nothing is recorded: a faster kernel that rounds otherwise makes training and
-//! evaluation disagree.
+//! Three common mistakes:
 //!
-//! # A backend of its own
+//! - Some operations do not query the mode. Query it in one function that all operations use.
+//! - The mode is queried when a *leaf* is made, or once for a whole tape. It may change in between.
+//! - Values are computed differently where nothing is recorded. A faster kernel that rounds differently makes training and
+//!   evaluation disagree.
 //!
-//! A library that came with a switch keeps it, and lets this crate move it. Implement [`Backend`] on a unit type:
+//! # Implement `Backend`
+//!
+//! A library with a switch keeps it and lets scopes set it. Implement [`Backend`] on a unit type:
 //!
 //! ```
-//! # #[macro_use] extern crate grad_runtime;
 //! use std::cell::Cell;
-//! use grad_runtime::prelude::*;
+//! use grad_runtime::{no_grad, prelude::*};
 //!
 //! pub struct MyTape;
 //!
@@ -92,24 +96,24 @@
 //!     fn set_grad_mode(&self, mode: GradMode) { MODE.set(mode) }
 //! }
 //!
-//! /// What operations on this tape ask.
+//! /// Returns whether operations on this tape are recorded.
 //! fn recording() -> bool {
 //!     MyTape.grad_mode().is_enabled()
 //! }
 //!
-//! #[no_grad(backend = MyTape)]
+//! #[grad_runtime::attr::no_grad(backend = MyTape)]
 //! fn evaluate() -> bool {
 //!     recording()
 //! }
 //!
 //! # fn main() -> grad_runtime::Result<()> {
-//! // Selective scopes know it by its type, at once.
+//! // Selective scopes name the type; it need not be installed.
 //! assert!(!evaluate());
 //! assert!(!no_grad! { <MyTape> recording() });
-//! assert!(no_grad! { <MyTape> is_grad_enabled() }); // The CPU's mode is another.
+//! assert!(no_grad! { <MyTape> is_grad_enabled() }); // The CPU's mode is separate.
 //! assert!(no_grad! { <Cpu> recording() });
 //!
-//! // Universal ones from when it is installed: once, as the program starts, and for good.
+//! // Universal scopes switch it once it is installed, which lasts for the rest of the process.
 //! assert!(no_grad!(recording()));
 //! grad_runtime::install(&MyTape)?;
 //! assert!(!no_grad!(recording()));
@@ -117,27 +121,26 @@
 //! # }
 //! ```
 //!
-//! What the methods owe:
+//! Requirements of the methods:
 //!
-//! - [`name`](Backend::name): a literal in lower case, that of your crate perhaps. Scopes tell backends apart by it, so
-//!   that no two have the same.
-//! - [`grad_mode`](Backend::grad_mode): the mode of the calling thread, and nothing done on the way. A new thread is
+//! - [`name`](Backend::name) returns a literal in lower case, such as the name of your crate. It identifies the backend
+//!   and must be unique.
+//! - [`grad_mode`](Backend::grad_mode) returns the mode of the calling thread and has no side effect. A new thread is
 //!   Enabled.
-//! - [`set_grad_mode`](Backend::set_grad_mode): the calling thread's mode from here on. No counting and no stack: who
-//!   was there before, who is innermost and what to put back is known here. It must not panic, since scopes are left while
-//!   threads unwind.
+//! - [`set_grad_mode`](Backend::set_grad_mode) sets the mode of the calling thread. It neither counts calls nor keeps a
+//!   stack, since scopes save and restore modes. It must not panic, since scopes end during unwinding too.
 //!
-//! Keep the mode in a thread-local without a destructor, as above. One that lies in a `RefCell` beside a `Vec` of nodes is
-//! gone while its thread is torn down, when other destructors may still leave scopes.
+//! Keep the mode in a thread-local without a destructor, as above. A thread-local with one, such as a `RefCell` that also
+//! holds a `Vec` of nodes, is destroyed while its thread exits, when other destructors may still leave scopes.
 //!
-//! A library that only knows on and off treats `Inference` as `NoGrad`, and says `NoGrad` when it is asked. Scopes
-//! remember what they wanted, so that `enable_grad` inside inference mode leaves it off:
+//! A library that is only on or off treats `Inference` as `NoGrad` and reports `NoGrad`. Scopes remember the mode that they
+//! set, so `enable_grad` inside inference mode leaves recording off:
 //!
 //! ```
 //! use std::cell::Cell;
 //! use grad_runtime::{Backend, GradMode, enable_grad, inference_mode};
 //!
-//! thread_local!(static RECORDING: Cell<bool> = const { Cell::new(true) }); // The library's own switch.
+//! thread_local!(static RECORDING: Cell<bool> = const { Cell::new(true) }); // The library's switch.
 //!
 //! struct OnOff;
 //! impl Backend for OnOff {
@@ -154,24 +157,25 @@
 //! }
 //! assert!(RECORDING.get());
 //!
-//! // The library's own scopes nest with ours in any order: what was found is what is put back.
+//! // The library's own scopes nest with ours in any order: a scope restores the mode that it found.
 //! RECORDING.set(false);
 //! enable_grad! { <OnOff> assert!(RECORDING.get()); }
 //! assert!(!RECORDING.get());
 //! ```
 //!
-//! # Does it keep the law?
+//! # Test it
 //!
-//! With the feature `testing`, the module `testing` holds your work to what scopes promise, and says which promise is
-//! broken, what was done, what was expected, what was found and what to do:
+//! With the feature `test-util`, the module `testing` checks an engine or a backend against the
+//! [guarantees](super::guarantees). A failure names the broken guarantee, the calls that were made, the expected result,
+//! the result found, and how to fix it.
 //!
 //! ```toml
 //! [dev-dependencies]
-//! grad-runtime = { version = "0.1", features = ["testing"] }
+//! grad-runtime = { version = "0.1", features = ["test-util"] }
 //! ```
 //!
 //! ```
-//! # #[cfg(feature = "testing")] mod tests {
+//! # #[cfg(feature = "test-util")] mod tests {
 //! # use std::cell::Cell;
 //! use grad_runtime::{Backend, GradMode, testing};
 //! # pub struct MyTape;
@@ -194,7 +198,7 @@
 //!
 //! impl testing::Engine for Exp {
 //!     type Array = Var;
-//!     fn backend(&self) -> &'static dyn Backend { &MyTape } // Left out by an engine that asks `is_grad_enabled()`.
+//!     fn backend(&self) -> &'static dyn Backend { &MyTape } // Omit it in an engine that calls `is_grad_enabled()`.
 //!     fn leaf(&self) -> Var { Var::leaf(0.7) }
 //!     fn operation(&self, input: &Var) -> Var { input.exp() }
 //!     fn is_recorded(&self, array: &Var) -> bool { array.at.is_some() }
@@ -203,29 +207,29 @@
 //!
 //! // #[test]
 //! # pub
-//! fn my_tape_keeps_the_law() {
-//!     testing::assert_backend(&MyTape); // Its switch.
-//!     testing::assert_engine(&Exp);     // What it records; once for each operation, or for the place they share.
+//! fn my_tape_keeps_the_guarantees() {
+//!     testing::assert_backend(&MyTape); // Checks the switch.
+//!     testing::assert_engine(&Exp);     // Checks recording; call it for each operation.
 //! }
 //! # }
-//! # #[cfg(feature = "testing")] tests::my_tape_keeps_the_law();
+//! # #[cfg(feature = "test-util")] tests::my_tape_keeps_the_guarantees();
 //! ```
 //!
-//! A backend with one `static` for all threads, the most common mistake, hears this:
+//! A backend that keeps one `static` for all threads fails with this message:
 //!
 //! ```text
-//! backend `my-tape` breaks law 1: a scope is this thread's alone, and a new thread starts Enabled
+//! backend `my-tape` breaks guarantee 1: a scope is this thread's alone, and a new thread starts Enabled
 //!     what was done: `set_grad_mode(NoGrad)` on one thread, then `grad_mode()` on a new one
 //!     expected: Enabled
 //!     found: NoGrad
 //!     what to do: keep the mode in a `thread_local!`, not in a `static` that every thread shares
 //! ```
 //!
-//! # A whole one
+//! # A complete example
 //!
-//! `examples/src/tape.rs` in the repository is a tape of about 150 lines with a backward pass, plugged in both ways, and
-//! `examples/tests/my_tape.rs` its checks. `cargo run -p grad-examples --bin my-tape` prints derivatives in and out of
-//! scopes.
+//! `examples/src/tape.rs` in the repository is a tape of about 150 lines with a backward pass, plugged in both ways;
+//! `examples/tests/my_tape.rs` tests it. `cargo run -p grad-examples --bin my-tape` prints derivatives inside and outside
+//! of scopes.
 
 #[cfg(doc)]
 use crate::backend::{Backend, Cpu};

@@ -1,13 +1,13 @@
-//! What a scope covers, form by form, what it cannot cover, and how to find such a place.
+//! Describes the code that each form of scope covers, the code that no scope can cover, and how to find such code.
 //!
-//! A scope is a thread's, from the moment it is entered to the moment it is left. That is enough for work that is done
-//! while the scope lasts. Work that is handed on, to be done later or elsewhere, keeps its scope where this crate can
-//! see it: in the type of an annotated function's result, at the end of a block, or because you carry it.
+//! A scope belongs to one thread and covers everything that runs on it between entering and leaving. Work that runs later
+//! or on another thread keeps the scope in three cases: an annotated function returns it in a type that this crate
+//! recognizes, it is the last expression of a block, or it is carried explicitly.
 //!
 //! # Functions
 //!
-//! All that the body does, the drop of its locals and of the temporaries of its last expression included. The arguments
-//! are the caller's: they are evaluated before the scope, and dropped after it.
+//! A scope on a function covers its body, including the drop of its locals and of the temporaries of its last expression.
+//! Arguments belong to the caller: they are evaluated before the scope and dropped after it.
 //!
 //! ```
 //! use grad_runtime::prelude::*;
@@ -22,9 +22,9 @@
 //!
 //! # Whole `impl` blocks and traits
 //!
-//! Each method with a body, as if the attribute stood on it; in a trait, those are the provided methods, and not what an
-//! `impl` puts in their place. An attribute that a method has itself counts instead, and `#[no_grad(skip)]` leaves one
-//! out.
+//! The attribute applies to each method that has a body. In a trait these are the provided methods; an `impl` that
+//! overrides one is not covered. A method's own attribute replaces that of the block, and `#[no_grad(skip)]` exempts a
+//! method.
 //!
 //! ```
 //! use grad_runtime::prelude::*;
@@ -46,10 +46,11 @@
 //! assert_eq!((Critic.target(), Critic.penalty(), Critic.loss()), (false, true, true));
 //! ```
 //!
-//! # Async functions, and futures
+//! # Async functions and futures
 //!
-//! The body each time it is polled, and the drop of what is left of it. Between two polls the mode is the caller's, so
-//! other tasks of the thread never see it. A future that the function *returns* is treated alike.
+//! The scope is entered each time the future is polled, and while it is dropped. Between two polls the caller's mode is
+//! in force, so the scope does not affect other tasks of the thread. The same holds for a future that a function
+//! *returns*.
 //!
 //! ```
 //! use grad_runtime::prelude::*;
@@ -75,10 +76,10 @@
 //!
 //! # Iterators and streams
 //!
-//! The iterator each time it is advanced, as PyTorch's decorators do for generators, and its drop. It stays
-//! double-ended, of exact size, fused, cloneable and `Send` where it was, so far as the signature says so. A closure
-//! that the *consumer* hands to it, as in `for_each` or `fold`, is the consumer's code and runs in the consumer's mode.
-//! Streams need the feature `stream`.
+//! The scope is entered each time the iterator is advanced, as PyTorch's decorators do for generators, and while it is
+//! dropped. The iterator stays double-ended, exact-size, fused, `Clone` and `Send` where the signature says that it is. A
+//! closure that the *consumer* passes to it, as in `for_each` or `fold`, runs in the consumer's mode. Streams need the
+//! feature `stream`.
 //!
 //! ```
 //! use grad_runtime::prelude::*;
@@ -97,7 +98,7 @@
 //!
 //! # Closures
 //!
-//! The closure each time it is called, and its drop.
+//! The scope is entered each time the closure is called, and while it is dropped.
 //!
 //! ```
 //! use grad_runtime::prelude::*;
@@ -111,21 +112,20 @@
 //! assert_eq!(score(2.0), (false, 3.0));
 //! ```
 //!
-//! These results are recognized by the type that is written: `impl` or boxed `dyn` of [`Future`], [`Iterator`] (and the
-//! traits below it), `Stream`, `Fn`, `FnMut` and `FnOnce`, `BoxFuture` and its like, and each of them inside of an
-//! `Option` or on the `Ok` side of a `Result`. Where only *making* the result belongs to the scope, write
+//! These results are recognized by the type in the signature: `impl` or boxed `dyn` of [`Future`], [`Iterator`] (and its
+//! subtraits), `Stream`, `Fn`, `FnMut` and `FnOnce`; `BoxFuture`, `BoxStream` and their `Local` variants; and each of them
+//! inside an `Option` or as the `Ok` type of a `Result`. To cover only the code that *makes* the result, write
 //! `#[no_grad(eager)]`.
 //!
 //! # Blocks
 //!
-//! All that the block does. Where its last expression is a closure or an async block, that too runs in the scope, each
-//! time; so `no_grad!(|x| …)` and `no_grad!(async move { … })` are a closure and a future that record nothing. `.await`
-//! in a block is an error, for the mode would be everybody's while the task waits.
+//! A block macro covers everything in the block. If its last expression is a closure or an async block, that runs in the
+//! scope too, each time: `no_grad!(|x| …)` and `no_grad!(async move { … })` make a closure and a future that record
+//! nothing. `.await` in a block is a compile error: while the task waits, the mode would apply to other tasks of the
+//! thread.
 //!
 //! ```
-//! #[macro_use] extern crate grad_runtime;
-//! # fn main() {
-//! use grad_runtime::is_grad_enabled;
+//! use grad_runtime::{is_grad_enabled, no_grad};
 //!
 //! let target = no_grad! { [1.0, 2.0].map(|x: f32| if is_grad_enabled() { 0.0 } else { x }) };
 //! assert_eq!(target, [1.0, 2.0]);
@@ -135,12 +135,12 @@
 //!
 //! let future = no_grad!(async { is_grad_enabled() });
 //! assert!(!futures::executor::block_on(future));
-//! # }
 //! ```
 //!
 //! # Guards
 //!
-//! The thread, until the guard is dropped. A guard stays on its thread, and may be kept in a struct.
+//! A guard covers everything on its thread until it is dropped. It cannot be sent to another thread. It may be stored in a
+//! struct.
 //!
 //! ```
 //! use grad_runtime::{is_grad_enabled, no_grad};
@@ -157,7 +157,7 @@
 //!
 //! # Tasks
 //!
-//! A task that is spawned runs later, on whichever thread: give it its mode, or the modes of the place that spawns it.
+//! A spawned task runs later, on any thread of the runtime. Give it a mode, or the modes of the code that spawns it.
 //!
 //! ```
 //! use grad_runtime::prelude::*;
@@ -174,10 +174,13 @@
 //!
 //! # Threads and pools
 //!
-//! A new thread starts Enabled, and a pool's thread has the mode that its last job left, which is Enabled as well.
-//! [`thread::spawn`](crate::thread::spawn) takes the modes along, [`carry`](fn@crate::carry) does so for any closure
-//! that is handed elsewhere to run once, [`carry!`](crate::carry!) for one that has arguments or runs often, and
-//! [`Modes`](crate::Modes) where neither fits.
+//! A new thread starts Enabled. A pool's thread has the mode that its last job left, which is Enabled unless that job
+//! leaked a guard. To take the modes of the current thread along:
+//!
+//! - [`thread::spawn`](crate::thread::spawn) does so for a new thread;
+//! - [`carry`](fn@crate::carry) for a closure without arguments that runs once;
+//! - [`carry!`](crate::carry!) for a closure that has arguments or runs more than once;
+//! - [`ModeSnapshot`](crate::ModeSnapshot) where none of these fits.
 //!
 //! ```
 //! use grad_runtime::{carry, is_grad_enabled, no_grad};
@@ -191,37 +194,36 @@
 //! }
 //! ```
 //!
-//! # What it cannot cover
+//! # Not covered
 //!
-//! - Work that somebody else's code moves to a thread of its own, without [`carry`](fn@crate::carry): a `par_iter` in a
-//!   library that you call, a data loader's workers, a C++ thread pool that calls back. It starts Enabled there.
-//! - A lazy result whose type does not show that it is one: a type alias, a struct of your own that implements
-//!   `Iterator`, a type parameter, a tuple. Call `.in_current_grad_mode()` on it inside of the function.
-//! - A value that comes out of the scope and does its work later by a method of its own, such as a plan that is executed.
-//!   Annotate that method.
-//! - What arguments do when they are dropped, which is after the scope; but in an `async fn` or a returned closure, those
-//!   that it took in are dropped inside.
-//! - Lazy results in a place that is not looked into: in a tuple, in `Arc` or `Rc`, as `impl IntoIterator` or `impl AsyncFn`, as the
-//!   output of a future or the item of an iterator.
-//! - Arrays of a framework that has no switch, such as candle used directly: it records whatever the mode is. Detach what
-//!   comes out, with `#[no_grad(detach)]` and [`Detach`](crate::Detach). What that does for memory, and what it cannot, is
-//!   in [Moving in](super::moving_in#from-candles-detach).
-//! - A closure that is not the last expression of a block but handed out of it by assignment, a field or a channel.
-//! - For a transform that is *started* in a scope, what its function makes of a value of the transform around it and
-//!   stores elsewhere than in its result: the outer transform records that.
-//! - A guard that is leaked with [`std::mem::forget`]: its scope never ends.
+//! - Work that other code moves to its own threads without [`carry`](fn@crate::carry): a `par_iter` inside a library, a
+//!   data loader's workers, a C++ thread pool that calls back. It starts Enabled there.
+//! - A deferred result whose type does not show that it is one: a type alias, a struct that implements `Iterator`, a type
+//!   parameter. Call `.in_current_grad_mode()` on it inside the function.
+//! - Deferred results in positions that are not inspected: in a tuple, in `Arc` or `Rc`, as `impl IntoIterator` or
+//!   `impl AsyncFn`, as the output of a future or the item of an iterator.
+//! - A value that does its work later in a method of its own, such as a plan that is executed. Annotate that method.
+//! - The drop of arguments, which happens after the scope. In an `async fn` or a returned closure, arguments that were
+//!   moved into it are dropped inside.
+//! - Arrays of a framework without a switch, such as candle used directly, which records in every mode. Detach the results
+//!   with `#[no_grad(detach)]` and [`Detach`](crate::Detach); [the section on candle](super::moving_in#from-candles-detach)
+//!   describes how much memory that frees.
+//! - A closure that leaves a block by assignment, through a field or through a channel rather than as its last expression.
+//! - In a transform *started* inside a scope: values that its function computes from primals of an outer transform and
+//!   stores elsewhere than in its result. The outer transform records them.
+//! - A guard leaked with [`std::mem::forget`]: its scope never ends.
 //!
-//! # How to find such a place
+//! # How to find uncovered code
 //!
-//! Nothing fails there: the values are right, and memory grows with a graph that nobody wanted. So state the mode where
-//! you rely on it. [`assert_grad_mode`](crate::assert_grad_mode) panics with the thread's name and with what to write;
+//! Uncovered code does not fail: its values are right, and memory grows with a graph that is never used. Assert the mode
+//! where your code relies on it. [`assert_grad_mode`](crate::assert_grad_mode) panics with the thread's name and with advice;
 //! [`is_grad_enabled`](crate::is_grad_enabled) inside a `debug_assert!` costs nothing in release builds.
 //!
 //! ```
 //! use grad_runtime::{GradMode, assert_grad_mode, is_grad_enabled, no_grad};
 //!
 //! fn embed(text: &str) -> usize {
-//!     debug_assert!(!is_grad_enabled(), "embeddings are made in a scope");
+//!     debug_assert!(!is_grad_enabled(), "embeddings must be computed in a no-grad scope");
 //!     text.len()
 //! }
 //!
@@ -229,9 +231,9 @@
 //!     assert_grad_mode(GradMode::NoGrad);
 //!     assert_eq!(embed("text"), 4);
 //!
-//!     // A pool that forgets the scope:
-//!     let forgotten = std::thread::spawn(|| assert_grad_mode(GradMode::NoGrad)).join();
-//!     let message = forgotten.unwrap_err().downcast::<String>().unwrap();
+//!     // A new thread does not inherit the scope:
+//!     let uncovered = std::thread::spawn(|| assert_grad_mode(GradMode::NoGrad)).join();
+//!     let message = uncovered.unwrap_err().downcast::<String>().unwrap();
 //!     assert!(message.starts_with("expected grad mode NoGrad on thread"));
 //! }
 //! ```
