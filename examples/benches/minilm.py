@@ -1,11 +1,10 @@
-"""MiniLM's forward pass in Python MLX, the operations of examples/src/minilm.rs one by one: the other side of minilm_mlx.rs.
+"""Runs MiniLM's forward pass in Python MLX with the operations of examples/src/minilm.rs, for minilm_mlx.rs.
 
     minilm.py MODEL_DIR < REQUESTS > REPLIES
 
-Requests are lines of JSON. `{"tokens": [[…], …]}` makes texts the batch; `{"device": "cpu"}` or "gpu" chooses where to
-compute, before anything else; `{"runs": 5}` answers with the milliseconds of each of so many forward passes,
-`{"embeddings": true}` with the batch's embeddings, `{"peaks": true}` with the peak memory of MLX's arrays and of the
-process, and `{"versions": true}` with those of Python and MLX.
+Requests are lines of JSON. `{"device": "cpu"}` or "gpu" chooses the device and comes first; `{"tokens": [[…], …]}` sets the
+batch. `{"runs": 5}` returns the milliseconds of each of 5 forward passes, `{"embeddings": true}` the embeddings of the batch,
+`{"peaks": true}` the peak memory of MLX's arrays and of the process. Any other request returns the versions of Python and MLX.
 """
 
 import array
@@ -20,7 +19,7 @@ import time
 
 
 def load_blas():
-    """Puts the same BLAS ahead of MLX's own as the loader of grad-runtime does."""
+    """Loads the same BLAS before MLX's own as grad-runtime does."""
     named = os.environ.get("GRAD_MLX_BLAS")
     if named == "off" or sys.platform != "linux":
         return
@@ -41,7 +40,7 @@ HEAD = HIDDEN // HEADS
 
 
 def load(folder):
-    """The parameters by name, with the weights prepared as the Rust side prepares them."""
+    """Returns the parameters, with the weights prepared as in minilm.rs."""
     weights = mx.load(f"{folder}/model.safetensors")
     model = {"words": weights["embeddings.word_embeddings.weight"]}
     model["positions"] = (
@@ -87,7 +86,7 @@ def gelu(x):
 
 
 class Batch:
-    """Texts, padded to the longest, in the host's memory."""
+    """Texts padded to the longest, in host memory."""
 
     def __init__(self, texts):
         self.size, self.longest = len(texts), max(map(len, texts))

@@ -1,8 +1,8 @@
-//! MiniLM's forward pass on the CPU fallback: beside candle-transformers' `BertModel`, and with every weight tracked,
-//! inside a scope and outside.
+//! Measures MiniLM's forward pass on the CPU fallback: compared with candle-transformers' `BertModel`, and with every weight
+//! tracked, inside a scope and outside.
 //!
-//! `cargo bench -p grad-examples --features compare --bench minilm`. All ratios are of one run, the cases in turn, each
-//! round in another order. Peak memory is that of a process of its own for each case.
+//! `cargo bench -p grad-examples --features compare --bench minilm`. All ratios are from one run, in which the cases alternate
+//! and the order changes each round. Peak memory is measured in a separate process for each case.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -31,13 +31,13 @@ fn main() -> Result<()> {
     tracked()
 }
 
-/// Texts of so many tokens each.
+/// Makes `count` texts of `tokens` tokens each.
 fn texts(count: usize, tokens: usize) -> Vec<Vec<u32>> {
     let token = |text: usize, at: usize| u32::try_from(1000 + text * 37 + at * 13).expect("a small number");
     (0..count).map(|text| (0..tokens).map(|at| token(text, at)).collect()).collect()
 }
 
-/// A result that is computed for its time.
+/// Drops a result that is computed only to be timed.
 fn forget<T>(result: T) {
     black_box(result);
 }
@@ -56,7 +56,7 @@ fn beside_candle() -> Result<()> {
         let batch = Batch::new(&texts)?;
         let ids = Tensor::from_vec(texts.concat(), (count, tokens), &Device::Cpu)?;
         let types = ids.zeros_like()?;
-        // Small cases are run often, for a time that can be measured.
+        // Small cases are repeated to take a measurable time.
         let repeats = u32::try_from(512 / (count * tokens))?.max(1);
         let mut pair = [
             Timed::new(|| candle.forward(&ids, &types, None).map(forget).map_err(Into::into)),
@@ -82,7 +82,7 @@ impl<'a> Timed<'a> {
     }
 }
 
-/// Times each in each round, after one that does not count; every other round backwards.
+/// Times each case in each round, after a warm-up round. Every other round runs backwards.
 fn in_turn(cases: &mut [Timed], repeats: u32) -> Result<()> {
     for round in 0..=ROUNDS {
         let mut order: Vec<&mut Timed> = cases.iter_mut().collect();
@@ -102,7 +102,7 @@ fn in_turn(cases: &mut [Timed], repeats: u32) -> Result<()> {
     Ok(())
 }
 
-/// How the weights come, and what surrounds the forward pass.
+/// Whether the weights are tracked, and whether the forward pass is in a scope.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Case {
     Plain,
@@ -121,8 +121,8 @@ impl Case {
         }
     }
 
-    /// Calls `use_model` with a model whose weights are as the case has them, where they are so. Each is built anew from
-    /// `plain`, since that fuses weights, which takes memory of its own.
+    /// Calls `use_model` with a model whose weights are plain or tracked, as the case requires. The model is made from `plain`
+    /// in each case, since making a model fuses weights, which takes memory.
     fn with_model(self, plain: &Model, use_model: impl FnOnce(&Model) -> Result<()>) -> Result<()> {
         if self == Self::Plain {
             return use_model(&plain.with_parameters(plain.parameters())?);
@@ -196,10 +196,11 @@ fn peak_of(case: Case) -> Result<()> {
     let model = Model::load(&find()?)?;
     let batch = large_batch()?;
     case.with_model(&model, |model| (0..3).try_for_each(|_| case.forward(model, &batch)))?;
-    let status =
-        std::fs::read_to_string("/proc/self/status").context("peak memory is read where Linux states it")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM in /proc/self/status")?;
-    let kilobytes: f64 = line.split_whitespace().nth(1).context("VmHWM has no value")?.parse()?;
+    let status = std::fs::read_to_string("/proc/self/status")
+        .context("cannot read the peak memory: it is read from /proc, which needs Linux")?;
+    let line =
+        status.lines().find(|line| line.starts_with("VmHWM:")).context("cannot find VmHWM in /proc/self/status")?;
+    let kilobytes: f64 = line.split_whitespace().nth(1).context("cannot read VmHWM: it has no value")?.parse()?;
     println!("{}", kilobytes / 1e3);
     Ok(())
 }

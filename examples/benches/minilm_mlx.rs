@@ -1,8 +1,8 @@
-//! MiniLM's forward pass on MLX: beside the same operations in Python MLX, and in a scope and outside.
+//! Measures MiniLM's forward pass on MLX: compared with the same operations in Python MLX, in a scope and outside.
 //!
-//! `cargo bench -p grad-examples --bench minilm_mlx` runs on MLX's default device and compiles nothing but itself: pip
-//! fetches Python MLX once. All ratios are of one run, the cases in turn, each turn in another order. A ratio is the
-//! median over the turns, and below 1 ours is the faster. Peak memory is that of a process of its own for each.
+//! `cargo bench -p grad-examples --bench minilm_mlx` runs on MLX's default device and fetches Python MLX with pip once. All
+//! ratios are from one run, in which the cases alternate and the order changes each turn. A ratio is the median over the
+//! turns; below 1, grad-runtime is faster. Peak memory is measured in a separate process for each.
 
 use std::env;
 use std::hint::black_box;
@@ -27,7 +27,7 @@ type Model = MiniLm<mlx::Array>;
 /// The longest text of each batch, in tokens.
 const TOKENS: usize = 128;
 const TURNS: usize = 30;
-/// About how long a case runs in each turn.
+/// The approximate time of a case in each turn.
 const TURN_MILLISECONDS: f64 = 100.0;
 
 fn main() -> Result<()> {
@@ -55,7 +55,7 @@ fn main() -> Result<()> {
     sizes.iter().try_for_each(|&size| peaks(size))
 }
 
-/// So many texts, each a little shorter than the one before, so that padding is in the way as it is in life.
+/// Makes `count` texts, each a little shorter than the one before, so the batch is padded like a real one.
 fn texts(count: usize) -> Vec<Vec<u32>> {
     let token =
         |text: usize, at: usize| u32::try_from(1000 + (text * 37 + at * 13) % 25_000).expect("a small number");
@@ -63,7 +63,7 @@ fn texts(count: usize) -> Vec<Vec<u32>> {
     (0..count).map(|text| (0..length(text)).map(|at| token(text, at)).collect()).collect()
 }
 
-/// The milliseconds of each of so many forward passes, from tokens to computed embeddings.
+/// Returns the milliseconds of each of `runs` forward passes, from tokens to evaluated embeddings.
 fn forward(model: &Model, batch: &Batch, in_a_scope: bool, runs: usize) -> Result<Vec<f64>> {
     (0..runs)
         .map(|_| {
@@ -82,12 +82,15 @@ fn speed(model: &Model, python: &mut Python, size: usize) -> Result<()> {
     let batch = Batch::new(&texts)?;
     python.ask::<bool>(&json!({ "tokens": texts }))?;
 
-    // Both compute something before they are timed.
+    // Warms both up, and compares their results.
     let ours = model.embed(&batch)?.to_vec::<f32>()?;
     let theirs = python.ask::<Vec<Vec<f32>>>(&json!({ "embeddings": true }))?;
     let cosines = ours.chunks_exact(HIDDEN).zip(&theirs).map(|(ours, theirs)| dot(ours, theirs));
     let agreement = cosines.fold(1.0, f32::min);
-    ensure!(agreement > 0.999, "the embeddings differ from Python's: cosine {agreement}");
+    ensure!(
+        agreement > 0.999,
+        "cannot compare times: the embeddings differ from Python's, with cosine {agreement}"
+    );
 
     let once = median(forward(model, &batch, true, 3)?);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 100")]
@@ -122,7 +125,7 @@ fn speed(model: &Model, python: &mut Python, size: usize) -> Result<()> {
     Ok(())
 }
 
-/// The peaks of MLX's arrays and of the process, in bytes, after the model was loaded and ran three times.
+/// Peak memory of MLX's arrays and of the process, in bytes, after the model was loaded and ran three times.
 type Peaks = (f64, f64);
 
 fn peaks(size: usize) -> Result<()> {
@@ -149,15 +152,16 @@ fn peaks(size: usize) -> Result<()> {
 fn print_peaks(size: usize) -> Result<()> {
     let model = Model::load(&find()?)?;
     forward(&model, &Batch::new(&texts(size))?, true, 3)?;
-    let status =
-        std::fs::read_to_string("/proc/self/status").context("a process's peak is read where Linux states it")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM in /proc/self/status")?;
-    let kilobytes: f64 = line.split_whitespace().nth(1).context("VmHWM has no value")?.parse()?;
+    let status = std::fs::read_to_string("/proc/self/status")
+        .context("cannot read the peak memory: it is read from /proc, which needs Linux")?;
+    let line =
+        status.lines().find(|line| line.starts_with("VmHWM:")).context("cannot find VmHWM in /proc/self/status")?;
+    let kilobytes: f64 = line.split_whitespace().nth(1).context("cannot read VmHWM: it has no value")?.parse()?;
     println!("{}", json!([mlx::peak_memory()?, kilobytes * 1024.0]));
     Ok(())
 }
 
-/// `minilm.py`, which answers one request at a time and sleeps in between.
+/// A process that runs `minilm.py`, which answers one request at a time and waits in between.
 struct Python {
     process: Child,
     requests: Option<ChildStdin>,
@@ -172,24 +176,24 @@ impl Python {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("python3 does not start")?;
+            .context("cannot start python3")?;
         let requests = process.stdin.take();
-        let replies = BufReader::new(process.stdout.take().expect("it is piped"));
+        let replies = BufReader::new(process.stdout.take().expect("its output is piped"));
         let mut python = Self { process, requests, replies };
         python.ask::<bool>(&json!({ "device": mlx::default_device()?.to_string() }))?;
         Ok(python)
     }
 
     fn ask<R: DeserializeOwned>(&mut self, request: &serde_json::Value) -> Result<R> {
-        let requests = self.requests.as_mut().expect("it is taken when this is dropped");
-        writeln!(requests, "{request}").context("minilm.py has ended")?;
+        let requests = self.requests.as_mut().expect("it is only taken on drop");
+        writeln!(requests, "{request}").context("cannot ask minilm.py: it has ended")?;
         let mut reply = String::new();
         self.replies.read_line(&mut reply)?;
-        serde_json::from_str(&reply).with_context(|| format!("minilm.py does not answer, but says {reply:?}"))
+        serde_json::from_str(&reply).with_context(|| format!("cannot parse the reply of minilm.py: {reply:?}"))
     }
 }
 
-/// The process ends when there are no more requests.
+/// Closes the requests, which ends the process.
 impl Drop for Python {
     fn drop(&mut self) {
         self.requests = None;

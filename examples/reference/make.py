@@ -1,4 +1,4 @@
-"""Writes embeddings.json: what sentence-transformers makes of a few sentences with all-MiniLM-L6-v2.
+"""Writes embeddings.json: the embeddings of a few sentences by sentence-transformers with all-MiniLM-L6-v2.
 
     pip install sentence-transformers==6.2.0 torch==2.15.0
     python make.py MODEL_DIR
@@ -23,7 +23,7 @@ SENTENCES = [
     "Größenänderung: naïve café, 東京の天気は晴れです, Привет мир 🙂",
     "",
     " \t\n",
-    # Longer than the 256 tokens that the model sees: the end must not count.
+    # Longer than 256 tokens, so the end is truncated.
     " ".join(f"Sentence number {n} of a long text speaks about guards, tapes and tracers." for n in range(40)),
 ]
 

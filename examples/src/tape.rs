@@ -1,23 +1,23 @@
-//! A tape autograd of one's own, plugged in both ways: as an engine that asks `is_grad_enabled()`, and as a backend with
-//! a switch of its own. Scalars, to keep it short; with arrays, nothing about recording changes.
+//! A tape autograd engine that obeys scopes in both ways: it calls `is_grad_enabled()`, or it has a switch of its own and a
+//! backend for it. It computes with scalars to stay short; arrays would be recorded in the same way.
 
 use std::cell::{Cell, RefCell};
 use std::ops::{Add, Mul, Sub};
 
 use grad_runtime::{Backend, GradMode, is_grad_enabled};
 
-/// The operations recorded so far, in the order in which they ran.
+/// A tape: the operations recorded so far, in the order in which they ran.
 pub struct Tape {
     nodes: RefCell<Vec<Node>>,
-    /// The one question: is the result of this operation to be recorded?
+    /// Returns whether operations are recorded. Queried once per operation.
     recording: fn() -> bool,
 }
 
-/// How a recorded value depends on its inputs: the place of each on the tape, and the derivative by it.
+/// For each input of an operation: its position on the tape, and the derivative with respect to it.
 #[derive(Clone, Copy, Default)]
 struct Node([Option<(usize, f64)>; 2]);
 
-/// A number, and its place on the tape unless it is a constant.
+/// A number, with its position on the tape unless it is a constant.
 #[derive(Clone, Copy)]
 pub struct Var<'t> {
     tape: &'t Tape,
@@ -26,26 +26,26 @@ pub struct Var<'t> {
 }
 
 impl Default for Tape {
-    /// A tape that obeys the thread's own mode, as every scope on all backends or on `Cpu` switches it: the first way to
-    /// plug in, and all that most engines need.
+    /// Makes a tape that obeys this thread's mode, which universal scopes and scopes on `Cpu` switch. Most engines need no
+    /// more than this.
     fn default() -> Self {
         Self { nodes: RefCell::default(), recording: is_grad_enabled }
     }
 }
 
 impl Tape {
-    /// A tape that obeys [`MyTape`]'s switch: the second way.
+    /// Makes a tape that obeys the switch of [`MyTape`].
     #[must_use]
     pub fn with_its_own_switch() -> Self {
         Self { nodes: RefCell::default(), recording: || MyTape.grad_mode().is_enabled() }
     }
 
-    /// A variable: a leaf, whose gradient [`Gradients`] will know.
+    /// Makes a leaf: a variable whose gradient [`Gradients`] contains.
     pub fn var(&self, value: f64) -> Var<'_> {
         Var { tape: self, at: Some(self.push(Node::default())), value }
     }
 
-    /// How many leaves and operations are recorded.
+    /// Returns the number of recorded leaves and operations.
     #[must_use]
     pub fn recorded(&self) -> usize {
         self.nodes.borrow().len()
@@ -57,8 +57,8 @@ impl Tape {
         nodes.len() - 1
     }
 
-    /// The one place where operations hand out their results, from each input and the derivative by it.
-    fn hand_out(&self, value: f64, inputs: [(Option<usize>, f64); 2]) -> Var<'_> {
+    /// Makes the result of an operation from its inputs and the derivatives with respect to them. Every operation ends here.
+    fn finish_output(&self, value: f64, inputs: [(Option<usize>, f64); 2]) -> Var<'_> {
         let inputs = inputs.map(|(at, derivative)| Some((at?, derivative)));
         let recorded = inputs.iter().any(Option::is_some) && (self.recording)();
         Var { tape: self, at: recorded.then(|| self.push(Node(inputs))), value }
@@ -66,26 +66,26 @@ impl Tape {
 }
 
 impl Var<'_> {
-    /// Its value.
+    /// Returns the value.
     #[must_use]
     pub fn value(self) -> f64 {
         self.value
     }
 
-    /// Whether a backward pass from it reaches a leaf.
+    /// Returns whether a backward pass from this value reaches a leaf.
     #[must_use]
     pub fn is_recorded(self) -> bool {
         self.at.is_some()
     }
 
-    /// Its exponential.
+    /// Computes the exponential.
     #[must_use]
     pub fn exp(self) -> Self {
         let exp = self.value.exp();
-        self.tape.hand_out(exp, [(self.at, exp), (None, 0.0)])
+        self.tape.finish_output(exp, [(self.at, exp), (None, 0.0)])
     }
 
-    /// The gradient of this by everything that it was made of: one walk back along the tape.
+    /// Computes the gradient of this value with respect to all its inputs, in one pass back along the tape.
     #[must_use]
     pub fn backward(self) -> Gradients {
         let nodes = self.tape.nodes.borrow();
@@ -106,7 +106,7 @@ impl Add for Var<'_> {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        self.tape.hand_out(self.value + other.value, [(self.at, 1.0), (other.at, 1.0)])
+        self.tape.finish_output(self.value + other.value, [(self.at, 1.0), (other.at, 1.0)])
     }
 }
 
@@ -114,7 +114,7 @@ impl Sub for Var<'_> {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
-        self.tape.hand_out(self.value - other.value, [(self.at, 1.0), (other.at, -1.0)])
+        self.tape.finish_output(self.value - other.value, [(self.at, 1.0), (other.at, -1.0)])
     }
 }
 
@@ -122,25 +122,26 @@ impl Mul for Var<'_> {
     type Output = Self;
 
     fn mul(self, other: Self) -> Self {
-        self.tape.hand_out(self.value * other.value, [(self.at, other.value), (other.at, self.value)])
+        self.tape.finish_output(self.value * other.value, [(self.at, other.value), (other.at, self.value)])
     }
 }
 
-/// What a backward pass found.
+/// The result of a backward pass.
 pub struct Gradients(Vec<f64>);
 
 impl Gradients {
-    /// The gradient by `var`: 0 by what the result does not depend on, constants included.
+    /// Returns the gradient with respect to `var`: 0 if the result does not depend on it, or if it is a constant.
     #[must_use]
     pub fn of(&self, var: Var<'_>) -> f64 {
         var.at.and_then(|at| self.0.get(at)).copied().unwrap_or(0.0)
     }
 }
 
-/// The switch of tapes that have one: a backend like any other once it is [installed](grad_runtime::install).
+/// The switch of tapes made with [`Tape::with_its_own_switch`]. Universal scopes switch it once it is
+/// [installed](grad_runtime::install).
 pub struct MyTape;
 
-// No destructor, so that scopes work while a thread is torn down.
+// It has no destructor, so scopes also work while a thread exits.
 thread_local!(static MODE: Cell<GradMode> = const { Cell::new(GradMode::Enabled) });
 
 impl Backend for MyTape {

@@ -1,4 +1,4 @@
-//! `code-search` from end to end, over a small tree.
+//! Runs `code-search` on a small tree.
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 
 use std::fs;
@@ -66,7 +66,7 @@ fn failure(command: &mut Command) -> String {
     stderr(&output)
 }
 
-fn finds_what_is_meant(backend: &str, name: &str) {
+fn finds_by_meaning(backend: &str, name: &str) {
     let tree = Tree::new();
     let found = json(tree.command("put numbers into order").args(["--backend", backend]));
     assert_eq!(found["backend"], name);
@@ -86,15 +86,15 @@ fn finds_what_is_meant(backend: &str, name: &str) {
 
 #[cfg(feature = "cpu")]
 #[test]
-fn finds_what_is_meant_on_the_cpu() {
-    finds_what_is_meant("cpu", "cpu");
+fn finds_by_meaning_on_the_cpu() {
+    finds_by_meaning("cpu", "cpu");
 }
 
 #[cfg(feature = "mlx")]
 #[test]
-fn finds_what_is_meant_on_mlx() {
+fn finds_by_meaning_on_mlx() {
     let gpu = grad_runtime::mlx::is_available(grad_runtime::mlx::Device::Gpu).unwrap();
-    finds_what_is_meant("mlx", if gpu { "mlx on gpu" } else { "mlx on cpu" });
+    finds_by_meaning("mlx", if gpu { "mlx on gpu" } else { "mlx on cpu" });
 }
 
 #[cfg(feature = "cpu")]
@@ -155,7 +155,7 @@ mod on_the_cpu {
     }
 
     #[test]
-    fn a_damaged_index_is_built_anew_with_a_word() {
+    fn a_damaged_index_is_reported_and_rebuilt() {
         let tree = Tree::new();
         json(&mut search(&tree, "bread"));
         let index = fs::read_dir(tree.indexes()).unwrap().next().unwrap().unwrap().path();
@@ -165,7 +165,7 @@ mod on_the_cpu {
         assert!(output.status.success());
         assert_eq!(
             stderr(&output),
-            format!("code-search: the index {} is built anew: it is damaged or cut off\n", index.display())
+            format!("code-search: rebuilding the index {}: it is damaged or truncated\n", index.display())
         );
         let found = serde_json::from_slice::<Value>(&output.stdout).unwrap();
         assert_eq!(found["embedded"], 3);
@@ -173,7 +173,7 @@ mod on_the_cpu {
     }
 
     #[test]
-    fn what_is_no_text_is_skipped_with_a_word() {
+    fn a_file_that_is_not_text_is_skipped_and_reported() {
         let tree = Tree::new();
         fs::write(tree.root().join("data.bin"), [0; 10]).unwrap();
         let output = search(&tree, "bread").output().unwrap();
@@ -191,11 +191,14 @@ mod on_the_cpu {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let tree = Tree::new();
-        assert_eq!(failure(&mut search(&tree, " ")), "code-search: the query is empty: say what to look for\n");
+        assert_eq!(
+            failure(&mut search(&tree, " ")),
+            "code-search: cannot search: the query is empty; name what to look for\n"
+        );
         let error = failure(search(&tree, "x").args(["--device", "gpu"]));
-        assert_eq!(error, "code-search: the CPU fallback has no GPU: ask for `--backend mlx`\n");
+        assert_eq!(error, "code-search: cannot use device gpu: the CPU fallback has no GPU; use `--backend mlx`\n");
         let error = failure(search(&tree, "x").arg("no/such/tree"));
         assert!(error.starts_with("code-search: cannot search no/such/tree: "), "{error}");
     }
@@ -206,7 +209,7 @@ mod on_the_cpu {
         let model = tree.0.path().join("model");
         let error = failure(search(&tree, "x").arg("--model").arg(&model));
         assert!(
-            error.contains(&format!("cannot read the model's {}", model.join("model.safetensors").display())),
+            error.contains(&format!("cannot read the model file {}", model.join("model.safetensors").display())),
             "{error}"
         );
 
@@ -218,10 +221,7 @@ mod on_the_cpu {
         for length in [weights.len(), 1000, 0] {
             fs::write(model.join("model.safetensors"), &weights[..length]).unwrap();
             let error = failure(search(&tree, "x").arg("--model").arg(&model));
-            assert!(
-                error.contains("model.safetensors is not the file of all-MiniLM-L6-v2, or it is damaged"),
-                "{error}"
-            );
+            assert!(error.contains("model.safetensors: it is damaged or not that of all-MiniLM-L6-v2"), "{error}");
         }
     }
 
@@ -230,7 +230,7 @@ mod on_the_cpu {
         let tree = Tree::new();
         let nowhere = tree.0.path().join("models");
         let error = failure(search(&tree, "x").env("GRAD_MODEL_DIR", &nowhere).env("PATH", Path::new("")));
-        assert!(error.contains("there is no model in") && error.contains("install Python 3 with pip"), "{error}");
+        assert!(error.contains("cannot fetch the model") && error.contains("install Python 3 with pip"), "{error}");
         assert!(!nowhere.exists());
     }
 }

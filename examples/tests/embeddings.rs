@@ -1,4 +1,4 @@
-//! The embeddings are those of sentence-transformers, and gradient reaches every weight unless a scope stops it.
+//! Compares embeddings with those of sentence-transformers, and checks gradients of the weights, in a scope and without.
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 
 use std::io::Cursor;
@@ -12,7 +12,7 @@ use grad_runtime::Array;
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Deserialize;
 
-/// `reference/embeddings.json`; `reference/make.py` tells how it was made.
+/// The contents of `reference/embeddings.json`, which `reference/make.py` writes.
 #[derive(Deserialize)]
 struct Reference {
     references: Vec<Sentence>,
@@ -60,7 +60,7 @@ fn batch(texts: &[&str]) -> Batch {
     Batch::new(&tokenizer.tokens(texts).unwrap()).unwrap()
 }
 
-/// A scalar that depends on every element of the embeddings, each in a way of its own.
+/// Returns a scalar that depends on every element of the embeddings, with a different weight for each.
 fn loss<A: Array>(embeddings: &A) -> anyhow::Result<A> {
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let weights = (0..embeddings.size()).map(|at| (at as f32).sin()).collect::<Vec<_>>();
@@ -73,13 +73,13 @@ fn largest<A: Array>(gradient: &A) -> f32 {
 
 fn gradient_reaches_every_weight<A: Array>() {
     let model = MiniLm::<A>::load(&find().unwrap()).unwrap();
-    // Texts of different lengths, so that the mask is in the way of the gradient.
+    // Texts of different lengths, so that the gradient passes the mask.
     let batch = batch(&["A short text.", "A text that is a little longer."]);
     let (value, gradients) =
         A::value_and_grad(|weights| loss(&model.with_parameters(weights)?.forward(&batch)?), model.parameters())
             .unwrap();
 
-    // The bias of the keys adds the same to all scores of a query, so softmax, and the loss, do not depend on it.
+    // The bias of the keys adds the same number to all scores of a query, so softmax and the loss do not depend on it.
     let names = MiniLm::<A>::parameter_names();
     assert_eq!((names.len(), gradients.len()), (101, 101));
     let mut reached = 0;
@@ -95,7 +95,7 @@ fn gradient_reaches_every_weight<A: Array>() {
     }
     assert_eq!(reached, 95);
 
-    // Along the gradient the loss grows as the gradient says.
+    // The slope of the loss along the gradient is the length of the gradient.
     let length =
         gradients.iter().map(|gradient| gradient.square()?.sum_all()?.item::<f32>()).sum::<Result<f32, _>>();
     let length = length.unwrap().sqrt();
@@ -137,8 +137,11 @@ fn damaged_weights_are_an_error<A: Array>() {
         load(&safetensors::serialize([(name, tensor)], None).unwrap())
     };
     let name = "embeddings.word_embeddings.weight";
-    assert_eq!(one("x", vec![1]), format!("there is no tensor {name}"));
-    assert_eq!(one(name, vec![1, 1]), format!("{name} is F32[1, 1], expected F32[30522, 384]"));
+    assert_eq!(one("x", vec![1]), format!("cannot find tensor {name} in the file"));
+    assert_eq!(
+        one(name, vec![1, 1]),
+        format!("cannot use tensor {name}: it is F32[1, 1]; expected F32[30522, 384]")
+    );
 }
 
 macro_rules! on {
@@ -181,12 +184,12 @@ fn a_long_text_ends_after_256_tokens() {
 }
 
 #[test]
-fn a_batch_says_what_it_cannot_hold() {
+fn an_invalid_batch_is_an_error() {
     let error = |texts: &[Vec<u32>]| Batch::new(texts).unwrap_err().to_string();
-    assert_eq!(error(&[]), "a batch needs a text");
+    assert_eq!(error(&[]), "cannot make a batch: there are no texts");
     assert_eq!(
         error(&[vec![101, 102], vec![]]),
-        "a text without tokens in a batch: there are always [CLS] and [SEP]"
+        "cannot make a batch: a text has no tokens; each has [CLS] and [SEP]"
     );
-    assert_eq!(error(&[vec![101; 513]]), "a text of 513 tokens in a batch: the model has 512 positions");
+    assert_eq!(error(&[vec![101; 513]]), "cannot make a batch: a text has 513 tokens; the model has 512 positions");
 }

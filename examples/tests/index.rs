@@ -1,4 +1,4 @@
-//! The index embeds what is new, keeps what is not, and never answers from a damaged file.
+//! Checks that an index embeds only new passages, and that damaged index files are rejected.
 
 use std::cell::RefCell;
 use std::fs;
@@ -12,7 +12,7 @@ use grad_examples::search::rank;
 use grad_examples::search::walk::Why;
 use tempfile::TempDir;
 
-/// Embeds a text as the share of each letter in it, and remembers what it was asked for.
+/// Embeds a text as the normalized counts of its letters, and records the texts.
 #[derive(Default)]
 struct Letters {
     asked: RefCell<Vec<String>>,
@@ -39,7 +39,7 @@ fn letters(text: &str) -> Vector {
     counts.iter().map(|count| count / norm).collect()
 }
 
-/// A tree of two files, modified a while ago, and a place for its index.
+/// A tree of two files, modified a minute ago, and a folder for its index.
 struct Tree {
     dir: TempDir,
     embedder: Letters,
@@ -68,7 +68,7 @@ impl Tree {
         touch(&path, 60);
     }
 
-    /// One run of the program: loads the index, says what was wrong with it, and brings it up to date.
+    /// Does what one run of the program does: loads the index and updates it. Returns the result of loading too.
     fn run(&self) -> (Index, Update, Result<()>) {
         let mut index = Index::new(&self.root(), "the model");
         let loaded = index.load(&self.index_file());
@@ -77,7 +77,7 @@ impl Tree {
         (index, update, loaded)
     }
 
-    /// What was embedded since the last call.
+    /// Returns the texts that were embedded since the last call.
     fn asked(&self) -> Vec<String> {
         self.embedder.asked.take()
     }
@@ -135,7 +135,7 @@ fn a_file_of_the_same_contents_is_not_embedded_again() {
 }
 
 #[test]
-fn a_change_within_the_grain_of_the_clock_is_seen() {
+fn a_change_within_the_resolution_of_time_stamps_is_found() {
     let tree = Tree::new();
     let path = tree.root().join("alpha.txt");
     let now = SystemTime::now();
@@ -163,14 +163,14 @@ fn a_deleted_file_is_not_found() {
 }
 
 #[test]
-fn a_truncated_index_is_reported_and_built_anew() {
+fn a_truncated_index_is_reported_and_rebuilt() {
     let tree = Tree::new();
     let (whole, ..) = tree.run();
     let contents = fs::read(tree.index_file()).unwrap();
     for length in 0..contents.len() {
         fs::write(tree.index_file(), &contents[..length]).unwrap();
         let mut index = Index::new(&tree.root(), "the model");
-        let error = index.load(&tree.index_file()).expect_err("cut off");
+        let error = index.load(&tree.index_file()).expect_err("truncated");
         assert!(!format!("{error:#}").contains('\n'), "{error:#}");
         assert_eq!(index.passages(), 0);
     }
@@ -182,7 +182,7 @@ fn a_truncated_index_is_reported_and_built_anew() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_is_noticed() {
+fn a_flipped_bit_anywhere_is_an_error() {
     let tree = Tree::new();
     let _ = tree.run();
     let contents = fs::read(tree.index_file()).unwrap();
@@ -216,7 +216,7 @@ fn a_folder_in_place_of_an_index_is_an_error() {
 }
 
 #[test]
-fn what_is_no_text_is_skipped_with_a_word() {
+fn files_that_are_not_text_are_skipped_and_reported() {
     let tree = Tree::new();
     tree.write("binary.bin", [b'a', 0, b'b']);
     tree.write("latin1.txt", b"caf\xe9");
@@ -240,7 +240,7 @@ fn what_is_no_text_is_skipped_with_a_word() {
 
 #[cfg(unix)]
 #[test]
-fn what_cannot_be_read_is_skipped_with_a_word() {
+fn files_that_cannot_be_read_are_skipped_and_reported() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -254,14 +254,15 @@ fn what_cannot_be_read_is_skipped_with_a_word() {
     let (index, update, _) = tree.run();
     assert!(update.skipped.iter().any(|file| matches!(file.why, Why::NameNotUtf8)));
     let unreadable = update.skipped.iter().filter(|file| matches!(file.why, Why::Unreadable(_))).count();
-    // The superuser may read everything.
+    // The superuser can read every file.
     assert_eq!((unreadable, index.files().len()), if privileged { (0, 3) } else { (1, 2) });
 }
 
 #[test]
 fn a_missing_tree_is_an_error_that_names_it() {
     let mut index = Index::new(Path::new("no/such/tree"), "the model");
-    let error = index.update(&Letters::default(), &mut |_, _| {}, &mut |_| Ok(())).expect_err("nothing there");
+    let error =
+        index.update(&Letters::default(), &mut |_, _| {}, &mut |_| Ok(())).expect_err("there is no such tree");
     assert_eq!(error.to_string(), "cannot search no/such/tree");
 }
 
@@ -275,7 +276,7 @@ fn a_single_file_is_a_tree() {
 }
 
 #[test]
-fn of_passages_that_overlap_the_better_is_kept() {
+fn of_overlapping_passages_only_the_best_is_kept() {
     let tree = Tree::new();
     tree.write("long.txt", format!("{}{}", "zz zz\n".repeat(28), "zz qq\n".repeat(28)));
     let (index, ..) = tree.run();

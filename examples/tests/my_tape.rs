@@ -1,4 +1,4 @@
-//! The tape of one's own: its gradients, that it keeps the law, and what its program prints.
+//! Checks the gradients of the example tape, the guarantees, and the output of `my-tape`.
 
 #[macro_use]
 extern crate grad_runtime;
@@ -9,7 +9,7 @@ use grad_examples::tape::{MyTape, Tape, Var};
 use grad_runtime::prelude::*;
 use grad_runtime::testing::{Engine, assert_backend, assert_engine};
 
-/// A tape, the backend that it obeys, and one of its operations.
+/// A tape, the backend that it obeys, and an operation.
 struct Case<'t> {
     tape: &'t Tape,
     backend: &'static dyn Backend,
@@ -41,12 +41,12 @@ impl<'t> Engine for Case<'t> {
 }
 
 #[test]
-fn my_tape_keeps_the_law() {
+fn my_tape_keeps_the_guarantees() {
     assert_backend(&MyTape);
 }
 
 #[test]
-fn every_operation_keeps_the_law_on_both_tapes() {
+fn every_operation_keeps_the_guarantees_on_both_tapes() {
     let tapes: [(Tape, &'static dyn Backend); 2] =
         [(Tape::default(), &Cpu), (Tape::with_its_own_switch(), &MyTape)];
     for (tape, backend) in &tapes {
@@ -57,9 +57,8 @@ fn every_operation_keeps_the_law_on_both_tapes() {
     }
 }
 
-/// Against the formulas.
 #[test]
-fn gradients_are_right() {
+fn gradients_agree_with_formulas() {
     let tape = Tape::default();
     let (x, y) = (tape.var(0.5), tape.var(-2.0));
     let z = (x * y).exp() - x * x * y - y;
@@ -71,7 +70,7 @@ fn gradients_are_right() {
 }
 
 #[test]
-fn nothing_is_left_on_the_tape_by_a_scope() {
+fn a_scope_records_nothing_on_the_tape() {
     let tape = Tape::default();
     assert_eq!(tape.recorded(), 0);
     let x = tape.var(3.0);
@@ -88,7 +87,7 @@ fn the_program_prints_each_derivative() {
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
         "\
-A tape that asks is_grad_enabled():
+A tape that calls is_grad_enabled():
   x · x²                                         27, derivative 27, 3 recorded
   x · no_grad!(x²)                               27, derivative  9, 2 recorded
   x · target(x), #[no_grad]                      27, derivative  9, 2 recorded

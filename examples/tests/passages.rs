@@ -1,9 +1,9 @@
-//! Passages cover a text and make sense on their own.
+//! Checks that passages cover a text, fit the model and begin and end at sensible lines.
 
 use grad_examples::search::passages::{MAX_BYTES, MAX_LINES, OVERLAP, Passage, cut};
 use proptest::prelude::*;
 
-/// Texts with blank lines, indents, long lines, both line breaks, and with or without one at the end.
+/// Generates texts with blank lines, indents, long lines, both kinds of line break, and with or without one at the end.
 fn texts() -> impl Strategy<Value = String> {
     let line = prop_oneof![
         3 => Just(String::new()),
@@ -31,7 +31,7 @@ proptest! {
     }
 
     #[test]
-    fn a_passage_is_what_its_lines_say(text in texts()) {
+    fn a_passage_has_the_text_of_its_lines(text in texts()) {
         let lines = text.lines().collect::<Vec<_>>();
         for passage in cut(&text) {
             let expected = lines[passage.start - 1..passage.end].join("\n");
@@ -77,14 +77,14 @@ fn a_short_text_is_one_passage_without_its_blank_edges() {
 }
 
 #[test]
-fn cuts_fall_between_items_and_then_nothing_is_repeated() {
+fn cuts_fall_between_items_without_overlap() {
     let item = |name: &str| format!("fn {name}() {{\n{}}}\n\n", "    work();\n".repeat(16));
     let text = ["first", "second", "third"].map(item).concat();
     assert_eq!(spans(&text), [(1, 18), (20, 37), (39, 56)]);
 }
 
 #[test]
-fn a_long_item_is_cut_through_with_an_overlap() {
+fn a_long_item_is_cut_with_an_overlap() {
     let text = format!("fn long() {{\n{}}}\n", "    work();\n".repeat(50));
     let spans = spans(&text);
     assert_eq!(spans.first(), Some(&(1, MAX_LINES)));

@@ -1,4 +1,4 @@
-//! Semantic search over source trees: finds code by what it does.
+//! Semantic search over source trees: finds code by its meaning.
 //!
 //! ```text
 //! cargo run --release -p grad-examples --bin code-search -- "restore the mode after a panic" .
@@ -21,26 +21,26 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mimalloc::MiMalloc;
 use serde::Serialize;
 
-/// Arrays come and go by the megabyte: glibc gives each back to the system, which costs a third of the time.
+/// glibc returns freed arrays, which take megabytes, to the system each time; that costs a third of the run time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Finds the passages of source code that are nearest in meaning to a query
+/// Finds the passages of source code whose meaning is closest to a query
 ///
-/// Files are cut into passages and embedded with all-MiniLM-L6-v2, whose forward pass runs under `#[no_grad]`. Ignore
-/// files count, hidden files do not. The vectors are kept in an index, so that the next search is quick; only files
-/// that have changed are embedded again.
+/// Splits files into passages and embeds them with all-MiniLM-L6-v2, whose forward pass runs under `#[no_grad]`. Respects
+/// ignore files and skips hidden files. Keeps the embeddings in an index, so later searches embed only files that have
+/// changed.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// What to look for, in plain words or as code
+    /// The text to search for, in plain words or as code
     query: String,
 
     /// Trees or files to search
     #[arg(default_value = ".")]
     paths: Vec<PathBuf>,
 
-    /// How many passages to print
+    /// The number of passages to print
     #[arg(long, value_name = "N", default_value = "5")]
     top: NonZeroUsize,
 
@@ -48,23 +48,23 @@ struct Args {
     #[arg(long)]
     json: bool,
 
-    /// What computes the embeddings
+    /// The backend that computes the embeddings
     #[arg(long, value_enum, default_value = "auto")]
     backend: Choice,
 
-    /// Where MLX computes [default: its own choice, a GPU if there is one]
+    /// The device that MLX computes on [default: MLX's default, a GPU if there is one]
     #[arg(long, value_enum)]
     device: Option<Device>,
 
-    /// The most passages that are computed at a time [default: 8 on the CPU fallback, 64 on MLX]
+    /// The maximum number of passages in a batch [default: 8 on the CPU fallback, 64 on MLX]
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
 
-    /// The folder of model.safetensors and tokenizer.json [default: fetched once with pip]
+    /// The folder that contains model.safetensors and tokenizer.json [default: fetched once with pip]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
 
-    /// Where the indexes are kept [default: code-search in the user's cache folder]
+    /// The folder for indexes [default: code-search in the user's cache folder]
     #[arg(long, value_name = "DIR", conflicts_with = "no_index")]
     index: Option<PathBuf>,
 
@@ -76,7 +76,7 @@ struct Args {
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads our output has seen enough, as in `code-search … | head`.
+        // The reader has closed the pipe, as in `code-search … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("code-search: {error:#}");
@@ -91,7 +91,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn run(args: &Args) -> Result<()> {
-    ensure!(!args.query.trim().is_empty(), "the query is empty: say what to look for");
+    ensure!(!args.query.trim().is_empty(), "cannot search: the query is empty; name what to look for");
     let roots = roots(&args.paths)?;
     let model = ModelFiles::open(args.model.as_deref())?;
     let embedder = embedder::open(args.backend, args.device, &model, args.batch)?;
@@ -101,7 +101,7 @@ fn run(args: &Args) -> Result<()> {
     let mut indexes = Vec::new();
     let mut new_passages = 0;
     for (_, root) in &roots {
-        let (index, update) = bring_up_to_date(root, folder.as_deref(), &*embedder)?;
+        let (index, update) = open_index(root, folder.as_deref(), &*embedder)?;
         new_passages += update.embedded;
         warn(&update.skipped);
         indexes.push(index);
@@ -121,7 +121,7 @@ fn run(args: &Args) -> Result<()> {
     if args.json { print_json(stdout, &output) } else { print_text(stdout, &output) }
 }
 
-/// Each path as it was given and in full, without those given twice.
+/// Returns each path as given and its canonical form, without duplicates.
 fn roots(paths: &[PathBuf]) -> Result<Vec<(&Path, PathBuf)>> {
     let mut roots = Vec::<(&Path, PathBuf)>::new();
     for path in paths {
@@ -139,23 +139,23 @@ fn index_folder(args: &Args) -> Option<PathBuf> {
     }
     let folder = args.index.clone().or_else(|| Some(dirs::cache_dir()?.join("code-search")));
     if folder.is_none() {
-        eprintln!("code-search: there is no cache folder, so no index is kept: name one with --index");
+        eprintln!("code-search: cannot keep an index: there is no cache folder; name a folder in --index");
     }
     folder
 }
 
-fn bring_up_to_date(root: &Path, folder: Option<&Path>, embedder: &dyn Embed) -> Result<(Index, Update)> {
+fn open_index(root: &Path, folder: Option<&Path>, embedder: &dyn Embed) -> Result<(Index, Update)> {
     let file = folder.map(|folder| index::file_in(folder, root));
     let mut index = Index::new(root, WEIGHTS_SHA256);
     if let Some(file) = &file
         && let Err(error) = index.load(file)
     {
-        eprintln!("code-search: the index {} is built anew: {error:#}", file.display());
+        eprintln!("code-search: rebuilding the index {}: {error:#}", file.display());
     }
     let style = ProgressStyle::with_template("embedding {bar:40} {pos}/{len} passages, {per_sec}, {eta} left")?;
     let bar = ProgressBar::no_length().with_style(style);
     let mut save = |index: &Index| {
-        // A search needs no index: one that cannot be written costs time only.
+        // A search works without an index, so a failure to write it is a warning.
         if let Some(file) = &file
             && let Err(error) = index.save(file)
         {
@@ -172,7 +172,7 @@ fn bring_up_to_date(root: &Path, folder: Option<&Path>, embedder: &dyn Embed) ->
     Ok((index, update))
 }
 
-/// A word about the files that were left out: the first few, and how many more there are.
+/// Reports the first few skipped files, and the number of further ones.
 fn warn(skipped: &[Skipped]) {
     const SHOWN: usize = 5;
     for file in skipped.iter().take(SHOWN) {
@@ -183,16 +183,16 @@ fn warn(skipped: &[Skipped]) {
     }
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Output<'a> {
     query: &'a str,
     /// The backend and its device.
     backend: &'a str,
-    /// Files and passages that were searched.
+    /// The numbers of files and passages that were searched.
     files: usize,
     passages: usize,
-    /// How many of the passages were not in the index.
+    /// The number of passages that were not in the index.
     embedded: usize,
     results: Vec<Answer>,
 }
@@ -235,7 +235,7 @@ fn print_json(mut out: impl Write, output: &Output<'_>) -> Result<()> {
 fn print_text(mut out: impl Write, output: &Output<'_>) -> Result<()> {
     const SNIPPET_LINES: usize = 8;
     if output.results.is_empty() {
-        eprintln!("code-search: there is no text to search in {} files", output.files);
+        eprintln!("code-search: cannot find any text in {} files", output.files);
     }
     for Answer { rank, score, path, start_line, end_line, snippet } in &output.results {
         writeln!(out, "{rank}. {score:.3}  {path}:{start_line}-{end_line}")?;
@@ -250,10 +250,10 @@ fn print_text(mut out: impl Write, output: &Output<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A line that does not fill a screen and leaves the terminal as it is.
+/// Truncates a line and replaces control characters, which could change the terminal.
 fn shortened(line: &str) -> String {
-    let harmless = |c: char| {
+    let printable = |c: char| {
         if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }
     };
-    line.chars().take(160).map(harmless).collect()
+    line.chars().take(160).map(printable).collect()
 }

@@ -1,17 +1,14 @@
-//! A tape autograd of one's own that obeys scopes, plugged in both ways.
+//! Prints derivatives computed by a tape that obeys scopes, in both ways to plug in an engine.
 //!
 //! ```text
 //! cargo run --release -p grad-examples --no-default-features --bin my-tape
 //! ```
 
-#[macro_use]
-extern crate grad_runtime;
-
 use grad_examples::tape::{MyTape, Tape, Var};
-use grad_runtime::prelude::*;
+use grad_runtime::{attr, no_grad, prelude::*};
 
 fn main() -> anyhow::Result<()> {
-    println!("A tape that asks is_grad_enabled():");
+    println!("A tape that calls is_grad_enabled():");
     let tape = Tape::default();
     show("x · x²", &tape, |x| x * square(x));
     show("x · no_grad!(x²)", &tape, |x| x * no_grad!(square(x)));
@@ -34,18 +31,18 @@ fn square(x: Var<'_>) -> Var<'_> {
     x * x
 }
 
-/// A target is a constant to whoever trains towards it.
-#[no_grad]
+/// A target of training, which is a constant.
+#[attr::no_grad]
 fn target(x: Var<'_>) -> Var<'_> {
     square(x)
 }
 
-#[no_grad(backend = MyTape)]
+#[attr::no_grad(backend = MyTape)]
 fn target_on_my_tape(x: Var<'_>) -> Var<'_> {
     square(x)
 }
 
-/// Value and derivative of `f` at 3, and what it left on the tape.
+/// Prints the value and derivative of `f` at 3, and the number of operations that it recorded.
 fn show(form: &str, tape: &Tape, f: impl FnOnce(Var<'_>) -> Var<'_>) {
     let before = tape.recorded();
     let x = tape.var(3.0);

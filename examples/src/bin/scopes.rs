@@ -1,4 +1,4 @@
-//! The tour: each form of scope in a few lines, and what it changes.
+//! Prints what each form of scope changes.
 //!
 //! ```text
 //! cargo run --release -p grad-examples --bin scopes
@@ -20,7 +20,7 @@ use grad_runtime::{GradMode, grad_mode};
 
 #[cfg_attr(
     not(any(feature = "cpu", feature = "mlx")),
-    expect(clippy::unnecessary_wraps, reason = "arrays fail, and there are none")
+    expect(clippy::unnecessary_wraps, reason = "only operations on arrays fail")
 )]
 fn main() -> anyhow::Result<()> {
     forms();
@@ -29,15 +29,15 @@ fn main() -> anyhow::Result<()> {
     #[cfg(feature = "mlx")]
     match Mlx::available() {
         Ok(()) => arrays::show::<mlx::Array>(|| Ok(mlx::default_device()?.to_string()))?,
-        Err(reason) => println!("\nNot shown on MLX: {reason}"),
+        Err(reason) => println!("\nWithout MLX: {reason}"),
     }
     Ok(())
 }
 
-/// Every way to write a scope. None of them needs a backend.
+/// Shows every form of scope. None needs a backend.
 #[expect(clippy::items_after_statements, clippy::unused_self, reason = "each form stands beside what it shows")]
 fn forms() {
-    println!("The name exists, with MLX or without: this thread's mode is {:?}", grad_mode());
+    println!("Grad mode of this thread, with MLX or without: {:?}", grad_mode());
 
     #[no_grad]
     fn on_a_function() -> GradMode {
@@ -70,38 +70,38 @@ fn forms() {
     }
     let (inside, between) = poll_to_the_end(on_an_async_function());
     show("#[no_grad] async fn, at each poll", inside);
-    show("  and its caller, between two polls", between);
+    show("  its caller, between two polls", between);
 
     #[no_grad]
     fn that_returns_an_iterator() -> impl Iterator<Item = GradMode> {
         std::iter::repeat_with(grad_mode)
     }
     let mut modes = that_returns_an_iterator();
-    show("#[no_grad] fn that returns an iterator, advanced", modes.next().expect("it repeats"));
+    show("#[no_grad] fn that returns an iterator, as it runs", modes.next().expect("it is infinite"));
     let carried = no_grad! { grad_runtime::thread::spawn(grad_mode) };
-    show("a thread that takes its modes along", carried.join().expect("it does not panic"));
+    show("thread::spawn in a no_grad! block", carried.join().expect("it does not panic"));
 
     fn with_a_question_mark(text: &str) -> Result<i32, ParseIntError> {
         Ok(no_grad! { text.parse::<i32>()? } + 1)
     }
     assert!(with_a_question_mark("many").is_err());
-    show("after no_grad! { … } was left by `?`", grad_mode());
+    show("after `?` has left no_grad! { … }", grad_mode());
 
     no_grad! { <Mlx>
-        show("no_grad! { <Mlx> … }, MLX", Mlx.grad_mode());
-        show("  and the CPU, which it leaves alone", Cpu.grad_mode());
+        show("no_grad! { <Mlx> … }, mode of MLX", Mlx.grad_mode());
+        show("  mode of the CPU", Cpu.grad_mode());
     }
 
     let guard = grad_runtime::no_grad();
     show("a guard", grad_mode());
-    show("  enable_grad! in it", enable_grad! { grad_mode() });
+    show("  enable_grad! inside", enable_grad! { grad_mode() });
     drop(guard);
-    show("  dropped", grad_mode());
+    show("  after its drop", grad_mode());
 
     inference_mode! {
         show("inference_mode!", grad_mode());
-        show("  enable_grad! in it changes nothing", enable_grad! { grad_mode() });
-        show("  only inference_mode!(false, …) does", inference_mode!(false, { grad_mode() }));
+        show("  enable_grad! inside, without effect", enable_grad! { grad_mode() });
+        show("  inference_mode!(false, …) inside", inference_mode!(false, { grad_mode() }));
     }
 }
 
@@ -109,14 +109,14 @@ fn show(form: &str, mode: GradMode) {
     println!("  {form:<50} {mode:?}");
 }
 
-/// A future that is pending once.
+/// Suspends once.
 async fn suspend_once() {
     let mut polled = false;
     std::future::poll_fn(|_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending })
         .await;
 }
 
-/// What the future returns, and the mode that its caller sees while it is pending.
+/// Returns the future's output, and the caller's mode while the future was pending.
 fn poll_to_the_end<T>(future: impl Future<Output = T>) -> (T, GradMode) {
     let mut future = pin!(future);
     let mut between = grad_mode();
@@ -128,7 +128,7 @@ fn poll_to_the_end<T>(future: impl Future<Output = T>) -> (T, GradMode) {
     }
 }
 
-/// What a scope changes about arrays.
+/// The effect of a scope on arrays.
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 mod arrays {
     use std::num::NonZeroUsize;
@@ -137,7 +137,7 @@ mod arrays {
     use grad_examples::model_files::ModelFiles;
     use grad_runtime::prelude::*;
 
-    /// Shows it on the backend of `A`, whose default device `device` tells.
+    /// Shows the effect on the backend of `A`. `device` returns its default device.
     pub fn show<A: Array>(device: fn() -> grad_runtime::Result<String>) -> anyhow::Result<()> {
         println!("\nOn {}:", A::backend().name());
         inside_a_transform::<A>()?;
@@ -149,7 +149,7 @@ mod arrays {
         embeddings::<A>()
     }
 
-    /// The derivative of x · x² at 3, where x² is meant to be a fixed target.
+    /// Shows the derivative of x · x² at 3, where x² is meant to be a constant target.
     fn inside_a_transform<A: Array>() -> anyhow::Result<()> {
         let x = A::from_slice(&[3.0_f32], &[1])?;
         let derivative = |loss: fn(&A) -> grad_runtime::Result<A>| -> grad_runtime::Result<f32> {
@@ -160,19 +160,17 @@ mod arrays {
             let target = no_grad! { x.square()? };
             x.multiply(&target)?.sum_all()
         })?;
-        // What a `no_grad` that does nothing amounts to.
+        // The same with a `no_grad` that does nothing.
         let no_op = derivative(|x| {
             let target = x.square()?;
             x.multiply(&target)?.sum_all()
         })?;
-        println!("  d/dx x·no_grad(x²) at 3: {scoped}, since the target is a constant: x²");
-        println!(
-            "  with a no_grad that does nothing: {no_op}, since gradient flows through the target as well: 3x²"
-        );
+        println!("  d/dx of x · no_grad(x²) at 3: {scoped} = x², since the target is a constant");
+        println!("  with a no_grad that does nothing: {no_op} = 3x², since gradient flows through the target too");
         Ok(())
     }
 
-    /// The embedding engine, which runs under `#[no_grad]`.
+    /// Shows embeddings, which are computed under `#[no_grad]`.
     fn embeddings<A: Array>() -> anyhow::Result<()> {
         const SENTENCES: [&str; 3] =
             ["A cat sits on the mat.", "A kitten rests on a rug.", "The compiler is slow."];

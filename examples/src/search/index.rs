@@ -1,8 +1,8 @@
-//! The vectors of a tree's passages, kept in a file and brought up to date when files change.
+//! An index of the embeddings of a tree's passages, kept in a file and updated when files change.
 //!
-//! The file begins with a line that names the format and the checksum of all that follows: a line of JSON that says
-//! what was indexed, and the vectors as little-endian float32. Whatever does not fit is built anew, so that a search
-//! never answers from a damaged index, nor from one made by another model or of other passages.
+//! The file begins with a line that contains the format and a checksum of the rest: a line of JSON that lists the indexed
+//! files, and the vectors as little-endian float32. An index that is damaged, or was made with another model or other
+//! passages, is not used but rebuilt.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -21,10 +21,10 @@ use crate::model_files::hex;
 
 const FORMAT: &str = "code-search index 1";
 
-/// How many passages are embedded before the index is saved: what an interrupted run loses at most.
+/// The number of passages that are embedded between saves, which an interrupted run may lose.
 const BETWEEN_SAVES: usize = 2048;
 
-/// A file changed so shortly before it was read may change again without another time stamp.
+/// The assumed resolution of time stamps: a file modified more recently than this may change again without a new one.
 const CLOCK_GRAIN: Duration = Duration::from_secs(2);
 
 /// The index of one tree.
@@ -34,7 +34,7 @@ pub struct Index {
     files: BTreeMap<String, IndexedFile>,
 }
 
-/// What an index was made of; another origin makes another index.
+/// The inputs of an index. An index with another origin is not used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Origin {
     root: PathBuf,
@@ -51,27 +51,27 @@ pub struct IndexedFile {
     pub passages: Vec<IndexedPassage>,
 }
 
-/// Time since the epoch, in whole seconds and nanoseconds, and size in bytes: what tells without reading it that a
-/// file is unchanged.
+/// Modification time since the epoch, in whole seconds and nanoseconds, and size in bytes. A file with the same stamp is
+/// taken to be unchanged without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     modified: (u64, u32),
     size: u64,
 }
 
-/// Lines of a file, and the vector of what they say.
+/// A range of lines of a file, and the embedding of their text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IndexedPassage {
-    /// The first line; a file's first line is number 1.
+    /// The first line, counted from 1.
     pub start: usize,
     /// The last line.
     pub end: usize,
-    /// The embedding. In the index file it stands after the JSON.
+    /// The embedding. In the index file it is stored after the JSON.
     #[serde(skip)]
     pub vector: Vector,
 }
 
-/// What an update did.
+/// Statistics of an update.
 #[derive(Debug, Default)]
 pub struct Update {
     /// Passages that were embedded.
@@ -80,13 +80,13 @@ pub struct Update {
     pub reused: usize,
     /// Files that were added or had changed.
     pub changed: usize,
-    /// Files that are no longer there.
+    /// Files that no longer exist.
     pub removed: usize,
-    /// Files that were left out.
+    /// Files that were skipped.
     pub skipped: Vec<Skipped>,
 }
 
-/// A file that is to be embedded.
+/// A file whose passages have to be embedded.
 struct Pending {
     relative: String,
     file: IndexedFile,
@@ -94,30 +94,30 @@ struct Pending {
 }
 
 impl Index {
-    /// An empty index of the tree at `root`, for the model with the given checksum.
+    /// Makes an empty index of the tree at `root`, for the model with the given checksum.
     #[must_use]
     pub fn new(root: &Path, model: &str) -> Self {
         let origin = Origin { root: root.to_owned(), model: model.to_owned(), cutting: CUTTING.to_owned() };
         Self { origin, files: BTreeMap::new() }
     }
 
-    /// The files in the index, by their paths relative to the root.
+    /// Returns the indexed files by their paths relative to the root.
     #[must_use]
     pub const fn files(&self) -> &BTreeMap<String, IndexedFile> {
         &self.files
     }
 
-    /// The number of passages.
+    /// Returns the number of passages.
     #[must_use]
     pub fn passages(&self) -> usize {
         self.files.values().map(|file| file.passages.len()).sum()
     }
 
-    /// Fills the index from a file that [`save`](Self::save) wrote. Without such a file it stays as it is.
+    /// Loads the index from a file that [`save`](Self::save) wrote. If the file does not exist, the index is unchanged.
     ///
     /// # Errors
     ///
-    /// If the file is damaged, or holds an index of another tree, model or way of cutting.
+    /// If the file is damaged, or is an index of another tree, of another model, or with other passages.
     pub fn load(&mut self, path: &Path) -> Result<()> {
         let contents = match fs::read(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -125,29 +125,29 @@ impl Index {
         };
         let (head, body) = split_line(&contents).context("it has no header")?;
         let Some(checksum) = head.strip_prefix(FORMAT.as_bytes()) else {
-            bail!("it is no index, or one of another version");
+            bail!("it is not an index of this version");
         };
-        ensure!(checksum.trim_ascii() == checksum_of(body).as_bytes(), "it is damaged or cut off");
+        ensure!(checksum.trim_ascii() == checksum_of(body).as_bytes(), "it is damaged or truncated");
         let (manifest, vectors) = split_line(body).context("it has no manifest")?;
         let (origin, mut files): (Origin, BTreeMap<String, IndexedFile>) = serde_json::from_slice(manifest)?;
-        ensure!(origin == self.origin, "it was made by another model, or of other passages");
+        ensure!(origin == self.origin, "it was made with another model, or from other passages");
         fill(&mut files, vectors)?;
         self.files = files;
         Ok(())
     }
 
-    /// Writes the index to a file, all of it or nothing.
+    /// Writes the index to a file atomically.
     ///
     /// # Errors
     ///
-    /// If that cannot be done.
+    /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut body = serde_json::to_vec(&(&self.origin, &self.files))?;
         body.push(b'\n');
         for passage in self.files.values().flat_map(|file| &file.passages) {
             body.extend(passage.vector.iter().flat_map(|element| element.to_le_bytes()));
         }
-        let folder = path.parent().context("an index needs a folder")?;
+        let folder = path.parent().context("cannot save the index: its path has no folder")?;
         fs::create_dir_all(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         writeln!(file, "{FORMAT} {}", checksum_of(&body))?;
@@ -157,9 +157,9 @@ impl Index {
         Ok(())
     }
 
-    /// Brings the index up to date with its tree. Only passages of files whose contents are new to the index are
-    /// embedded. `saved` is called with the index every few thousand passages, and whenever something has changed at
-    /// the end; `progress` with the passages done and all that are to be done.
+    /// Updates the index to match its tree. Embeds only the passages of files whose contents are not in the index. Calls
+    /// `saved` with the index every few thousand passages, and at the end if anything has changed, and calls `progress`
+    /// with the number of embedded passages and their total.
     ///
     /// # Errors
     ///
@@ -193,7 +193,7 @@ impl Index {
             let mut vectors = vectors.into_iter();
             for Pending { relative, mut file, .. } in group {
                 for passage in &mut file.passages {
-                    passage.vector = vectors.next().context("a passage was not embedded")?;
+                    passage.vector = vectors.next().context("cannot index a passage: it has no embedding")?;
                 }
                 self.files.insert(relative, file);
             }
@@ -208,7 +208,7 @@ impl Index {
         Ok(update)
     }
 
-    /// The files of the tree: those whose vectors are known, and those that are to be embedded.
+    /// Returns the files of the tree: those whose vectors are in the index, and those that have to be embedded.
     fn compare(&self, update: &mut Update) -> Result<(BTreeMap<String, IndexedFile>, Vec<Pending>)> {
         let by_contents = self.files.values().map(|file| (&*file.sha256, file)).collect::<HashMap<_, _>>();
         let mut known = BTreeMap::new();
@@ -247,14 +247,14 @@ impl Index {
     }
 }
 
-/// The file that keeps the index of the tree at `root`, in the folder of indexes.
+/// Returns the file of the index of the tree at `root`, in the folder `folder`.
 #[must_use]
 pub fn file_in(folder: &Path, root: &Path) -> PathBuf {
     let key = checksum_of(root.as_os_str().as_encoded_bytes());
     folder.join(&key[..32]).with_extension("index")
 }
 
-/// Nothing for a file that may still change without its time stamp changing.
+/// Returns the stamp of a file, or `None` if the file may still change without a new time stamp.
 fn stamp(modified: Option<SystemTime>, size: u64) -> Option<Stamp> {
     let modified = modified?;
     let settled = SystemTime::now().duration_since(modified).is_ok_and(|age| age > CLOCK_GRAIN);
@@ -262,13 +262,13 @@ fn stamp(modified: Option<SystemTime>, size: u64) -> Option<Stamp> {
     settled.then_some(Stamp { modified: (since_epoch.as_secs(), since_epoch.subsec_nanos()), size })
 }
 
-/// Deals the vectors out to the passages: all of the same length, and none left over.
+/// Assigns the vectors to the passages. All have the same length.
 fn fill(files: &mut BTreeMap<String, IndexedFile>, vectors: &[u8]) -> Result<()> {
     let passages = files.values_mut().flat_map(|file| &mut file.passages).collect::<Vec<_>>();
     let (elements, rest) = vectors.as_chunks::<4>();
     let length = elements.len().checked_div(passages.len()).unwrap_or(0);
     let fits = rest.is_empty() && length * passages.len() == elements.len() && (length > 0 || passages.is_empty());
-    ensure!(fits, "its vectors do not fit its passages");
+    ensure!(fits, "its vectors do not match its passages");
     for (passage, elements) in passages.into_iter().zip(elements.chunks_exact(length.max(1))) {
         passage.vector = elements.iter().copied().map(f32::from_le_bytes).collect();
     }

@@ -1,4 +1,4 @@
-//! Semantic search over source trees: files, cut into passages, kept as vectors in an index, ranked by cosine.
+//! Semantic search over source trees: splits files into passages, keeps their embeddings in an index, and ranks them by cosine.
 
 pub mod index;
 pub mod passages;

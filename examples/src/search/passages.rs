@@ -1,32 +1,32 @@
-//! Cuts a text into passages: runs of whole lines that the model sees as a whole, split where the text pauses.
+//! Splits a text into passages: runs of whole lines that fit into the model's input, cut at blank lines where possible.
 
 use std::cmp::Reverse;
 
-/// How texts are cut, in a few characters: it changes whenever the passages of some text do.
+/// Identifies how texts are cut. Change it whenever the passages of a text may change.
 pub const CUTTING: &str = "lines 30, bytes 900, overlap 4";
 
-/// The most lines of a passage.
+/// The maximum number of lines of a passage.
 pub const MAX_LINES: usize = 30;
 
-/// The most bytes of a passage, about what fits into the 256 tokens that the model sees. A longer line is a passage of
-/// its own, of which only the start counts.
+/// The maximum number of bytes of a passage, about what fits into the model's 256 tokens. A longer line is a separate
+/// passage, truncated to this length.
 pub const MAX_BYTES: usize = 900;
 
-/// How many lines a passage repeats of the one before it, where the cut between them goes through a piece of code.
+/// The number of lines that a passage repeats from the one before it, if the cut between them divides a piece of code.
 pub const OVERLAP: usize = 4;
 
-/// Some lines of a text.
+/// A range of lines of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Passage<'a> {
-    /// The first line; a text's first line is number 1.
+    /// The first line, counted from 1.
     pub start: usize,
     /// The last line.
     pub end: usize,
-    /// What is in them.
+    /// The text of the lines.
     pub text: &'a str,
 }
 
-/// The passages of a text, in its order. Every line that is not blank is in one, none begins or ends with a blank one.
+/// Returns the passages of a text in order. Every line that is not blank is in one, and none begins or ends with a blank line.
 #[must_use]
 pub fn cut(text: &str) -> Vec<Passage<'_>> {
     let lines = lines(text);
@@ -37,7 +37,7 @@ pub fn cut(text: &str) -> Vec<Passage<'_>> {
         let fits = first + fitting(&lines[first..]);
         let cut = if fits == lines.len() { Cut::clean(fits) } else { best_cut(&lines, first, fits) };
         let last = (first..cut.at).rfind(|&at| !lines[at].is_blank()).unwrap_or(first);
-        // An overlap that ends where the passage before did repeats what was said.
+        // Skip an overlap that adds nothing to the passage before.
         if last >= covered {
             let text = &text[lines[first].start..lines[last].end];
             passages.push(Passage { start: first + 1, end: last + 1, text: head(text) });
@@ -53,9 +53,9 @@ struct Line {
     start: usize,
     /// Without the line break.
     end: usize,
-    /// Bytes of white space before the first other character; none in a blank line.
+    /// Bytes of white space before the first other character; `None` in a blank line.
     indent: Option<usize>,
-    /// Whether it closes what an earlier line opened, and belongs to that.
+    /// Whether it begins with a closing bracket, and so belongs to the lines before it.
     closes: bool,
 }
 
@@ -77,7 +77,7 @@ fn lines(text: &str) -> Vec<Line> {
     lines.collect()
 }
 
-/// How many of the lines fit into a passage: at least one.
+/// Returns how many of the lines fit into a passage: at least one.
 fn fitting(lines: &[Line]) -> usize {
     let base = lines[0].start;
     let fitting = lines.iter().take(MAX_LINES).take_while(|line| line.end - base <= MAX_BYTES);
@@ -87,7 +87,7 @@ fn fitting(lines: &[Line]) -> usize {
 struct Cut {
     /// The first line after the cut.
     at: usize,
-    /// Whether the next passage makes sense without the end of this one.
+    /// Whether the next passage can do without an overlap.
     clean: bool,
 }
 
@@ -97,8 +97,8 @@ impl Cut {
     }
 }
 
-/// The best place to end a passage that begins at line `first` and may go on up to `fits`: before a line of the lowest
-/// indent, preferably after a blank one, and rather late than early.
+/// Returns the best cut for a passage that begins at line `first` and ends before line `fits` at the latest: before a line of
+/// the lowest indent, then after a blank line, then as late as possible.
 fn best_cut(lines: &[Line], first: usize, fits: usize) -> Cut {
     let earliest = first + (fits - first).div_ceil(3);
     let opens = |at: usize| !lines[at].is_blank() && !lines[at].closes;
@@ -107,7 +107,7 @@ fn best_cut(lines: &[Line], first: usize, fits: usize) -> Cut {
     Cut { at, clean: lines[at - 1].is_blank() && lines[at].indent == Some(0) }
 }
 
-/// As much of the start of `text` as a passage holds.
+/// Returns the start of `text`, at most [`MAX_BYTES`] bytes.
 fn head(text: &str) -> &str {
     let mut end = text.len().min(MAX_BYTES);
     while !text.is_char_boundary(end) {

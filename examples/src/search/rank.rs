@@ -1,13 +1,13 @@
-//! The passages nearest to a query.
+//! Finds the passages nearest to a query.
 
 use super::index::Index;
 
-/// A passage that was found.
+/// A search result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit<'a> {
     /// The cosine of the angle between the query and the passage, from -1 to 1.
     pub score: f32,
-    /// Which of the indexes it is from.
+    /// The position of its index among those searched.
     pub index: usize,
     /// The file, relative to the root of that index.
     pub file: &'a str,
@@ -23,7 +23,7 @@ impl Hit<'_> {
     }
 }
 
-/// The `top` passages nearest to `query`, best first. Of passages that overlap, the better is kept.
+/// Returns the `top` passages nearest to `query`, best first. Of overlapping passages only the best is kept.
 #[must_use]
 pub fn best<'a>(query: &[f32], indexes: &'a [Index], top: usize) -> Vec<Hit<'a>> {
     let mut hits = Vec::new();
@@ -38,7 +38,7 @@ pub fn best<'a>(query: &[f32], indexes: &'a [Index], top: usize) -> Vec<Hit<'a>>
             }));
         }
     }
-    // Stable: of equals, the first in path order.
+    // The sort is stable: equal scores stay in path order.
     hits.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut best = Vec::<Hit<'_>>::new();
     for hit in hits {
@@ -52,7 +52,7 @@ pub fn best<'a>(query: &[f32], indexes: &'a [Index], top: usize) -> Vec<Hit<'a>>
     best
 }
 
-/// The cosine of two unit vectors.
+/// Computes the cosine of two unit vectors.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

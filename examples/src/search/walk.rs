@@ -1,4 +1,4 @@
-//! The text files of a source tree.
+//! Finds and reads the text files of a source tree.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use ignore::WalkBuilder;
 
-/// Files larger than this, in bytes, are data rather than source.
+/// The maximum size of a file in bytes. Larger files are assumed to be data.
 pub const MAX_FILE_SIZE: u64 = 1 << 20;
 
 /// A regular file of a tree.
@@ -17,24 +17,24 @@ pub const MAX_FILE_SIZE: u64 = 1 << 20;
 pub struct Found {
     /// Relative to the root, with `/` between its parts; empty if the root itself is the file.
     pub relative: String,
-    /// Where to read it.
+    /// The path to read it from.
     pub path: PathBuf,
-    /// When it was last modified, where the file system knows.
+    /// When it was last modified, if the file system records it.
     pub modified: Option<SystemTime>,
     /// Its size in bytes.
     pub size: u64,
 }
 
-/// A file that is left out, and why.
+/// A file that is skipped, and why.
 #[derive(Debug)]
 pub struct Skipped {
-    /// Which file.
+    /// The file.
     pub path: PathBuf,
-    /// Why.
+    /// The reason.
     pub why: Why,
 }
 
-/// Why a file is left out.
+/// The reason to skip a file.
 #[derive(Debug)]
 pub enum Why {
     /// It contains NUL bytes.
@@ -47,7 +47,7 @@ pub enum Why {
     Large(u64),
     /// It cannot be read.
     Unreadable(io::Error),
-    /// A folder cannot be walked, or an ignore file not be understood.
+    /// A folder cannot be walked, or an ignore file is invalid.
     Walk(ignore::Error),
 }
 
@@ -65,15 +65,15 @@ impl fmt::Display for Skipped {
     }
 }
 
-/// The regular files under `root`, sorted by path, without what ignore files exclude and without hidden ones.
+/// Returns the regular files under `root`, sorted by path, without hidden files and those that ignore files exclude.
 ///
 /// # Errors
 ///
-/// If there is no `root`. What cannot be walked below it is skipped.
+/// If `root` does not exist. Files below it that cannot be walked are added to `skipped`.
 pub fn files(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<Found>> {
     fs::metadata(root).with_context(|| format!("cannot search {}", root.display()))?;
     let mut found = Vec::new();
-    // A .gitignore means the same in an exported tree as in a repository.
+    // A .gitignore applies in an exported tree as in a repository.
     for entry in WalkBuilder::new(root).require_git(false).build() {
         let entry = match entry {
             Ok(entry) => entry,
@@ -101,14 +101,14 @@ pub fn files(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// The text of a file.
+/// Reads the text of a file.
 ///
 /// # Errors
 ///
 /// If it is not text, or cannot be read.
 pub fn read(path: &Path) -> Result<String, Why> {
     let mut bytes = Vec::new();
-    // One byte more than allowed tells that the file has grown since it was found.
+    // Reading one byte more than allowed detects a file that has grown since it was found.
     let file = File::open(path).map_err(Why::Unreadable)?;
     file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(Why::Unreadable)?;
     if bytes.len() as u64 > MAX_FILE_SIZE {
