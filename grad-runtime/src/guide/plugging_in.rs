@@ -232,4 +232,4 @@
 //! of scopes.
 
 #[cfg(doc)]
-use crate::backend::{Backend, Cpu};
+use crate::{Backend, Cpu};
