@@ -1,5 +1,5 @@
 //! The parts of the example programs: a sentence embedding model written once for every backend, and the search that
-//! stands on it; and an autograd that plugs in.
+//! stands on it.
 //!
 //! | Room | Purpose |
 //! |---|---|
@@ -8,12 +8,10 @@
 //! | [`minilm`] | the model, generic over [`Array`](grad_runtime::Array) |
 //! | [`embedder`] | texts to vectors, on the backend that the user chose |
 //! | [`search`] | files to passages to an index to the best hits |
-//! | [`tape`] | a small autograd of one's own, made a backend |
 
 pub mod embedder;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod minilm;
 pub mod model_files;
 pub mod search;
-pub mod tape;
 pub mod tokenize;

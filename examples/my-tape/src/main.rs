@@ -1,55 +1,51 @@
-//! A tape autograd of one's own that obeys scopes, plugged in both ways.
+//! Prints which scopes switch each of the two tapes: the derivative of x · x² at 3, with a scope around x².
 //!
 //! ```text
-//! cargo run --release -p grad-examples --no-default-features --bin my-tape
+//! cargo run -p grad-example-tape
 //! ```
 
-#[macro_use]
-extern crate grad_runtime;
+use grad_core::{AlreadyInstalled, Backend, Cpu, Scope, enable_grad, no_grad};
+use grad_example_tape::{MyTape, Tape, Var};
 
-use grad_examples::tape::{MyTape, Tape, Var};
-use grad_runtime::prelude::*;
-
-fn main() -> anyhow::Result<()> {
-    println!("A tape that asks is_grad_enabled():");
-    let tape = Tape::default();
-    show("x · x²", &tape, |x| x * square(x));
-    show("x · no_grad!(x²)", &tape, |x| x * no_grad!(square(x)));
-    show("x · target(x), #[no_grad]", &tape, |x| x * target(x));
-    show("x · no_grad! { <Cpu> x² }", &tape, |x| x * no_grad! { <Cpu> square(x) });
-    show("x · no_grad! { <MyTape> x² }, not its switch", &tape, |x| x * no_grad! { <MyTape> square(x) });
-
-    grad_runtime::install(&MyTape)?;
-    println!("\nA tape with a switch of its own, installed as {:?}:", MyTape.name());
-    let tape = Tape::with_its_own_switch();
-    show("x · x²", &tape, |x| x * square(x));
-    show("x · no_grad!(x²)", &tape, |x| x * no_grad!(square(x)));
-    show("x · no_grad! { <MyTape> x² }", &tape, |x| x * no_grad! { <MyTape> square(x) });
-    show("x · target_on_my_tape(x), #[no_grad(…)]", &tape, |x| x * target_on_my_tape(x));
-    show("x · no_grad! { <Cpu> x² }, not its switch", &tape, |x| x * no_grad! { <Cpu> square(x) });
+fn main() -> Result<(), AlreadyInstalled> {
+    print_table("A tape that calls is_grad_enabled()", &Tape::default());
+    grad_core::install(&MyTape)?;
+    println!();
+    print_table(&format!("A tape with its own switch, installed as `{}`", MyTape.name()), &Tape::with_own_switch());
     Ok(())
+}
+
+fn print_table(title: &str, tape: &Tape) {
+    println!("{title}:");
+    println!("  {:<32}  y  dy/dx  recorded", "scope around x² in y = x · x²");
+    print_row("none", tape, square);
+    print_row("no_grad()", tape, |x| {
+        let _guard = no_grad();
+        square(x)
+    });
+    print_row("no_grad(), then enable_grad()", tape, |x| {
+        let _outer = no_grad();
+        let _inner = enable_grad();
+        square(x)
+    });
+    print_row("Scope::NoGrad.enter_for(&Cpu)", tape, |x| {
+        let _guard = Scope::NoGrad.enter_for(&Cpu);
+        square(x)
+    });
+    print_row("Scope::NoGrad.enter_for(&MyTape)", tape, |x| {
+        let _guard = Scope::NoGrad.enter_for(&MyTape);
+        square(x)
+    });
 }
 
 fn square(x: Var<'_>) -> Var<'_> {
     x * x
 }
 
-/// A target is a constant to whoever trains towards it.
-#[no_grad]
-fn target(x: Var<'_>) -> Var<'_> {
-    square(x)
-}
-
-#[no_grad(backend = MyTape)]
-fn target_on_my_tape(x: Var<'_>) -> Var<'_> {
-    square(x)
-}
-
-/// Value and derivative of `f` at 3, and what it left on the tape.
-fn show(form: &str, tape: &Tape, f: impl FnOnce(Var<'_>) -> Var<'_>) {
-    let before = tape.recorded();
+fn print_row(scope: &str, tape: &Tape, square_in_scope: impl FnOnce(Var<'_>) -> Var<'_>) {
+    let before = tape.len();
     let x = tape.var(3.0);
-    let y = f(x);
-    let recorded = tape.recorded() - before;
-    println!("  {form:<46} {:>2}, derivative {:>2}, {recorded} recorded", y.value(), y.backward().of(x));
+    let y = x * square_in_scope(x);
+    let recorded = tape.len() - before;
+    println!("  {scope:<32} {:>2} {:>6} {recorded:>9}", y.value(), y.backward().wrt(x));
 }
