@@ -1,4 +1,4 @@
-//! Backends that keep the law, and what a check leaves behind.
+//! Backends that keep the guarantees, and the state that a check leaves.
 
 use std::cell::{Cell, RefCell};
 use std::panic::catch_unwind;
@@ -8,7 +8,7 @@ use grad_runtime::{Backend, Cpu, GradMode, Mlx, Scope, enable_grad, inference_mo
 
 use GradMode::{Enabled, Inference, NoGrad};
 
-/// The plainest backend of all.
+/// The simplest backend.
 pub struct Plain;
 
 thread_local!(static PLAIN: Cell<GradMode> = const { Cell::new(Enabled) });
@@ -27,7 +27,7 @@ impl Backend for Plain {
     }
 }
 
-/// One that knows on and off only.
+/// A backend without an inference mode.
 struct OnOff;
 
 thread_local!(static RECORDING: Cell<bool> = const { Cell::new(true) });
@@ -46,7 +46,7 @@ impl Backend for OnOff {
     }
 }
 
-/// One whose state has a destructor, and that reports `NoGrad` where it is gone, as the help says.
+/// A backend whose state has a destructor, and that reports `NoGrad` once it is destroyed, as the help says.
 struct Guarded;
 
 struct State {
@@ -72,7 +72,7 @@ impl Backend for Guarded {
     }
 }
 
-/// One that uses scopes on others while it is switched.
+/// A backend that enters scopes on others while it is switched.
 struct Reentrant;
 
 thread_local!(static REENTRANT: Cell<GradMode> = const { Cell::new(Enabled) });
@@ -83,18 +83,18 @@ impl Backend for Reentrant {
     }
 
     fn grad_mode(&self) -> GradMode {
-        let _scope = Scope::NoGrad.enter_on(&Cpu);
+        let _scope = Scope::NoGrad.enter_for(&Cpu);
         REENTRANT.get()
     }
 
     fn set_grad_mode(&self, mode: GradMode) {
-        let _scope = Scope::InferenceMode(true).enter_on(&Mlx);
+        let _scope = Scope::InferenceMode(true).enter_for(&Mlx);
         REENTRANT.set(mode);
     }
 }
 
 #[test]
-fn backends_that_keep_the_law_pass() {
+fn correct_backends_pass() {
     let backends: [&'static dyn Backend; 6] = [&Cpu, &Mlx, &Plain, &OnOff, &Guarded, &Reentrant];
     for backend in backends {
         assert_eq!(check_backend(backend), Ok(()), "{}", backend.name());
@@ -109,13 +109,13 @@ fn a_backend_can_be_checked_again_and_is_installed_once() {
     assert_eq!(installed().filter(|backend| backend.name() == "plain").count(), 1);
 }
 
-/// Whatever scopes the caller is in, the checks do not see them, and leave them as they were.
+/// The checks do not depend on the caller's scopes, and do not change them.
 #[test]
 fn the_calling_threads_modes_are_neither_used_nor_changed() {
     assert_backend(&Plain);
     let _inference = inference_mode(true);
-    let _plain = Scope::InferenceMode(false).enter_on(&Plain);
-    let _off = Scope::NoGrad.enter_on(&Plain);
+    let _plain = Scope::InferenceMode(false).enter_for(&Plain);
+    let _off = Scope::NoGrad.enter_for(&Plain);
     assert_backend(&Plain);
     assert_backend(&Cpu);
     assert_eq!([Cpu.grad_mode(), Mlx.grad_mode(), Plain.grad_mode()], [Inference, Inference, NoGrad]);

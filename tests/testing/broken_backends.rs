@@ -1,6 +1,6 @@
-//! Backends that break the law, each in one way, and what the check says of each.
+//! Backends that break a guarantee, each in one way, and the violation that the check reports.
 //!
-//! None of them is ever installed: that comes after everything else.
+//! None of them is installed: the check installs a backend last.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use grad_runtime::{Backend, Cpu, GradMode, installed};
 
 use GradMode::{Enabled, Inference, NoGrad};
 
-/// Makes a backend of its name and of what it does when it is asked and switched.
+/// Defines a backend by its name, `grad_mode` and `set_grad_mode`.
 macro_rules! backend {
     ($backend:ident, $name:expr, || $grad_mode:expr, |$mode:pat_param| $set_grad_mode:expr) => {
         struct $backend;
@@ -34,7 +34,7 @@ macro_rules! backend {
 }
 
 thread_local! {
-    /// The mode of whichever backend is checked on this thread: each check has threads of its own.
+    /// The mode of the backend that is checked on this thread: each check starts its own threads.
     static MODE: Cell<GradMode> = const { Cell::new(Enabled) };
     static CALLS: Cell<usize> = const { Cell::new(0) };
 }
@@ -48,7 +48,7 @@ fn message(backend: &'static dyn Backend) -> String {
 }
 
 #[test]
-fn law_1_a_switch_for_the_whole_process() {
+fn guarantee_1_a_switch_for_the_whole_process() {
     static RECORDING: AtomicU8 = AtomicU8::new(0);
     const MODES: [GradMode; 3] = [Enabled, NoGrad, Inference];
     backend!(Global, "global", || MODES[usize::from(RECORDING.load(Relaxed))], |mode| {
@@ -57,7 +57,7 @@ fn law_1_a_switch_for_the_whole_process() {
     });
     assert_eq!(
         message(&Global),
-        "backend `global` breaks law 1: a scope is this thread's alone, and a new thread starts Enabled
+        "backend `global` breaks guarantee 1: a scope is this thread's alone, and a new thread starts Enabled
     what was done: `set_grad_mode(NoGrad)` on one thread, then `grad_mode()` on a new one
     expected: Enabled
     found: NoGrad
@@ -66,22 +66,22 @@ fn law_1_a_switch_for_the_whole_process() {
 }
 
 #[test]
-fn law_1_a_new_thread_starts_in_no_grad() {
+fn guarantee_1_a_new_thread_starts_in_no_grad() {
     thread_local!(static MODE: Cell<GradMode> = const { Cell::new(NoGrad) });
     backend!(StartsOff, "starts-off", || MODE.get(), |mode| MODE.set(mode));
     assert_eq!(
         message(&StartsOff),
-        "backend `starts-off` breaks law 1: a scope is this thread's alone, and a new thread starts Enabled
+        "backend `starts-off` breaks guarantee 1: a scope is this thread's alone, and a new thread starts Enabled
     what was done: `grad_mode()` on a new thread, before anything else
     expected: Enabled
     found: NoGrad
-    what to do: initialise the thread-local mode with `GradMode::Enabled`"
+    what to do: initialize the thread-local mode with `GradMode::Enabled`"
     );
 }
 
-/// A table of threads, where the next thread takes the place of one that has ended, with what it left.
+/// A table of threads, where a new thread takes the place of one that has ended, and finds its mode.
 #[test]
-fn law_1_a_thread_leaves_its_mode_behind() {
+fn guarantee_1_a_thread_leaves_its_mode_behind() {
     static TABLE: Mutex<Vec<(bool, GradMode)>> = Mutex::new(Vec::new());
     struct Place(usize);
     impl Place {
@@ -104,20 +104,20 @@ fn law_1_a_thread_leaves_its_mode_behind() {
     backend!(Table, "table", || PLACE.with(|place| TABLE.lock().unwrap()[place.0].1), |mode| PLACE
         .with(|place| TABLE.lock().unwrap()[place.0].1 = mode));
     let message = message(&Table);
-    assert!(message.starts_with("backend `table` breaks law 1: "), "{message}");
+    assert!(message.starts_with("backend `table` breaks guarantee 1: "), "{message}");
     assert!(message.contains("expected: Enabled\n"), "{message}");
     assert!(
         message.ends_with(
-            "found: NoGrad\n    what to do: keep the mode in a `thread_local!`: in a table by thread, the \
-             next thread in a place finds what the last one left"
+            "found: NoGrad\n    what to do: keep the mode in a `thread_local!`: in a table indexed by \
+             thread, a new thread finds the mode of one that ended"
         ),
         "{message}"
     );
 }
 
-/// Four places, which threads take in turn: enough for two threads.
+/// Four places, which threads take in turn: enough for the check with two threads.
 #[test]
-fn law_1_too_few_places_for_many_threads() {
+fn guarantee_1_too_few_places_for_many_threads() {
     static PLACES: Mutex<[GradMode; 4]> = Mutex::new([Enabled; 4]);
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static PLACE: usize = {
@@ -128,8 +128,11 @@ fn law_1_too_few_places_for_many_threads() {
     backend!(Places, "places", || PLACE.with(|&place| PLACES.lock().unwrap()[place]), |mode| PLACE
         .with(|&place| PLACES.lock().unwrap()[place] = mode));
     let message = message(&Places);
-    assert!(message.starts_with("backend `places` breaks law 1: "), "{message}");
-    assert!(message.contains("` and `grad_mode()` on one of 32 threads that switch at once\n"), "{message}");
+    assert!(message.starts_with("backend `places` breaks guarantee 1: "), "{message}");
+    assert!(
+        message.contains("` and `grad_mode()` on one of 32 threads that switch at the same time\n"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -137,16 +140,16 @@ fn a_switch_that_is_ignored() {
     backend!(Deaf, "deaf", || Enabled, |_| ());
     assert_eq!(
         message(&Deaf),
-        "backend `deaf` breaks the contract of `Backend::set_grad_mode`: `grad_mode()` reports the mode that \
+        "backend `deaf` breaks the guarantee of `Backend::set_grad_mode`: `grad_mode()` reports the mode that \
          was set last
     what was done: `set_grad_mode` of Enabled, NoGrad in turn on one thread, then `grad_mode()`
     expected: NoGrad
     found: Enabled
-    what to do: keep the mode that you are given, rather than a count of calls or a mode set once"
+    what to do: store the mode that you are given, not a count of calls or the first mode"
     );
 }
 
-/// It counts how often it was switched off, and is on again after as many calls.
+/// Counts how often it was switched off, and is enabled again after as many calls.
 #[test]
 fn a_switch_that_counts() {
     thread_local!(static OFF: Cell<usize> = const { Cell::new(0) });
@@ -170,23 +173,23 @@ fn another_mode_is_reported() {
 }
 
 #[test]
-fn law_7_inference_counts_as_enabled() {
+fn guarantee_7_inference_counts_as_enabled() {
     backend!(Training, "training", || if MODE.get() == NoGrad { NoGrad } else { Enabled }, |mode| MODE.set(mode));
     assert_eq!(
         message(&Training),
-        "backend `training` breaks the contract of `Backend::set_grad_mode`: `grad_mode()` reports the mode that \
+        "backend `training` breaks the guarantee of `Backend::set_grad_mode`: `grad_mode()` reports the mode that \
          was set last
     what was done: `set_grad_mode` of Enabled, NoGrad, NoGrad, Enabled, Enabled, Inference in turn on one thread, \
          then `grad_mode()`
     expected: Inference, or NoGrad from a backend without an inference mode
     found: Enabled
-    what to do: record nothing in Inference: `mode.is_enabled()` says whether to record; without an inference mode \
-         of its own, a backend reports NoGrad"
+    what to do: record nothing in Inference: `mode.is_enabled()` says whether to record; a backend without \
+         an inference mode reports NoGrad"
     );
 }
 
 #[test]
-fn law_7_inference_is_for_good() {
+fn guarantee_7_inference_is_for_good() {
     backend!(Sticky, "sticky", || MODE.get(), |mode| if MODE.get() != Inference {
         MODE.set(mode);
     });
@@ -216,7 +219,7 @@ fn a_panic_in_the_switch() {
     });
     assert_eq!(
         message(&Fragile),
-        "backend `fragile` breaks the contract of `Backend`: its methods do not panic
+        "backend `fragile` breaks the guarantee of `Backend`: its methods do not panic
     what was done: `set_grad_mode(Inference)` on a new thread
     expected: no panic
     found: a panic: no Inference here
@@ -228,12 +231,12 @@ fn a_panic_in_the_switch() {
 #[test]
 fn a_panic_when_asked_before_it_was_switched() {
     thread_local!(static MODE: Cell<Option<GradMode>> = const { Cell::new(None) });
-    backend!(Unready, "unready", || MODE.get().expect("nobody has set a mode"), |mode| MODE.set(Some(mode)));
+    backend!(Unready, "unready", || MODE.get().expect("no mode was set"), |mode| MODE.set(Some(mode)));
     let message = message(&Unready);
     assert!(
         message.contains(
             "what was done: `grad_mode()` on a new thread, before anything else\n    expected: \
-             no panic\n    found: a panic: nobody has set a mode\n"
+             no panic\n    found: a panic: no mode was set\n"
         ),
         "{message}"
     );
@@ -257,23 +260,24 @@ fn a_panic_while_the_thread_panics() {
 }
 
 #[test]
-fn law_2_a_panic_does_not_restore() {
+fn guarantee_2_a_panic_does_not_restore() {
     backend!(Careless, "careless", || MODE.get(), |mode| if !thread::panicking() {
         MODE.set(mode);
     });
     assert_eq!(
         message(&Careless),
-        "backend `careless` breaks law 2: the innermost living scope decides, and every way out of it restores
+        "backend `careless` breaks guarantee 2: the innermost living scope decides, and every way out of it restores the \
+         mode
     what was done: a selective `no_grad` left by a panic, then `grad_mode()`
     expected: Enabled
     found: NoGrad
-    what to do: put in force every mode that `set_grad_mode` is given, also while a thread is panicking"
+    what to do: apply every mode that `set_grad_mode` is given, also while the thread is panicking"
     );
 }
 
-/// It has place for so many modes, and then keeps the last.
+/// Stores 100 modes, and ignores later ones.
 #[test]
-fn law_2_scopes_deeper_than_a_backend_can_count() {
+fn guarantee_2_scopes_deeper_than_a_backend_can_count() {
     backend!(Shallow, "shallow", || MODE.get(), |mode| {
         CALLS.set(CALLS.get() + 1);
         if CALLS.get() <= 100 {
@@ -281,13 +285,13 @@ fn law_2_scopes_deeper_than_a_backend_can_count() {
         }
     });
     let message = message(&Shallow);
-    assert!(message.starts_with("backend `shallow` breaks law 2: "), "{message}");
-    assert!(message.contains("100 scopes, `no_grad` and `enable_grad` by turns, left down to "), "{message}");
+    assert!(message.starts_with("backend `shallow` breaks guarantee 2: "), "{message}");
+    assert!(message.contains("100 scopes, `no_grad` and `enable_grad` alternating, left down to "), "{message}");
 }
 
-/// It listens so often on each thread: up to a scope, up to the end of one, or up to a scope in another.
+/// Ignores calls after so many on each thread: from a scope on, from the end of one on, or from a nested one on.
 #[test]
-fn laws_7_10_and_11_a_switch_that_wears_out() {
+fn guarantees_7_10_and_11_a_switch_that_wears_out() {
     fn up_to(limit: usize, mode: GradMode) {
         CALLS.set(CALLS.get() + 1);
         if CALLS.get() <= limit {
@@ -299,56 +303,56 @@ fn laws_7_10_and_11_a_switch_that_wears_out() {
     backend!(Worn, "worn", || MODE.get(), |mode| up_to(35, mode));
     assert_eq!(
         message(&Tired),
-        "backend `tired` breaks law 10: a universal scope switches every installed backend, a selective one that \
-         backend only
+        "backend `tired` breaks guarantee 10: a universal scope switches every installed backend, and a selective one \
+         switches one
     what was done: a selective `enable_grad` entered where NoGrad was in force, then `grad_mode()` in it
     expected: Enabled
     found: NoGrad
-    what to do: put in force every mode that `set_grad_mode` is given, wherever it is called"
+    what to do: apply every mode that `set_grad_mode` is given, wherever it is called"
     );
     assert_eq!(
         message(&Weary),
-        "backend `weary` breaks law 11: what a scope found in a backend is what it puts back
+        "backend `weary` breaks guarantee 11: a scope saves the mode that it finds in a backend, and restores it
     what was done: a selective `enable_grad` entered where NoGrad was in force and left, then `grad_mode()`
     expected: NoGrad
     found: Enabled
-    what to do: put in force every mode that `set_grad_mode` is given, whichever it is"
+    what to do: apply every mode that `set_grad_mode` is given, whichever it is"
     );
     assert_eq!(
         message(&Worn),
-        "backend `worn` breaks law 7: `enable_grad` lifts `no_grad`, and nothing but `inference_mode(false)` lifts \
+        "backend `worn` breaks guarantee 7: `enable_grad` lifts `no_grad`, and nothing but `inference_mode(false)` lifts \
          inference mode
-    what was done: `inference_mode(false)` entered inside `inference_mode(true)`, then `grad_mode()` in it
+    what was done: `inference_mode(false)` entered inside `inference_mode`, then `grad_mode()` in it
     expected: Enabled
     found: Inference
-    what to do: report the mode in force, and put in force what you are given: scopes remember the rest"
+    what to do: report the mode in force, and apply the mode that you are given: scopes remember the rest"
     );
 }
 
-/// It passes a switch on to this thread's own mode, instead of asking that.
+/// Sets the CPU's mode along with its own.
 #[test]
-fn law_10_the_cpus_switch_is_used() {
+fn guarantee_10_the_cpus_switch_is_used() {
     backend!(Borrower, "borrower", || MODE.get(), |mode| {
         MODE.set(mode);
         Cpu.set_grad_mode(mode);
     });
     assert_eq!(
         message(&Borrower),
-        "backend `borrower` breaks law 10: a universal scope switches every installed backend, a selective one that \
-         backend only
+        "backend `borrower` breaks guarantee 10: a universal scope switches every installed backend, and a selective one \
+         switches one
     what was done: a selective `no_grad` entered on backend `borrower`
     expected: Enabled on backend `cpu`, as before
     found: NoGrad
-    what to do: give the backend a switch of its own; an engine that follows this thread's mode needs no `Backend`: it \
-         asks `is_grad_enabled()`"
+    what to do: give the backend a switch that no other backend reads or sets; an engine that follows this thread's \
+         mode needs no `Backend`: it calls `is_grad_enabled()`"
     );
 }
 
 #[test]
-fn law_10_the_cpus_mode_is_obeyed_too() {
+fn guarantee_10_the_cpus_mode_is_obeyed_too() {
     backend!(Follower, "follower", || MODE.get().max(Cpu.grad_mode()), |mode| MODE.set(mode));
     let message = message(&Follower);
-    assert!(message.starts_with("backend `follower` breaks law 10: "), "{message}");
+    assert!(message.starts_with("backend `follower` breaks guarantee 10: "), "{message}");
     assert!(
         message.contains(
             "a selective `no_grad` entered on backend `cpu`\n    expected: Enabled on backend `follower`, as before\n    found: NoGrad\n"
@@ -357,34 +361,34 @@ fn law_10_the_cpus_mode_is_obeyed_too() {
     );
 }
 
-/// Passes everything but the last check: universal scopes switch the other one.
+/// Passes all checks but the last: universal scopes switch the other backend.
 #[test]
-fn law_10_the_name_of_an_installed_backend() {
+fn guarantee_10_the_name_of_an_installed_backend() {
     thread_local!(static FIRST: Cell<GradMode> = const { Cell::new(Enabled) });
     backend!(First, "namesake", || FIRST.get(), |mode| FIRST.set(mode));
     backend!(Second, "namesake", || MODE.get(), |mode| MODE.set(mode));
     assert_eq!(check_backend(&First), Ok(()));
     assert_eq!(
         check_backend(&Second).unwrap_err().to_string(),
-        "backend `namesake` breaks law 10: a universal scope switches every installed backend, a selective one that \
-         backend only
+        "backend `namesake` breaks guarantee 10: a universal scope switches every installed backend, and a selective one \
+         switches one
     what was done: a universal `no_grad` entered where Enabled was in force, then `grad_mode()` in it
     expected: NoGrad
     found: Enabled
-    what to do: choose another name: a backend that is installed already has this one"
+    what to do: choose another name: an installed backend already has this one"
     );
 }
 
-/// Its mode is in a thread-local with a destructor, beside its nodes.
+/// Keeps its mode in a thread-local with a destructor, beside its nodes.
 #[test]
-fn a_thread_local_that_is_gone_when_a_thread_is_torn_down() {
+fn a_thread_local_that_is_destroyed_during_teardown() {
     thread_local!(static STATE: RefCell<(GradMode, Vec<f64>)> = const { RefCell::new((Enabled, Vec::new())) });
     backend!(Gone, "gone", || STATE.with_borrow(|state| state.0), |mode| STATE
         .with_borrow_mut(|state| state.0 = mode));
     let message = message(&Gone);
     assert!(
         message.starts_with(
-            "backend `gone` breaks the contract of `Backend`: its methods do not panic
+            "backend `gone` breaks the guarantee of `Backend`: its methods do not panic
     what was done: `grad_mode()` in the destructor of a thread-local, while the thread was torn down
     expected: no panic
     found: a panic: cannot access a Thread Local Storage value during or after destruction"
@@ -394,21 +398,21 @@ fn a_thread_local_that_is_gone_when_a_thread_is_torn_down() {
     assert!(
         message.ends_with(
             "what to do: keep the mode in a thread-local without a destructor, such as `const { \
-             Cell::new(GradMode::Enabled) }`, or ask with `try_with`, and report NoGrad where it is gone"
+             Cell::new(GradMode::Enabled) }`, or read it with `try_with` and report NoGrad once it is destroyed"
         ),
         "{message}"
     );
 }
 
-/// The same, with the panic avoided, and a mode reported that nobody can switch any more.
+/// The same without the panic, but reporting a mode that can no longer be switched.
 #[test]
-fn law_2_a_thread_local_that_is_gone_and_reported_as_enabled() {
+fn guarantee_2_a_destroyed_thread_local_reported_as_enabled() {
     thread_local!(static STATE: RefCell<(GradMode, Vec<f64>)> = const { RefCell::new((Enabled, Vec::new())) });
     backend!(Pretending, "pretending", || STATE.try_with(|state| state.borrow().0).unwrap_or(Enabled), |mode| {
         let _ = STATE.try_with(|state| state.borrow_mut().0 = mode);
     });
     let message = message(&Pretending);
-    assert!(message.starts_with("backend `pretending` breaks law 2: "), "{message}");
+    assert!(message.starts_with("backend `pretending` breaks guarantee 2: "), "{message}");
     assert!(
         message.contains(
             "`no_grad` in the destructor of a thread-local, while the thread was torn down\n    expected: NoGrad\n    found: Enabled\n"
@@ -426,8 +430,8 @@ fn names() {
     backend!(Fickle, ["one", "two"][ASKED.fetch_add(1, Relaxed) % 2], || MODE.get(), |mode| MODE.set(mode));
     backend!(Moody, if MODE.get() == Enabled { "merry" } else { "sad" }, || MODE.get(), |mode| MODE.set(mode));
 
-    const CONTRACT: &str =
-        "breaks the contract of `Backend::name`: a name in lower case that belongs to this backend for good";
+    const NAME: &str =
+        "breaks the guarantee of `Backend::name`: a name in lower case that never changes and is unique";
     let cases: [(&'static dyn Backend, &str, [&str; 4]); 5] = [
         (
             &Unnamed,
@@ -456,7 +460,7 @@ fn names() {
                 "`name()` a second time",
                 "`one`, as before",
                 "`two`",
-                "return one literal: scopes recognise a backend by its name",
+                "return one literal: scopes identify a backend by its name",
             ],
         ),
         (
@@ -466,7 +470,7 @@ fn names() {
                 "`name()` around a scope on this backend alone",
                 "`merry`, as before",
                 "`sad`",
-                "return one literal: scopes recognise a backend by its name",
+                "return one literal: scopes identify a backend by its name",
             ],
         ),
     ];
@@ -474,7 +478,7 @@ fn names() {
         assert_eq!(
             check_backend(backend).unwrap_err().to_string(),
             format!(
-                "backend `{name}` {CONTRACT}\n    what was done: {done}\n    expected: {expected}\n    found: {found}\n    \
+                "backend `{name}` {NAME}\n    what was done: {done}\n    expected: {expected}\n    found: {found}\n    \
                  what to do: {help}"
             )
         );

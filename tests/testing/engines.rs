@@ -1,4 +1,4 @@
-//! Engines, those that keep the law and those that break it, over the smallest one there can be.
+//! Engines that keep the guarantees and engines that break them, all variants of a minimal one.
 
 use std::cell::Cell;
 use std::panic::catch_unwind;
@@ -20,7 +20,7 @@ struct Number {
     recorded: bool,
 }
 
-/// Squares, as the test says.
+/// An engine that squares, with the recording that a test gives it.
 struct Square {
     backend: &'static dyn Backend,
     operation: fn(Number) -> Number,
@@ -54,7 +54,7 @@ fn square(x: Number, recorded: bool) -> Number {
     Number { value: x.value * x.value, recorded }
 }
 
-/// One at a time: they switch every backend, and one of those here is broken.
+/// Checks one engine at a time: the checks switch every backend, and one of those here is broken.
 fn message(backend: &'static dyn Backend, operation: fn(Number) -> Number) -> String {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +63,7 @@ fn message(backend: &'static dyn Backend, operation: fn(Number) -> Number) -> St
 }
 
 #[test]
-fn engines_that_keep_the_law_pass() {
+fn correct_engines_pass() {
     assert_eq!(message(&Cpu, |x| square(x, x.recorded && is_grad_enabled())), "kept");
     assert_eq!(message(&Mlx, |x| square(x, x.recorded && Mlx.grad_mode().is_enabled())), "kept");
     assert_eq!(message(&Plain, |x| square(x, x.recorded && Plain.grad_mode().is_enabled())), "kept");
@@ -76,7 +76,7 @@ fn the_callers_scopes_are_set_aside() {
     assert_eq!(grad_mode(), Inference);
 }
 
-/// Engines that live on the stack, and what they hand out with them.
+/// An engine on the stack, whose arrays borrow it.
 #[test]
 fn an_engine_that_is_a_borrowed_tape() {
     struct Tape(Cell<usize>);
@@ -110,68 +110,67 @@ fn an_engine_that_is_a_borrowed_tape() {
 }
 
 #[test]
-fn law_3_an_operation_is_recorded_in_a_scope() {
+fn guarantee_3_an_operation_is_recorded_in_a_scope() {
     assert_eq!(
         message(&Cpu, |x| square(x, x.recorded)),
-        "engine `testing::engines::Square` on backend `cpu` breaks law 3: what is made while the mode is off is a constant, \
-         and its value is the same
+        "engine `testing::engines::Square` on backend `cpu` breaks guarantee 3: an array produced while the \
+         mode is off is a constant, and its value is unchanged
     what was done: an operation on a leaf, in a universal `no_grad`
     expected: a constant
     found: a recorded result
-    what to do: ask whether to record at the one place where operations hand out their results, each time"
+    what to do: check the mode at the point where operations create their results, in every call"
     );
 }
 
 #[test]
-fn law_3_inference_mode_is_forgotten() {
+fn guarantee_3_inference_mode_is_forgotten() {
     let message = message(&Cpu, |x| square(x, x.recorded && grad_mode() != NoGrad));
-    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(message.contains("breaks guarantee 3: "), "{message}");
     assert!(
-        message.contains(
-            "in a universal `inference_mode(true)`\n    expected: a constant\n    found: a recorded result\n"
-        ),
+        message
+            .contains("in a universal `inference_mode`\n    expected: a constant\n    found: a recorded result\n"),
         "{message}"
     );
 }
 
 #[test]
-fn law_3_a_value_changes_in_a_scope() {
+fn guarantee_3_a_value_changes_in_a_scope() {
     let message = message(&Cpu, |x| {
         let recorded = x.recorded && is_grad_enabled();
-        // A shorter sum, or a faster kernel that rounds otherwise.
+        // As a faster kernel would that rounds differently.
         if recorded { square(x, true) } else { Number { value: 9.0 + f64::EPSILON * 8.0, recorded } }
     });
-    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(message.contains("breaks guarantee 3: "), "{message}");
     assert!(
         message.ends_with(
             "expected: [9.0], as in no scope\n    found: [9.000000000000002]\n    what to do: compute first, then decide \
-             whether to record: a scope changes nothing about values"
+             whether to record: a scope must not change values"
         ),
         "{message}"
     );
 }
 
-/// The mode decides about leaves, and whatever was recorded goes on being.
+/// The mode decides about operations on leaves, and any other is recorded as its input was.
 #[test]
-fn law_3_results_are_recorded_as_their_inputs_were() {
+fn guarantee_3_results_are_recorded_as_their_inputs_were() {
     let message = message(&Cpu, |x| {
         let is_leaf = x.value.to_bits() == 3.0_f64.to_bits();
         square(x, x.recorded && (!is_leaf || is_grad_enabled()))
     });
-    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(message.contains("breaks guarantee 3: "), "{message}");
     assert!(
-        message.contains("an operation in `no_grad`, on what was recorded before\n    expected: a constant\n"),
+        message.contains("an operation in `no_grad`, on a result recorded before\n    expected: a constant\n"),
         "{message}"
     );
 }
 
 #[test]
-fn law_3_a_constant_is_recorded_later() {
+fn guarantee_3_a_constant_is_recorded_later() {
     let message = message(&Cpu, |x| square(x, is_grad_enabled()));
-    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(message.contains("breaks guarantee 3: "), "{message}");
     assert!(
         message.contains(
-            "an operation in no scope, on what an operation in `no_grad` had made\n    expected: a constant\n    found: a \
+            "an operation in no scope, on the result of an operation in `no_grad`\n    expected: a constant\n    found: a \
              recorded result\n"
         ),
         "{message}"
@@ -180,7 +179,7 @@ fn law_3_a_constant_is_recorded_later() {
 
 /// Each operation in a scope empties the tape.
 #[test]
-fn law_3_what_was_recorded_before_a_scope_is_lost() {
+fn guarantee_3_what_was_recorded_before_a_scope_is_lost() {
     struct Emptied;
     thread_local!(static TAPE: Cell<usize> = const { Cell::new(0) });
     impl Engine for Emptied {
@@ -206,18 +205,18 @@ fn law_3_what_was_recorded_before_a_scope_is_lost() {
         }
     }
     let message = check_engine(&Emptied).unwrap_err().to_string();
-    assert!(message.contains("breaks law 3: "), "{message}");
+    assert!(message.contains("breaks guarantee 3: "), "{message}");
     assert!(message.ends_with("an array recorded before stays recorded"), "{message}");
 }
 
 #[test]
 fn nothing_is_ever_recorded() {
-    let expected = "engine `testing::engines::Square` on backend `cpu` breaks what an engine is for: an operation on a \
-         leaf is recorded where no scope is in force
+    let expected = "engine `testing::engines::Square` on backend `cpu` breaks the guarantee of `Engine::operation`: an \
+         operation on a leaf is recorded where no scope is in force
     what was done: an operation on a leaf, in no scope
     expected: a recorded result
     found: a constant
-    what to do: let `Engine::leaf` make an array that requires a gradient and `Engine::operation` apply a differentiable \
+    what to do: let `Engine::leaf` return an array that requires a gradient and `Engine::operation` apply a differentiable \
          operation";
     assert_eq!(message(&Cpu, |x| square(x, false)), expected);
     let panic = catch_unwind(|| assert_engine(&Square { backend: &Cpu, operation: |x| square(x, false) }));
@@ -225,13 +224,13 @@ fn nothing_is_ever_recorded() {
 }
 
 #[test]
-fn law_2_a_scope_is_never_left() {
+fn guarantee_2_a_scope_is_never_left() {
     thread_local!(static STUCK: Cell<bool> = const { Cell::new(false) });
     let message = message(&Cpu, |x| {
         STUCK.set(STUCK.get() || !is_grad_enabled());
         square(x, x.recorded && !STUCK.get())
     });
-    assert!(message.contains("breaks law 2: "), "{message}");
+    assert!(message.contains("breaks guarantee 2: "), "{message}");
     assert!(
         message.contains(
             "an operation on a leaf, after a universal `no_grad` was left\n    expected: a recorded result\n    found: a \
@@ -243,14 +242,14 @@ fn law_2_a_scope_is_never_left() {
 
 /// A tape with place for eight results, so that it is full when it comes to `enable_grad`.
 #[test]
-fn law_7_a_tape_is_full_inside_enable_grad() {
+fn guarantee_7_a_tape_is_full_inside_enable_grad() {
     thread_local!(static PLACES: Cell<usize> = const { Cell::new(8) });
     let message = message(&Cpu, |x| {
         let recorded = x.recorded && is_grad_enabled() && PLACES.get() > 0;
         PLACES.set(PLACES.get() - usize::from(recorded));
         square(x, recorded)
     });
-    assert!(message.contains("breaks law 7: "), "{message}");
+    assert!(message.contains("breaks guarantee 7: "), "{message}");
     assert!(
         message.contains(
             "an operation on a leaf, in a universal `enable_grad` inside a universal `no_grad`\n    expected: a recorded \
@@ -261,10 +260,10 @@ fn law_7_a_tape_is_full_inside_enable_grad() {
 }
 
 #[test]
-fn law_10_the_engine_asks_another_backend_than_it_names() {
+fn guarantee_10_the_engine_asks_another_backend_than_it_names() {
     let message = message(&Plain, |x| square(x, x.recorded && is_grad_enabled()));
     assert!(
-        message.starts_with("engine `testing::engines::Square` on backend `plain` breaks law 10: "),
+        message.starts_with("engine `testing::engines::Square` on backend `plain` breaks guarantee 10: "),
         "{message}"
     );
     assert!(
@@ -272,25 +271,25 @@ fn law_10_the_engine_asks_another_backend_than_it_names() {
             "an operation on a leaf, in `no_grad` on backend `plain`
     expected: a constant
     found: a recorded result
-    what to do: ask the backend that `Engine::backend` names, and no other: `is_grad_enabled()` is the CPU's mode"
+    what to do: check the mode of the backend that `Engine::backend` returns, and no other: `is_grad_enabled()` is the mode of `Cpu`"
         ),
         "{message}"
     );
 }
 
 #[test]
-fn law_10_the_engine_asks_two_backends() {
+fn guarantee_10_the_engine_asks_two_backends() {
     let message = message(&Plain, |x| square(x, x.recorded && Plain.grad_mode().is_enabled() && is_grad_enabled()));
-    assert!(message.contains("breaks law 10: "), "{message}");
+    assert!(message.contains("breaks guarantee 10: "), "{message}");
     assert!(
         message.contains("in `no_grad` on backend `cpu`\n    expected: a recorded result\n    found: a constant\n"),
         "{message}"
     );
 }
 
-/// Threads without a name, as a pool's, share one mode, which everybody obeys.
+/// Threads without a name, as in a pool, share one mode, which every thread obeys.
 #[test]
-fn law_1_another_threads_scope_is_obeyed() {
+fn guarantee_1_another_threads_scope_is_obeyed() {
     static POOL_IS_OFF: AtomicBool = AtomicBool::new(false);
     thread_local!(static MODE: Cell<GradMode> = const { Cell::new(Enabled) });
     struct Pool;
@@ -310,7 +309,7 @@ fn law_1_another_threads_scope_is_obeyed() {
     }
     let message =
         message(&Pool, |x| square(x, x.recorded && Pool.grad_mode().is_enabled() && !POOL_IS_OFF.load(Relaxed)));
-    assert!(message.contains("on backend `pool` breaks law 1: "), "{message}");
+    assert!(message.contains("on backend `pool` breaks guarantee 1: "), "{message}");
     assert!(
         message.contains(
             "an operation on a leaf, in no scope, while another thread was in `no_grad`\n    expected: a recorded \
@@ -320,7 +319,7 @@ fn law_1_another_threads_scope_is_obeyed() {
     );
 }
 
-/// What an engine's own panic says is not hidden, and the scopes of the check are left.
+/// The panic of an engine is passed on, and the scopes of the check are left.
 #[test]
 fn an_engines_panic_is_its_own() {
     let panic = catch_unwind(|| {

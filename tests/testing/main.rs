@@ -1,4 +1,4 @@
-//! `grad_runtime::testing`: what keeps the law passes, and what breaks it fails, each with a message that says how.
+//! `grad_runtime::testing`: correct backends and engines pass, and broken ones fail with a message that says how.
 
 mod backends;
 mod broken_backends;

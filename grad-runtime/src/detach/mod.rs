@@ -1,20 +1,19 @@
-//! `Detach`: values cut off from the graph that made them, for arrays whose framework has no switch.
+//! `Detach`: cuts values off from the graph that computed them, for arrays of frameworks without a switch.
 
 use std::borrow::Borrow;
 
-mod items;
 #[cfg(feature = "cpu")]
-mod of_candle;
-mod of_std;
+mod candle;
+mod deferred;
+mod std_impls;
 
-pub use items::{Detached, detached_future, detached_iterator, detached_stream};
+pub use deferred::{Detached, detached_future, detached_iterator, detached_stream};
 
-/// A value that can be cut off from the graph that made it, so that no gradient flows back through it.
+/// A value that can be detached from the graph that computed it, so that no gradient flows back through it.
 ///
-/// A scope switches backends. An array of a framework without a switch (candle used directly, for one) is recorded all
-/// the same where one of its inputs is, scope or no scope; so what matters is what comes *out* of the scope.
-/// `#[no_grad(detach)]` and `no_grad!(detach { … })` call this trait on it. `#[derive(Detach)]` implements it for structs
-/// and enums, field by field, less those marked `#[detach(skip)]`.
+/// A scope switches backends. A framework without a switch (candle used directly, for example) records its operations inside a
+/// scope too. For its arrays, `#[no_grad(detach)]` and `no_grad!(detach { … })` detach the value that leaves the scope, through
+/// this trait. `#[derive(Detach)]` implements it for structs and enums: it detaches each field not marked `#[detach(skip)]`.
 ///
 /// ```
 /// use grad_runtime::Detach;
@@ -48,28 +47,45 @@ pub use items::{Detached, detached_future, detached_iterator, detached_stream};
 /// # Ok::<(), String>(())
 /// ```
 ///
-/// Within such a scope the framework records as ever, and holds what it recorded until the result is detached. So detach
-/// layer by layer, or detach the weights on their way in, where memory counts;
-/// [Moving in](crate::guide::moving_in#from-candles-detach) has figures.
+/// Inside such a scope the framework still records, and keeps the graph in memory until the result is detached. Where memory
+/// matters, detach after each layer, or detach the weights that are arguments;
+/// [Moving in](crate::guide::moving_in#from-candles-detach) has measurements.
 ///
-/// # What is implemented
+/// # Implementations
 ///
-/// - this crate's arrays, which become constants to every transform, and with feature `cpu` `candle_core::Tensor`;
-/// - numbers, `bool`, `char`, strings, paths and `()`, in which there is nothing to cut off;
-/// - tuples of up to twelve, arrays, slices, `Vec`, `VecDeque`, `Option`, `Box`, `&mut`, and the `Ok` side of `Result`;
-/// - `Rc`, `Arc` and `Cow` of what can be cloned: a value that is shared is cloned, and the others keep theirs;
-/// - the values of `HashMap` and `BTreeMap`, not their keys.
+/// - grad-runtime's arrays, which become constants to every transform, and `candle_core::Tensor` with the feature `cpu`;
+/// - numbers, `bool`, `char`, strings, paths and `()`, which have no graph;
+/// - tuples of up to twelve elements, arrays, slices, `Vec`, `VecDeque`, `Option`, `Box`, `&mut`, and `Result`, whose `Ok` value
+///   is detached;
+/// - `Rc`, `Arc` and `Cow` of a `Clone` type: a shared value is cloned, and the other owners keep the original;
+/// - `HashMap` and `BTreeMap`, whose values are detached, not their keys.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say how it is detached from the graph",
+    message = "`{Self}` cannot be detached from the graph",
     label = "does not implement `grad_runtime::Detach`",
-    note = "for a type of your own, write `#[derive(Detach)]`",
+    note = "for a type of this crate, write `#[derive(Detach)]`",
     note = "for a result of another crate's type, name a function: `#[no_grad(detach = path::to::function)]`"
 )]
 pub trait Detach {
-    /// Cuts this value off.
+    /// Detaches this value from the graph.
+    ///
+    /// ```
+    /// use grad_runtime::Detach;
+    ///
+    /// struct Tensor { value: f32, recorded: bool }
+    ///
+    /// impl Detach for Tensor {
+    ///     fn detach_in_place(&mut self) {
+    ///         self.recorded = false;
+    ///     }
+    /// }
+    ///
+    /// let mut tensors = [Some(Tensor { value: 1.0, recorded: true }), None];
+    /// tensors.detach_in_place();
+    /// assert!(tensors.iter().flatten().all(|tensor| tensor.value == 1.0 && !tensor.recorded));
+    /// ```
     fn detach_in_place(&mut self);
 
-    /// This value, cut off.
+    /// Returns this value, detached from the graph.
     ///
     /// ```
     /// use grad_runtime::Detach;
@@ -92,7 +108,7 @@ pub fn detach_with<T>(value: T, detach: impl FnOnce(T) -> T) -> T {
     detach(value)
 }
 
-/// A copy of an argument that is a reference, detached.
+/// Returns a detached copy of an argument that is a reference.
 pub fn detached_copy<T>(argument: &T) -> T::Owned
 where
     T: ToOwned<Owned: Detach> + ?Sized,
@@ -100,7 +116,7 @@ where
     argument.to_owned().detached()
 }
 
-/// A reference to the copy, of the type that the argument has.
+/// Returns a reference to the copy, of the same type as the argument.
 pub fn borrowed_like<'a, T>(_argument: &T, copy: &'a T::Owned) -> &'a T
 where
     T: ToOwned + ?Sized,

@@ -1,18 +1,14 @@
-//! What a `Backend` alone can show of the law.
+//! The checks of a `Backend`.
 
 use std::cell::RefCell;
-use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::thread;
 
-use super::rules::{self, Rule};
-use super::violation::{Checked, name_of};
-use super::watched::Watched;
-use grad_core::GradGuard;
-use grad_core::ModeSnapshot;
-use grad_core::{Backend, Cpu, Mlx, install};
-use grad_core::{GradMode, Scope};
+use super::guarantees::{self, Guarantee};
+use super::monitored::Monitored;
+use super::violation::Checked;
+use grad_core::{Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, install};
 
 use GradMode::{Enabled, Inference, NoGrad};
 
@@ -20,116 +16,123 @@ const MODES: [GradMode; 3] = [Enabled, NoGrad, Inference];
 const SCOPES: [Scope; 4] =
     [Scope::NoGrad, Scope::EnableGrad, Scope::InferenceMode(true), Scope::InferenceMode(false)];
 
-/// The names of this crate's own backends, those that come with a feature included.
-const OUR_NAMES: [&str; 3] = ["cpu", "mlx", "torch"];
+/// The names of grad-runtime's own backends, with and without their features.
+const RESERVED_NAMES: [&str; 3] = ["cpu", "mlx", "torch"];
 
-/// Something to look at, on a thread of its own.
+/// A check that runs on a new thread.
 struct Check {
-    /// Where a call was made that went wrong, as the end of a sentence.
+    /// Says where this check calls the backend; completes the steps of a violation.
     situation: &'static str,
-    of_panics: &'static Rule,
-    run: fn(&'static Watched) -> Checked,
+    /// The guarantee that a panic of the backend violates.
+    panic_guarantee: &'static Guarantee,
+    run: fn(&'static Monitored) -> Checked,
 }
 
 impl Check {
-    const fn new(situation: &'static str, run: fn(&'static Watched) -> Checked) -> Self {
-        Self { situation, of_panics: rules::NEVER_PANICS, run }
+    const fn new(situation: &'static str, run: fn(&'static Monitored) -> Checked) -> Self {
+        Self { situation, panic_guarantee: guarantees::NEVER_PANICS, run }
     }
 
-    fn on(&self, backend: &'static Watched) -> Checked {
+    fn on(&self, backend: &'static Monitored) -> Checked {
         let run = self.run;
         let outcome = on_a_new_thread(move || run(backend));
-        // A panic explains whatever else was found.
-        backend.noted(self.situation, self.of_panics).and(outcome)
+        // A panic is the cause of anything else that was found.
+        backend.take_violation(self.situation, self.panic_guarantee).and(outcome)
     }
 }
 
-/// From the ground up: each stands on those before it.
+/// In this order, each check relies on those before it.
 const CHECKS: [Check; 11] = [
     Check::new("on a new thread, before anything else", starts_enabled),
-    Check::new("on a new thread", reports_what_was_set),
-    Check::new("on two threads", is_this_threads_alone),
-    Check::new("on a thread that started after another had ended", is_gone_with_its_thread),
-    Check::new("on many threads at once", keeps_the_modes_of_many_threads),
+    Check::new("on a new thread", reports_the_last_mode),
+    Check::new("on two threads", is_per_thread),
+    Check::new("on a thread that started after another had ended", is_not_inherited),
+    Check::new("on many threads at once", keeps_modes_of_many_threads),
     Check::new("around a scope on this backend alone", obeys_selective_scopes),
-    Check::new("around a scope on one backend", shares_no_switch),
-    Check::new("around scopes in scopes", obeys_scopes_in_scopes),
+    Check::new("around a scope on one backend", leaves_others_unchanged),
+    Check::new("around nested scopes", obeys_nested_scopes),
     Check::new("around guards dropped out of order", obeys_the_innermost_guard_alive),
-    Check::new("on a way out of a scope", restores_on_every_way_out),
+    Check::new("on a way out of a scope", restores_on_every_exit),
     Check {
         situation: "in the destructor of a thread-local, while the thread was torn down",
-        of_panics: rules::NEVER_PANICS_AT_TEAR_DOWN,
-        run: works_while_a_thread_is_torn_down,
+        panic_guarantee: guarantees::NEVER_PANICS_DURING_TEARDOWN,
+        run: works_during_teardown,
     },
 ];
 
 pub(super) fn check(backend: &'static dyn Backend) -> Checked {
-    let watched = Watched::new(backend, backend.name());
-    has_a_name_of_its_own(backend, watched)?;
-    CHECKS.iter().try_for_each(|check| check.on(watched))?;
-    // Last of all, since there is no way back.
+    let monitored = Monitored::new(backend, backend.name());
+    has_a_valid_name(backend, monitored)?;
+    CHECKS.iter().try_for_each(|check| check.on(monitored))?;
+    // The last check, since a backend cannot be uninstalled.
     let newly = install(backend).is_ok();
-    let is_obeyed = if newly { is_switched_by_universal_scopes } else { is_the_one_that_universal_scopes_switch };
-    Check::new("around a universal scope", is_obeyed).on(watched)
+    let universal = if newly { obeys_universal_scopes } else { is_the_installed_one };
+    Check::new("around a universal scope", universal).on(monitored)
 }
 
-/// Runs `check` on a thread that nobody has used before.
+/// Runs `check` on a new thread.
 fn on_a_new_thread(check: impl FnOnce() -> Checked + Send + 'static) -> Checked {
     let thread = thread::Builder::new().name("grad_runtime::testing".to_owned()).spawn(check);
     let thread = thread.expect("the checks need threads");
-    // Its own panics are not the backend's, which were caught.
+    // Panics of the backend were caught: this one is a failure of the check itself.
     thread.join().unwrap_or_else(|payload| resume_unwind(payload))
 }
 
-fn has_a_name_of_its_own(backend: &'static dyn Backend, watched: &'static Watched) -> Checked {
-    let name = watched.name();
-    let wrong = |rule, expected| Err(watched.violation(rule, "`name()`", expected, format_args!("`{name}`")));
-    watched.noted("a second time", rules::NEVER_PANICS)?;
+fn has_a_valid_name(backend: &'static dyn Backend, monitored: &'static Monitored) -> Checked {
+    let name = monitored.name();
+    let wrong =
+        |guarantee, expected| Err(monitored.violation(guarantee, "`name()`", expected, format_args!("`{name}`")));
+    monitored.take_violation("a second time", guarantees::NEVER_PANICS)?;
     on_a_new_thread(|| {
-        watched.name();
-        watched.noted("on another thread", rules::NEVER_PANICS)
+        monitored.name();
+        monitored.take_violation("on another thread", guarantees::NEVER_PANICS)
     })?;
     if name.trim().is_empty() {
-        return wrong(rules::NAME_IN_LOWER_CASE, "a name");
+        return wrong(guarantees::LOWER_CASE_NAME, "a name");
     }
     if name.chars().any(char::is_uppercase) {
-        return wrong(rules::NAME_IN_LOWER_CASE, "lower case");
+        return wrong(guarantees::LOWER_CASE_NAME, "lower case");
     }
-    if OUR_NAMES.contains(&name) && backend.slot().is_none() {
-        return wrong(rules::NAME_OF_ITS_OWN, "a name that no backend of grad-runtime has");
+    if RESERVED_NAMES.contains(&name) && backend.slot().is_none() {
+        return wrong(guarantees::UNRESERVED_NAME, "a name that no backend of grad-runtime has");
     }
     Ok(())
 }
 
-fn starts_enabled(backend: &'static Watched) -> Checked {
-    backend.expect(rules::STARTS_ENABLED, Enabled, "`grad_mode()` on a new thread, before anything else")
+fn starts_enabled(backend: &'static Monitored) -> Checked {
+    backend.expect(guarantees::STARTS_ENABLED, Enabled, "`grad_mode()` on a new thread, before anything else")
 }
 
-/// Every mode after every mode.
-fn reports_what_was_set(backend: &'static Watched) -> Checked {
+/// Sets every mode after every mode.
+fn reports_the_last_mode(backend: &'static Monitored) -> Checked {
     let turns = [Enabled, NoGrad, NoGrad, Enabled, Enabled, Inference, Inference, NoGrad, Inference, Enabled];
     for (at, &mode) in turns.iter().enumerate() {
         backend.set_grad_mode(mode);
         let history = turns[..=at].iter().map(|mode| format!("{mode:?}")).collect::<Vec<_>>().join(", ");
-        let done = format!("`set_grad_mode` of {history} in turn on one thread, then `grad_mode()`");
-        let rule = if mode == Inference { rules::INFERENCE_IS_OFF } else { rules::LAST_SET_IS_REPORTED };
+        let steps = format!("`set_grad_mode` of {history} in turn on one thread, then `grad_mode()`");
+        let guarantee =
+            if mode == Inference { guarantees::INFERENCE_DISABLES } else { guarantees::REPORTS_LAST_MODE };
         let reported = backend.grad_mode();
-        backend.agrees(rule, mode, reported, &done)?;
-        backend.expect_again(rules::ASKING_CHANGES_NOTHING, reported, format_args!("{done} once more"))?;
+        backend.compare(guarantee, mode, reported, &steps)?;
+        backend.expect_again(guarantees::READING_CHANGES_NOTHING, reported, format_args!("{steps} once more"))?;
     }
     Ok(())
 }
 
-fn is_this_threads_alone(backend: &'static Watched) -> Checked {
-    const RULE: &Rule = rules::THIS_THREADS_ALONE;
+fn is_per_thread(backend: &'static Monitored) -> Checked {
+    const GUARANTEE: &Guarantee = guarantees::PER_THREAD;
     backend.set_grad_mode(NoGrad);
     on_a_new_thread(|| {
-        backend.expect(RULE, Enabled, "`set_grad_mode(NoGrad)` on one thread, then `grad_mode()` on a new one")?;
+        backend.expect(
+            GUARANTEE,
+            Enabled,
+            "`set_grad_mode(NoGrad)` on one thread, then `grad_mode()` on a new one",
+        )?;
         backend.set_grad_mode(Enabled);
         Ok(())
     })?;
     backend.expect(
-        RULE,
+        GUARANTEE,
         NoGrad,
         "`set_grad_mode(NoGrad)` on one thread, `set_grad_mode(Enabled)` on another, then `grad_mode()` on the first",
     )?;
@@ -139,26 +142,26 @@ fn is_this_threads_alone(backend: &'static Watched) -> Checked {
         Ok(())
     })?;
     backend.expect(
-        RULE,
+        GUARANTEE,
         Enabled,
         "`set_grad_mode(Enabled)` on one thread, `set_grad_mode(Inference)` on another, then `grad_mode()` on the first",
     )
 }
 
-/// The system gives a new thread the stack, and often the identity, of one that has ended.
-fn is_gone_with_its_thread(backend: &'static Watched) -> Checked {
+/// Starts threads one after another: the system often reuses the stack and the identity of a thread that has ended.
+fn is_not_inherited(backend: &'static Monitored) -> Checked {
     (0..8).try_for_each(|_| {
         on_a_new_thread(|| {
-            let done = "`grad_mode()` on a new thread, after another had ended in NoGrad";
-            backend.expect(rules::GONE_WITH_ITS_THREAD, Enabled, done)?;
+            let steps = "`grad_mode()` on a new thread, after another had ended in NoGrad";
+            backend.expect(guarantees::NOT_INHERITED, Enabled, steps)?;
             backend.set_grad_mode(NoGrad);
             Ok(())
         })
     })
 }
 
-/// All switch in step, each to a mode of its own turn.
-fn keeps_the_modes_of_many_threads(backend: &'static Watched) -> Checked {
+/// Lets many threads switch in step, neighbours to different modes.
+fn keeps_modes_of_many_threads(backend: &'static Monitored) -> Checked {
     const THREADS: usize = 32;
     let step = Barrier::new(THREADS);
     let take_part = |thread: usize| {
@@ -167,11 +170,11 @@ fn keeps_the_modes_of_many_threads(backend: &'static Watched) -> Checked {
             let mode = MODES[(thread + turn) % MODES.len()];
             backend.set_grad_mode(mode);
             step.wait();
-            // Nobody may leave early: the others would wait for good.
-            let done = format!(
-                "`set_grad_mode({mode:?})` and `grad_mode()` on one of {THREADS} threads that switch at once"
+            // A thread that returned early would leave the others waiting at the barrier.
+            let steps = format!(
+                "`set_grad_mode({mode:?})` and `grad_mode()` on one of {THREADS} threads that switch at the same time"
             );
-            outcome = outcome.and_then(|()| backend.expect(rules::THIS_THREADS_ALONE, mode, done));
+            outcome = outcome.and_then(|()| backend.expect(guarantees::PER_THREAD, mode, steps));
             step.wait();
         }
         outcome
@@ -182,22 +185,31 @@ fn keeps_the_modes_of_many_threads(backend: &'static Watched) -> Checked {
     })
 }
 
-/// Every scope in every mode, which the framework's own switch may have put in force.
-fn obeys_selective_scopes(backend: &'static Watched) -> Checked {
-    obeys(backend, "a selective", rules::SCOPES_SWITCH_IT, |scope| scope.enter_for(backend))
+/// Enters every selective scope in every mode.
+fn obeys_selective_scopes(backend: &'static Monitored) -> Checked {
+    obeys(backend, "a selective", guarantees::SWITCHED_BY_SCOPES, |scope| scope.enter_for(backend))
 }
 
-fn obeys(backend: &Watched, kind: &str, inside: &'static Rule, enter: impl Fn(Scope) -> GradGuard) -> Checked {
+fn obeys(
+    backend: &Monitored,
+    kind: &str,
+    guarantee: &'static Guarantee,
+    enter: impl Fn(Scope) -> GradGuard,
+) -> Checked {
     for set in MODES {
         for scope in SCOPES {
             backend.set_grad_mode(set);
             let found = backend.grad_mode();
             let guard = enter(scope);
-            let entered = format!("{kind} {} entered where {found:?} was in force", name_of(scope));
-            backend.expect(inside, scope.applied_to(found), format_args!("{entered}, then `grad_mode()` in it"))?;
+            let entered = format!("{kind} `{scope}` entered where {found:?} was in force");
+            backend.expect(
+                guarantee,
+                scope.applied_to(found),
+                format_args!("{entered}, then `grad_mode()` in it"),
+            )?;
             drop(guard);
             backend.expect_again(
-                rules::FOUND_IS_PUT_BACK,
+                guarantees::FOUND_MODE_IS_RESTORED,
                 found,
                 format_args!("{entered} and left, then `grad_mode()`"),
             )?;
@@ -206,25 +218,24 @@ fn obeys(backend: &Watched, kind: &str, inside: &'static Rule, enter: impl Fn(Sc
     Ok(())
 }
 
-/// Backends that are always there. Whatever else is installed may be under test itself.
-pub(super) fn others(than: &dyn Backend) -> impl Iterator<Item = &'static dyn Backend> {
-    let ours: [&'static dyn Backend; 2] = [&Cpu, &Mlx];
-    ours.into_iter().filter(|other| other.name() != than.name())
+/// Returns the backends that are always installed, less `backend`. Any other may itself be under test.
+pub(super) fn others(backend: &dyn Backend) -> impl Iterator<Item = &'static dyn Backend> {
+    let always: [&'static dyn Backend; 2] = [&Cpu, &Mlx];
+    always.into_iter().filter(|other| other.name() != backend.name())
 }
 
-fn shares_no_switch(backend: &'static Watched) -> Checked {
+fn leaves_others_unchanged(backend: &'static Monitored) -> Checked {
     for other in others(backend) {
-        let expect = |on: &str, done: String, before: GradMode, found: GradMode| {
+        let expect = |on: &str, steps: String, before: GradMode, found: GradMode| {
             let expected = format!("{before:?} on backend `{on}`, as before");
             if found == before {
                 return Ok(());
             }
-            Err(backend.violation(rules::OTHERS_ARE_LEFT_ALONE, done, expected, format_args!("{found:?}")))
+            Err(backend.violation(guarantees::OTHERS_UNCHANGED, steps, expected, format_args!("{found:?}")))
         };
         let (mine, others) = (backend.grad_mode(), other.grad_mode());
         for scope in [Scope::NoGrad, Scope::InferenceMode(true)] {
-            let entered =
-                |on: &dyn Backend| format!("a selective {} entered on backend `{}`", name_of(scope), on.name());
+            let entered = |on: &dyn Backend| format!("a selective `{scope}` entered on backend `{}`", on.name());
             let on_this = scope.enter_for(backend);
             expect(other.name(), entered(backend), others, other.grad_mode())?;
             drop(on_this);
@@ -236,69 +247,70 @@ fn shares_no_switch(backend: &'static Watched) -> Checked {
     Ok(())
 }
 
-/// Each pair of scopes, one in the other; then many.
-fn obeys_scopes_in_scopes(backend: &'static Watched) -> Checked {
+/// Nests every pair of scopes, then a hundred.
+fn obeys_nested_scopes(backend: &'static Monitored) -> Checked {
     for outer in SCOPES {
         for inner in SCOPES {
-            // The outer scope's mode as the scopes know it, which a backend that only knows on and off does not.
+            // A backend without an inference mode reports another: what counts is the mode that the scope asked for.
             let outside = outer.applied_to(Enabled);
             let outer_guard = outer.enter_for(backend);
             let reported = backend.grad_mode();
             let inner_guard = inner.enter_for(backend);
-            let entered = format!("{} entered inside {}", name_of(inner), name_of(outer));
-            let done = format!("{entered}, then `grad_mode()` in it");
-            backend.expect(rules::ENABLE_GRAD_LIFTS, inner.applied_to(outside), done)?;
+            let entered = format!("`{inner}` entered inside `{outer}`");
+            let steps = format!("{entered}, then `grad_mode()` in it");
+            backend.expect(guarantees::ENABLE_GRAD_LIFTS, inner.applied_to(outside), steps)?;
             drop(inner_guard);
-            let done = format!("{entered} and left, then `grad_mode()` in the outer one");
-            backend.expect_again(rules::INNERMOST_DECIDES, reported, done)?;
+            let steps = format!("{entered} and left, then `grad_mode()` in the outer one");
+            backend.expect_again(guarantees::INNERMOST_DECIDES, reported, steps)?;
             drop(outer_guard);
         }
     }
-    let deep = 100;
+    let depth = 100;
     let mut guards: Vec<_> =
-        (0..deep).map(|depth| Scope::set_grad_enabled(depth % 2 == 1).enter_for(backend)).collect();
+        (0..depth).map(|level| Scope::set_grad_enabled(level % 2 == 1).enter_for(backend)).collect();
     while guards.pop().is_some() {
         let expected = if guards.len() % 2 == 1 { NoGrad } else { Enabled };
-        let done = format!("{deep} scopes, `no_grad` and `enable_grad` by turns, left down to {}", guards.len());
-        backend.expect(rules::INNERMOST_DECIDES, expected, done)?;
+        let steps =
+            format!("{depth} scopes, `no_grad` and `enable_grad` alternating, left down to {}", guards.len());
+        backend.expect(guarantees::INNERMOST_DECIDES, expected, steps)?;
     }
     Ok(())
 }
 
-/// Three guards in every order of dropping them.
-fn obeys_the_innermost_guard_alive(backend: &'static Watched) -> Checked {
+/// Drops three guards in every order.
+fn obeys_the_innermost_guard_alive(backend: &'static Monitored) -> Checked {
     let scopes = [Scope::NoGrad, Scope::EnableGrad, Scope::InferenceMode(true)];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let mut guards = scopes.map(|scope| Some(scope.enter_for(backend)));
         for (dropped, at) in order.into_iter().enumerate() {
             guards[at] = None;
             let innermost_alive = (0..scopes.len()).rev().find(|&guard| guards[guard].is_some());
-            // Each of them decides whatever it is entered in.
+            // Each of the three sets the same mode wherever it is entered.
             let expected = innermost_alive.map_or(Enabled, |guard| scopes[guard].applied_to(Enabled));
-            let done = format!(
+            let steps = format!(
                 "guards of {} entered in this order, then {} dropped in this order",
-                listed(scopes.map(name_of)),
-                listed(order[..=dropped].iter().map(|&guard| name_of(scopes[guard])))
+                listed(scopes),
+                listed(order[..=dropped].iter().map(|&guard| scopes[guard]))
             );
-            backend.expect(rules::INNERMOST_DECIDES, expected, done)?;
+            backend.expect(guarantees::INNERMOST_DECIDES, expected, steps)?;
         }
     }
     Ok(())
 }
 
-fn listed(items: impl IntoIterator<Item = impl Display>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+fn listed(scopes: impl IntoIterator<Item = Scope>) -> String {
+    scopes.into_iter().map(|scope| format!("`{scope}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn restores_on_every_way_out(backend: &'static Watched) -> Checked {
-    fn left_by_return(backend: &'static Watched) -> Option<()> {
+fn restores_on_every_exit(backend: &'static Monitored) -> Checked {
+    fn left_by_return(backend: &'static Monitored) -> Option<()> {
         let _guard = Scope::NoGrad.enter_for(backend);
         None?;
         Some(())
     }
     let left_by = |way: &str| {
-        let done = format!("a selective `no_grad` left by {way}, then `grad_mode()`");
-        backend.expect(rules::WAYS_OUT_RESTORE, Enabled, done)
+        let steps = format!("a selective `no_grad` left by {way}, then `grad_mode()`");
+        backend.expect(guarantees::EVERY_EXIT_RESTORES, Enabled, steps)
     };
     left_by_return(backend);
     left_by("an early return")?;
@@ -306,44 +318,44 @@ fn restores_on_every_way_out(backend: &'static Watched) -> Checked {
         let _outer = Scope::InferenceMode(true).enter_for(backend);
         let _inner = Scope::InferenceMode(false).enter_for(backend);
         let _innermost = Scope::NoGrad.enter_for(backend);
-        resume_unwind(Box::new("on purpose")); // Says nothing on stderr.
+        resume_unwind(Box::new("on purpose")); // Unlike `panic!`, prints nothing.
     }));
     debug_assert!(panicked.is_err());
     left_by("a panic")
 }
 
-/// Thread-locals go in an order that the platform chooses. So one of ours is there before the backend's first, and one
-/// after: whichever goes last finds the backend's gone.
-fn works_while_a_thread_is_torn_down(backend: &'static Watched) -> Checked {
-    struct Last {
-        backend: &'static Watched,
+/// Enters a scope in two destructors of thread-locals, one initialized before those of the backend and one after. The order of
+/// destruction is the platform's choice, so the later of the two finds those of the backend destroyed.
+fn works_during_teardown(backend: &'static Monitored) -> Checked {
+    struct ScopeOnDrop {
+        backend: &'static Monitored,
         outcome: Arc<Mutex<Checked>>,
     }
-    impl Drop for Last {
+    impl Drop for ScopeOnDrop {
         fn drop(&mut self) {
             let found = self.backend.grad_mode();
             let outcome = {
                 let _guard = Scope::NoGrad.enter_for(self.backend);
-                let done = "`no_grad` in the destructor of a thread-local, while the thread was torn down";
-                self.backend.expect(rules::RESTORES_AT_TEAR_DOWN, NoGrad, done)
+                let steps = "`no_grad` in the destructor of a thread-local, while the thread was torn down";
+                self.backend.expect(guarantees::TEARDOWN_RESTORES, NoGrad, steps)
             };
             let outcome = outcome.and_then(|()| {
-                let done = "`no_grad` entered and left in the destructor of a thread-local";
-                self.backend.expect_again(rules::RESTORES_AT_TEAR_DOWN, found, done)
+                let steps = "`no_grad` entered and left in the destructor of a thread-local";
+                self.backend.expect_again(guarantees::TEARDOWN_RESTORES, found, steps)
             });
-            let mut known = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.is_ok() {
-                *known = outcome;
+            let mut first = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+            if first.is_ok() {
+                *first = outcome;
             }
         }
     }
     thread_local! {
-        static BEFORE: RefCell<Option<Last>> = const { RefCell::new(None) };
-        static AFTER: RefCell<Option<Last>> = const { RefCell::new(None) };
+        static BEFORE: RefCell<Option<ScopeOnDrop>> = const { RefCell::new(None) };
+        static AFTER: RefCell<Option<ScopeOnDrop>> = const { RefCell::new(None) };
     }
     let outcome = Arc::new(Mutex::new(Ok(())));
-    let last = || Last { backend, outcome: Arc::clone(&outcome) };
-    let (before, after) = (last(), last());
+    let scope_on_drop = || ScopeOnDrop { backend, outcome: Arc::clone(&outcome) };
+    let (before, after) = (scope_on_drop(), scope_on_drop());
     on_a_new_thread(move || {
         BEFORE.set(Some(before));
         drop(Scope::NoGrad.enter_for(backend));
@@ -353,27 +365,27 @@ fn works_while_a_thread_is_torn_down(backend: &'static Watched) -> Checked {
     outcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn is_switched_by_universal_scopes(backend: &'static Watched) -> Checked {
-    universal(backend, rules::SCOPES_SWITCH_IT)
+fn obeys_universal_scopes(backend: &'static Monitored) -> Checked {
+    universal(backend, guarantees::SWITCHED_BY_SCOPES)
 }
 
-/// Where a backend of its name was there already, it may be another.
-fn is_the_one_that_universal_scopes_switch(backend: &'static Watched) -> Checked {
-    universal(backend, rules::NAME_NOBODY_ELSE_HAS)
+/// Tells `backend` from another of its name that was installed before.
+fn is_the_installed_one(backend: &'static Monitored) -> Checked {
+    universal(backend, guarantees::UNIQUE_NAME)
 }
 
-fn universal(backend: &'static Watched, inside: &'static Rule) -> Checked {
-    obeys(backend, "a universal", inside, Scope::enter)?;
+fn universal(backend: &'static Monitored, guarantee: &'static Guarantee) -> Checked {
+    obeys(backend, "a universal", guarantee, Scope::enter)?;
     backend.set_grad_mode(Enabled);
-    let carried = {
+    let snapshot = {
         let _guard = Scope::NoGrad.enter();
         ModeSnapshot::current()
     };
     on_a_new_thread(move || {
-        let guard = carried.enter();
-        let done = "`ModeSnapshot::current()` taken in `no_grad` on one thread, entered on another";
-        backend.expect(rules::CARRIED_MODES_ARRIVE, NoGrad, done)?;
+        let guard = snapshot.enter();
+        let steps = "`ModeSnapshot::current()` taken in `no_grad` on one thread, entered on another";
+        backend.expect(guarantees::SNAPSHOTS_APPLY, NoGrad, steps)?;
         drop(guard);
-        backend.expect(rules::CARRIED_MODES_ARRIVE, Enabled, format_args!("{done} and left"))
+        backend.expect(guarantees::SNAPSHOTS_APPLY, Enabled, format_args!("{steps} and left"))
     })
 }

@@ -1,11 +1,11 @@
-//! Conformance checks: does a backend, or an engine, of yours keep the law of scopes?
+//! Conformance checks for backends and engines: do they keep the guarantees of scopes?
 //!
-//! Two checks, one call each, for the tests of whoever plugs something in:
+//! There are two checks, each a call in the tests of the crate that plugs in:
 //!
-//! | | asks | covers |
+//! | check | takes | covers |
 //! | --- | --- | --- |
-//! | [`assert_backend`] | a [`Backend`], through its three methods | its name, the mode of each thread, scopes of every form, way out and order, threads that end |
-//! | [`assert_engine`] | an [`Engine`]: a leaf, an operation on it, and whether that was recorded | what is recorded where, and that values stay as they are |
+//! | [`assert_backend`] | a [`Backend`], through its three methods | its name, the mode of each thread, scopes of every form, nesting and exit, threads that end |
+//! | [`assert_engine`] | an [`Engine`]: a leaf, an operation, and whether its result was recorded | what is recorded in which scope, and that values do not change |
 //!
 //! ```
 //! use std::cell::Cell;
@@ -13,72 +13,71 @@
 //!
 //! thread_local!(static MODE: Cell<GradMode> = const { Cell::new(GradMode::Enabled) });
 //!
-//! struct Engine;
-//! impl Backend for Engine {
-//!     fn name(&self) -> &'static str { "engine" }
+//! struct MyBackend;
+//! impl Backend for MyBackend {
+//!     fn name(&self) -> &'static str { "my-backend" }
 //!     fn grad_mode(&self) -> GradMode { MODE.get() }
 //!     fn set_grad_mode(&self, mode: GradMode) { MODE.set(mode) }
 //! }
 //!
 //! // #[test]
-//! fn keeps_the_law() {
-//!     testing::assert_backend(&Engine);
+//! fn my_backend_keeps_the_guarantees() {
+//!     testing::assert_backend(&MyBackend);
 //! }
-//! # keeps_the_law();
+//! # my_backend_keeps_the_guarantees();
 //! ```
 //!
-//! Either stops at the first promise that is broken. The checks go from the ground up, each on what those before it made
-//! sure of, so that the message tells the cause and not what followed from it. [`check_backend`] and [`check_engine`]
-//! return that [`Violation`] where a panic will not do.
+//! Both stop at the first guarantee that does not hold. Each step relies on the steps before it, so the message names the
+//! cause and not its consequences. [`check_backend`] and [`check_engine`] return the [`Violation`] instead of panicking.
 //!
-//! The checks stay on threads of their own as far as they can, and put back what they touch. One thing lasts: a backend
-//! that passed all else is [installed](crate::install) for the rest of the process, unless it is already, to see that
-//! universal scopes switch it. Where your crate installs it itself, let it do so first.
+//! The checks run on threads that they start, as far as possible, and restore the modes that they change. One effect lasts: a
+//! backend that passed the other checks is [installed](crate::install) for the rest of the process, unless it already is, to
+//! check that universal scopes switch it. If your crate installs the backend itself, let it do so before the check.
 //!
-//! The guide [Plugging in](crate::guide::plugging_in) shows where these belong.
+//! The guide [Plugging in](crate::guide::plugging_in) shows these checks in use.
 
 mod backend;
 mod engine;
-mod rules;
+mod guarantees;
+mod monitored;
 mod violation;
-mod watched;
 
 use grad_core::Backend;
 
 pub use engine::Engine;
 pub use violation::Violation;
 
-/// Panics unless `backend` keeps the law, as far as a [`Backend`] alone can show it.
+/// Asserts that `backend` keeps the guarantees of scopes, as far as the methods of [`Backend`] show.
 ///
-/// In this order:
+/// Checks in this order:
 ///
-/// - its name is in lower case, never changes, and is not that of another;
-/// - a new thread starts Enabled, `grad_mode` reports what `set_grad_mode` was given (for `Inference`, perhaps `NoGrad`),
-///   the last call decides, and asking changes nothing;
-/// - a mode is one thread's alone, also with many threads at once and after a thread has ended;
-/// - a selective scope switches this backend and no other, and what was found is what is put back, whichever mode it was;
-/// - scopes inside scopes: the innermost one alive decides, `enable_grad` lifts `no_grad` and not inference mode, and each
-///   way out restores: the end, an early return, a panic, guards dropped in every order;
-/// - all of it holds in the destructors of thread-locals too, and no method ever panics;
-/// - once it is installed, universal scopes switch it, and carried modes reach it on other threads.
+/// - the name is in lower case, never changes, and is not that of another backend;
+/// - a new thread starts Enabled; `grad_mode` reports the mode that was set last (for `Inference` it may report `NoGrad`), and
+///   changes nothing;
+/// - each thread has a mode of its own, also with many threads at once and after threads have ended;
+/// - a selective scope switches this backend and no other, and restores the mode that it found, whichever it was;
+/// - in nested scopes the innermost living one decides, `enable_grad` lifts `no_grad` but not inference mode, and every exit
+///   restores the mode: the end of the scope, an early return, a panic, guards dropped in any order;
+/// - all of this holds in the destructors of thread-locals too, and no method panics;
+/// - once the backend is installed, universal scopes switch it, and a snapshot of the modes applies to it on other threads.
 ///
 /// ```should_panic
 /// use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// use grad_runtime::{Backend, GradMode, testing};
 ///
-/// static RECORDING: AtomicBool = AtomicBool::new(true); // One for all threads!
+/// static RECORDING: AtomicBool = AtomicBool::new(true); // Shared by all threads: a mistake.
 ///
-/// struct Engine;
-/// impl Backend for Engine {
-///     fn name(&self) -> &'static str { "engine" }
+/// struct MyBackend;
+/// impl Backend for MyBackend {
+///     fn name(&self) -> &'static str { "my-backend" }
 ///     fn grad_mode(&self) -> GradMode {
 ///         if RECORDING.load(Relaxed) { GradMode::Enabled } else { GradMode::NoGrad }
 ///     }
 ///     fn set_grad_mode(&self, mode: GradMode) { RECORDING.store(mode.is_enabled(), Relaxed) }
 /// }
 ///
-/// testing::assert_backend(&Engine);
-/// // backend `engine` breaks law 1: a scope is this thread's alone, and a new thread starts Enabled
+/// testing::assert_backend(&MyBackend);
+/// // backend `my-backend` breaks guarantee 1: a scope is this thread's alone, and a new thread starts Enabled
 /// //     what was done: `set_grad_mode(NoGrad)` on one thread, then `grad_mode()` on a new one
 /// //     expected: Enabled
 /// //     found: NoGrad
@@ -87,7 +86,7 @@ pub use violation::Violation;
 ///
 /// # Panics
 ///
-/// If it does not, with the [`Violation`]; or if the system cannot start a few dozen threads.
+/// Panics with the [`Violation`] if a guarantee does not hold, and if the system cannot start a few dozen threads.
 #[track_caller]
 pub fn assert_backend(backend: &'static dyn Backend) {
     if let Err(violation) = check_backend(backend) {
@@ -95,7 +94,7 @@ pub fn assert_backend(backend: &'static dyn Backend) {
     }
 }
 
-/// [`assert_backend`], but returns what it found.
+/// Checks `backend` as [`assert_backend`] does, and returns the violation.
 ///
 /// ```
 /// use grad_runtime::{Cpu, testing};
@@ -105,33 +104,51 @@ pub fn assert_backend(backend: &'static dyn Backend) {
 ///
 /// # Errors
 ///
-/// The first [`Violation`] of the law.
+/// Returns the first [`Violation`] of a guarantee.
 ///
 /// # Panics
 ///
-/// If the system cannot start a few dozen threads.
+/// Panics if the system cannot start a few dozen threads.
 pub fn check_backend(backend: &'static dyn Backend) -> Result<(), Violation> {
     backend::check(backend)
 }
 
-/// Panics unless `engine` records where the law says so, and nowhere else.
+/// Asserts that `engine` records exactly where the guarantees of scopes say so.
 ///
-/// In this order:
+/// Checks in this order:
 ///
 /// - an operation is recorded where no scope is in force;
-/// - in a universal scope, and in a selective one on the engine's backend, it is not, its values are bit for bit the same,
-///   and what is then made of its result is a constant too;
+/// - in a universal scope, and in a selective one on the engine's backend, it is not recorded, its values are the same bit for
+///   bit, and results computed from its result are constants too;
 /// - a scope on another backend, or on another thread, changes nothing;
-/// - `enable_grad` inside `no_grad` records, inside inference mode it does not, and `inference_mode(false)` does;
-/// - after each of these, after a panic, and with guards dropped out of order, it is recorded as before.
+/// - an operation is recorded in `enable_grad` inside `no_grad` and in `inference_mode(false)`, but not in `enable_grad` inside
+///   inference mode;
+/// - after each of these scopes, after a panic, and after guards dropped out of order, it is recorded again.
 ///
-/// The calling thread's own scopes are set aside meanwhile. For each operation of an engine, call it once more.
+/// The scopes of the calling thread are not in force during the check. Call it once for each operation of an engine, or once
+/// for an operation that stands for all of them if they share the code that records.
 ///
-/// See [`Engine`] for an example.
+/// ```
+/// use grad_runtime::{is_grad_enabled, testing};
+///
+/// /// A number, and whether a gradient flows through it.
+/// type Number = (f64, bool);
+///
+/// struct Squaring;
+/// impl testing::Engine for Squaring {
+///     type Array = Number;
+///     fn leaf(&self) -> Number { (3.0, true) }
+///     fn operation(&self, input: &Number) -> Number { (input.0 * input.0, input.1 && is_grad_enabled()) }
+///     fn is_recorded(&self, array: &Number) -> bool { array.1 }
+///     fn values(&self, array: &Number) -> Vec<f64> { vec![array.0] }
+/// }
+///
+/// testing::assert_engine(&Squaring);
+/// ```
 ///
 /// # Panics
 ///
-/// If it does not, with the [`Violation`]; or where the engine itself panics.
+/// Panics with the [`Violation`] if a guarantee does not hold, and if the engine itself panics.
 #[track_caller]
 pub fn assert_engine<E: Engine + ?Sized>(engine: &E) {
     if let Err(violation) = check_engine(engine) {
@@ -139,13 +156,29 @@ pub fn assert_engine<E: Engine + ?Sized>(engine: &E) {
     }
 }
 
-/// [`assert_engine`], but returns what it found.
+/// Checks `engine` as [`assert_engine`] does, and returns the violation.
 ///
-/// See [`Engine`] for an example.
+/// ```
+/// use grad_runtime::testing;
+///
+/// /// An engine that records whatever the mode is.
+/// struct Deaf;
+/// impl testing::Engine for Deaf {
+///     type Array = f64;
+///     fn leaf(&self) -> f64 { 3.0 }
+///     fn operation(&self, input: &f64) -> f64 { input * input }
+///     fn is_recorded(&self, _: &f64) -> bool { true }
+///     fn values(&self, array: &f64) -> Vec<f64> { vec![*array] }
+/// }
+///
+/// let message = testing::check_engine(&Deaf).unwrap_err().to_string();
+/// assert!(message.contains("breaks guarantee 3: "));
+/// assert!(message.contains("in a universal `no_grad`\n    expected: a constant\n    found: a recorded result\n"));
+/// ```
 ///
 /// # Errors
 ///
-/// The first [`Violation`] of the law.
+/// Returns the first [`Violation`] of a guarantee.
 pub fn check_engine<E: Engine + ?Sized>(engine: &E) -> Result<(), Violation> {
     engine::check(engine)
 }

@@ -1,11 +1,10 @@
-//! `Detach` for candle's own tensors.
+//! `Detach` for candle's tensors.
 
 use candle_core::Tensor;
 
 use super::Detach;
 
-/// The tensor loses what it was made from, which is freed where nothing else holds it, and it is no variable. It shares
-/// its storage as before.
+/// Drops the tensor's reference to the operation that computed it, and makes a variable a plain tensor. The storage stays shared.
 impl Detach for Tensor {
     fn detach_in_place(&mut self) {
         if self.track_op() {
@@ -23,7 +22,7 @@ mod tests {
 
     use crate::no_grad;
 
-    /// A layer with weights that are tracked, and some input.
+    /// Returns a weight variable, a layer that uses it, and an input.
     fn layer(width: usize) -> Result<(Var, Linear, Tensor)> {
         let weight = Var::from_tensor(&Tensor::full(0.5_f32, (width, width), &Device::Cpu)?)?;
         let linear = Linear::new(weight.as_tensor().clone(), None);
@@ -31,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn no_gradient_flows_through_what_left_a_scope() -> Result<()> {
+    fn no_gradient_flows_through_a_result_that_left_a_scope() -> Result<()> {
         #[crate::attr::no_grad(detach, crate = crate)]
         fn target(layer: &Linear, x: &Tensor) -> Result<Tensor> {
             layer.forward(x)
@@ -42,7 +41,7 @@ mod tests {
         let target = target(&layer, &x)?;
         assert_eq!((target.track_op(), target.to_vec2::<f32>()?), (false, output.to_vec2::<f32>()?));
 
-        // d/dw of the sum of y · target: as if the target were a number.
+        // d/dw of the sum of y · target, where the target is a constant.
         let gradients = (&output * &target)?.sum_all()?.backward()?;
         assert_eq!(gradients.get(&weight).expect("a gradient").to_vec2::<f32>()?, [[1.0; 2]; 2]);
         assert!((&target * &target)?.sum_all()?.backward()?.get(&weight).is_none());
@@ -60,12 +59,12 @@ mod tests {
         let mut seen = vec![];
         let output = forward(&weight, &x, &mut seen)?;
         assert!(!output.track_op() && !seen[0].track_op());
-        assert!(weight.as_tensor().is_variable(), "the caller's own is as it was");
+        assert!(weight.as_tensor().is_variable(), "the caller's weight is unchanged");
         Ok(())
     }
 
-    /// The identity, which lives as long as what was recorded of it.
-    struct Recorded(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+    /// The identity function, counted as long as the graph holds it.
+    struct Recorded(#[expect(dead_code, reason = "its references are counted")] Arc<()>);
 
     impl CustomOp1 for Recorded {
         fn name(&self) -> &'static str {
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_does_not_grow_with_depth() -> Result<()> {
+    fn memory_does_not_grow_with_depth() -> Result<()> {
         let (_weight, layer, x) = layer(8)?;
         let step = |x: &Tensor, count: &Arc<()>| layer.forward(x)?.apply_op1(Recorded(Arc::clone(count)));
         let held_after_200_layers = |step: &dyn Fn(&Tensor, &Arc<()>) -> Result<Tensor>| {
@@ -88,7 +87,7 @@ mod tests {
             drop(last);
             Ok::<_, candle_core::Error>(held)
         };
-        assert_eq!(held_after_200_layers(&step)?, 200, "every layer is held by the next");
+        assert_eq!(held_after_200_layers(&step)?, 200, "each layer's output holds the layer before");
         let detached = |x: &Tensor, count: &Arc<()>| no_grad!(detach { step(x, count) });
         assert_eq!(held_after_200_layers(&detached)?, 0);
         Ok(())

@@ -1,4 +1,4 @@
-//! `Detach` for the types of std.
+//! `Detach` for the types of std, and for half-precision numbers.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use super::Detach;
 
-macro_rules! without_a_graph {
+/// Implements `Detach` for types without a graph.
+macro_rules! impl_without_graph {
     ($($type:ty)*) => {$(
         impl Detach for $type {
             #[inline]
@@ -18,12 +19,12 @@ macro_rules! without_a_graph {
         }
     )*};
 }
-without_a_graph! {
+impl_without_graph! {
     () bool char f32 f64 i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize
     str String &str Rc<str> Arc<str> OsStr OsString Path PathBuf std::time::Duration
 }
 #[cfg(any(feature = "cpu", feature = "mlx"))]
-without_a_graph! { half::f16 half::bf16 }
+impl_without_graph! { half::f16 half::bf16 }
 
 impl<T> Detach for PhantomData<T>
 where
@@ -33,14 +34,15 @@ where
     fn detach_in_place(&mut self) {}
 }
 
-macro_rules! of_tuples {
+/// Implements `Detach` for a tuple, and for every shorter one.
+macro_rules! impl_for_tuples {
     ($first:ident $($rest:ident)*) => {
         impl<$first, $($rest),*> Detach for ($first, $($rest,)*)
         where
             $first: Detach,
             $($rest: Detach,)*
         {
-            #[expect(non_snake_case, reason = "each value has the name of its type")]
+            #[expect(non_snake_case, reason = "each value is named after its type parameter")]
             #[inline]
             fn detach_in_place(&mut self) {
                 let ($first, $($rest,)*) = self;
@@ -48,14 +50,14 @@ macro_rules! of_tuples {
                 $($rest.detach_in_place();)*
             }
         }
-        of_tuples! { $($rest)* }
+        impl_for_tuples! { $($rest)* }
     };
     () => {};
 }
-of_tuples! { A B C D E F G H I J K L }
+impl_for_tuples! { A B C D E F G H I J K L }
 
-/// Types that hold values to be visited.
-macro_rules! of_each {
+/// Implements `Detach` for collections, which detach each of their values.
+macro_rules! impl_for_collections {
     ($([$($generics:tt)*] $type:ty, |$this:ident| $values:expr;)*) => {$(
         impl<$($generics)*> Detach for $type
         where
@@ -71,7 +73,7 @@ macro_rules! of_each {
         }
     )*};
 }
-of_each! {
+impl_for_collections! {
     [T] [T], |slice| slice;
     [T, const N: usize] [T; N], |array| array;
     [T] Vec<T>, |vec| vec;
@@ -82,7 +84,8 @@ of_each! {
     [K, T] BTreeMap<K, T>, |map| map.values_mut();
 }
 
-macro_rules! of_pointers {
+/// Implements `Detach` for pointers, which detach the value that they point to.
+macro_rules! impl_for_pointers {
     ($([$($bounds:tt)*] $pointer:ty, |$this:ident| $value:expr;)*) => {$(
         impl<T> Detach for $pointer
         where
@@ -96,7 +99,7 @@ macro_rules! of_pointers {
         }
     )*};
 }
-of_pointers! {
+impl_for_pointers! {
     [?Sized] Box<T>, |pointer| **pointer;
     [?Sized] &mut T, |pointer| **pointer;
     [Clone] Rc<T>, |pointer| Rc::make_mut(pointer);

@@ -1,4 +1,4 @@
-//! Work that runs later, and whose results are detached.
+//! `Detached`: deferred work whose results are detached.
 
 use std::future::Future;
 use std::iter::FusedIterator;
@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// A future, stream or iterator whose output or items go through a function that detaches them.
+    /// A future, stream or iterator that passes its output or items through a function that detaches them.
     ///
-    /// The attributes make it, with `detach`:
+    /// The attributes with `detach` return it:
     ///
     /// ```
     /// use grad_runtime::attr::no_grad;
@@ -24,49 +24,49 @@ pin_project! {
     /// assert!(distances().eq([1.0, 2.0]));
     /// ```
     #[derive(Clone, Debug)]
-    #[must_use = "it does nothing until it is polled or advanced"]
+    #[must_use = "it does nothing unless it is polled or advanced"]
     pub struct Detached<T, F> {
         #[pin]
-        work: T,
+        inner: T,
         detach: F,
     }
 }
 
-/// `work`, with its output put through `detach`.
+/// Returns a future that passes the output of `inner` through `detach`.
 #[inline]
-pub fn detached_future<T, F>(work: T, detach: F) -> Detached<T, F>
+pub fn detached_future<T, F>(inner: T, detach: F) -> Detached<T, F>
 where
     T: Future,
     F: FnMut(T::Output) -> T::Output,
 {
-    Detached { work, detach }
+    Detached { inner, detach }
 }
 
-/// `work`, with each item put through `detach`.
+/// Returns an iterator that passes each item of `inner` through `detach`.
 #[inline]
-pub fn detached_iterator<T, F>(work: T, detach: F) -> Detached<T, F>
+pub fn detached_iterator<T, F>(inner: T, detach: F) -> Detached<T, F>
 where
     T: Iterator,
     F: FnMut(T::Item) -> T::Item,
 {
-    Detached { work, detach }
+    Detached { inner, detach }
 }
 
-/// `work`, with each item put through `detach`.
+/// Returns a stream that passes each item of `inner` through `detach`.
 #[cfg(feature = "stream")]
 #[inline]
-pub fn detached_stream<T, F>(work: T, detach: F) -> Detached<T, F>
+pub fn detached_stream<T, F>(inner: T, detach: F) -> Detached<T, F>
 where
     T: futures_core::Stream,
     F: FnMut(T::Item) -> T::Item,
 {
-    Detached { work, detach }
+    Detached { inner, detach }
 }
 
-/// Where streams are unknown, `scoped_stream` is the error.
+/// Returns `inner`: without the feature `stream`, the call of `scoped_stream` around this one is the compile error.
 #[cfg(not(feature = "stream"))]
-pub fn detached_stream<T, F>(work: T, _detach: F) -> T {
-    work
+pub fn detached_stream<T, F>(inner: T, _detach: F) -> T {
+    inner
 }
 
 impl<T, F> Future for Detached<T, F>
@@ -79,7 +79,7 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
         let this = self.project();
-        let output = ready!(this.work.poll(cx));
+        let output = ready!(this.inner.poll(cx));
         Poll::Ready((this.detach)(output))
     }
 }
@@ -93,28 +93,28 @@ where
 
     #[inline]
     fn next(&mut self) -> Option<T::Item> {
-        self.work.next().map(&mut self.detach)
+        self.inner.next().map(&mut self.detach)
     }
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.work.size_hint()
+        self.inner.size_hint()
     }
 
-    // An item that nobody sees need not be detached.
+    // A skipped item need not be detached.
     #[inline]
     fn nth(&mut self, n: usize) -> Option<T::Item> {
-        self.work.nth(n).map(&mut self.detach)
+        self.inner.nth(n).map(&mut self.detach)
     }
 
     #[inline]
     fn count(self) -> usize {
-        self.work.count()
+        self.inner.count()
     }
 
     #[inline]
     fn last(self) -> Option<T::Item> {
-        self.work.last().map(self.detach)
+        self.inner.last().map(self.detach)
     }
 
     #[inline]
@@ -122,7 +122,7 @@ where
     where
         G: FnMut(B, T::Item) -> B,
     {
-        self.work.map(self.detach).fold(init, f)
+        self.inner.map(self.detach).fold(init, f)
     }
 }
 
@@ -133,12 +133,12 @@ where
 {
     #[inline]
     fn next_back(&mut self) -> Option<T::Item> {
-        self.work.next_back().map(&mut self.detach)
+        self.inner.next_back().map(&mut self.detach)
     }
 
     #[inline]
     fn nth_back(&mut self, n: usize) -> Option<T::Item> {
-        self.work.nth_back(n).map(&mut self.detach)
+        self.inner.nth_back(n).map(&mut self.detach)
     }
 
     #[inline]
@@ -146,7 +146,7 @@ where
     where
         G: FnMut(B, T::Item) -> B,
     {
-        self.work.map(self.detach).rfold(init, f)
+        self.inner.map(self.detach).rfold(init, f)
     }
 }
 
@@ -157,7 +157,7 @@ where
 {
     #[inline]
     fn len(&self) -> usize {
-        self.work.len()
+        self.inner.len()
     }
 }
 
@@ -179,12 +179,12 @@ where
     #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
         let this = self.project();
-        let item = ready!(this.work.poll_next(cx));
+        let item = ready!(this.inner.poll_next(cx));
         Poll::Ready(item.map(this.detach))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.work.size_hint()
+        self.inner.size_hint()
     }
 }
 
@@ -195,7 +195,7 @@ where
     F: FnMut(T::Output) -> T::Output,
 {
     fn is_terminated(&self) -> bool {
-        self.work.is_terminated()
+        self.inner.is_terminated()
     }
 }
 
@@ -206,6 +206,6 @@ where
     F: FnMut(T::Item) -> T::Item,
 {
     fn is_terminated(&self) -> bool {
-        self.work.is_terminated()
+        self.inner.is_terminated()
     }
 }
