@@ -110,7 +110,7 @@
 //! assert!(parse("x").is_err() && is_grad_enabled());
 //! ```
 //!
-//! The tests in `tests/torch` check these forms, and their nestings, on tch's tensors.
+//! The tests in `tests/packages/torch` check these forms, and their nestings, on tch's tensors.
 //!
 //! # From candle's `detach`
 //!
@@ -186,7 +186,7 @@
 //! records, as candle does. With a module that is detached on the way in it does not, unless the input is recorded.
 //! `valid()` also switches dropout off; `no_grad()`, burn's own method of modules, does not.
 //!
-//! `tests/burn` compiles and runs the file shown here, and tests these statements about burn.
+//! `tests/packages/burn` compiles and runs the file shown here, and tests these statements about burn.
 //!
 //! # From mlx-rs
 //!
