@@ -10,13 +10,13 @@ use grad_runtime::prelude::*;
 use grad_runtime::testing::{Engine, assert_backend, assert_engine};
 
 /// An operation of a tape, and the backend that the tape obeys.
-struct Operation<'t> {
+struct Case<'t> {
     tape: &'t Tape,
     backend: &'static dyn Backend,
     operation: fn(Var<'t>) -> Var<'t>,
 }
 
-impl<'t> Engine for Operation<'t> {
+impl<'t> Engine for Case<'t> {
     type Array = Var<'t>;
 
     fn backend(&self) -> &'static dyn Backend {
@@ -51,7 +51,7 @@ fn every_operation_keeps_the_guarantees_on_both_tapes() {
     for (tape, backend) in &tapes {
         let operations: [fn(Var<'_>) -> Var<'_>; 4] = [|x| x + x, |x| x - x * x, |x| x * x, |x| x.exp()];
         for operation in operations {
-            assert_engine(&Operation { tape, backend: *backend, operation });
+            assert_engine(&Case { tape, backend: *backend, operation });
         }
     }
 }
