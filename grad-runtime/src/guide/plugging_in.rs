@@ -227,9 +227,8 @@
 //!
 //! # A complete example
 //!
-//! `examples/src/tape.rs` in the repository is a tape of about 150 lines with a backward pass, plugged in both ways;
-//! `examples/tests/my_tape.rs` tests it. `cargo run -p grad-examples --bin my-tape` prints derivatives inside and outside
-//! of scopes.
+//! `examples/my-tape` in the repository is a tape of about 150 lines with a backward pass, plugged in both ways, with its
+//! tests. `cargo run -p grad-example-tape` prints derivatives inside and outside of scopes.
 
 #[cfg(doc)]
 use crate::{Backend, Cpu};

@@ -52,7 +52,7 @@ where
 /// The outputs of a function and how they move when the primals move by `tangents`, one for each primal and of its shape:
 /// an array for each output, of its shape.
 ///
-/// ModeSnapshot are as in [`vjp`]. An output that does not depend on the primals has tangent zero.
+/// Modes are as in [`vjp`]. An output that does not depend on the primals has tangent zero.
 ///
 /// # Errors
 ///
