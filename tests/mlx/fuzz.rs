@@ -850,8 +850,7 @@ macro_rules! by_name {
     };
 }
 
-include!("../../grad-runtime/src/mlx/ops.rs");
-for_each_op!(by_name);
+grad_mlx_sys::for_each_op!(by_name);
 
 fn main() {
     let mut words = std::env::args().skip(1);

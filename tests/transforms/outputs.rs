@@ -178,11 +178,11 @@ fn no_outputs() {
     let refused = |result: Result<Vec<A>>| result.unwrap_err().to_string();
     assert_eq!(
         refused(mlx::checkpoint(none).call(&[scalar(3.0)])),
-        "checkpoint of float32[]: the function returned no arrays"
+        "checkpoint of float32[]: the function returned no arrays; return one or more"
     );
     assert_eq!(
         refused(mlx::custom_function(none).call(&[scalar(3.0)])),
-        "custom_function of float32[]: the function returned no arrays"
+        "custom_function of float32[]: the function returned no arrays; return one or more"
     );
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::ffi::{self, Handle, Made, shared};
+use super::ffi::{self, FfiResult, Handle, shared};
 use super::transforms;
 use crate::array::{self, Buffer, Dtype, cannot_make, check_length, refused};
 use crate::backend::{Backend, Mlx};
@@ -29,15 +29,15 @@ pub struct Array(Handle);
 impl Array {
     /// Every array passes here on its way to the user, and here is the rule: made while the mode is off, it is a
     /// constant to the transforms that are running. Where none is, nothing is added.
-    pub(in crate::mlx) fn new(handle: Handle) -> Made<Self> {
+    pub(in crate::mlx) fn new(handle: Handle) -> FfiResult<Self> {
         if Mlx.grad_mode().is_enabled() {
             return Ok(Self(handle));
         }
-        handle.into_constant(transforms::is_running()).map(Self)
+        handle.into_constant(transforms::is_differentiating()).map(Self)
     }
 
     /// A primal, as MLX gives it to a transform's function.
-    pub(super) fn traced(handle: Handle) -> Self {
+    pub(super) fn from_trace(handle: Handle) -> Self {
         Self(handle)
     }
 
@@ -54,14 +54,11 @@ impl Array {
 impl Detach for Array {
     fn detach_in_place(&mut self) {
         // It fails only where the thread is ending, and no transform runs any more.
-        if let Ok(constant) = self.0.constant(transforms::is_running()) {
+        if let Ok(constant) = self.0.to_constant(transforms::is_differentiating()) {
             self.0 = constant;
         }
     }
 }
-
-const DTYPES: [Dtype; 6] =
-    [Dtype::Float32, Dtype::Float16, Dtype::BFloat16, Dtype::Int32, Dtype::UInt32, Dtype::Bool];
 
 /// Methods of the trait that are operations in ops.rs.
 macro_rules! operations {
@@ -81,7 +78,7 @@ impl array::Array for Array {
         const OP: &str = "from_buffer";
         ffi::api()?;
         let refuse = |reason| cannot_make(OP, shape, buffer.dtype(), reason);
-        let lengths = ffi::lengths(shape).map_err(refuse)?;
+        let lengths = ffi::to_lengths(shape).map_err(refuse)?;
         check_length(&buffer, shape).map_err(refuse)?;
         let made = match &buffer {
             Buffer::Float32(data) => Handle::from_data(data, &lengths),
@@ -96,8 +93,8 @@ impl array::Array for Array {
 
     fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
         let refuse = |reason| cannot_make("full", shape, dtype, reason);
-        let lengths = ffi::lengths(shape).map_err(refuse)?;
-        Handle::full(&lengths, value, dtype as i32)?.and_then(Self::new).map_err(refuse)
+        let lengths = ffi::to_lengths(shape).map_err(refuse)?;
+        Handle::full(&lengths, value, dtype)?.and_then(Self::new).map_err(refuse)
     }
 
     fn shape(&self) -> Vec<usize> {
@@ -105,10 +102,7 @@ impl array::Array for Array {
     }
 
     fn dtype(&self) -> Dtype {
-        let number = usize::try_from(self.0.dtype()).ok();
-        *number
-            .and_then(|number| DTYPES.get(number))
-            .expect("no operation makes an array of a dtype that Dtype lacks")
+        self.0.dtype()
     }
 
     fn to_buffer(&self) -> Result<Buffer<'static>> {

@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Device {
     /// The CPU.
-    Cpu = 0,
+    Cpu,
     /// The GPU: Metal on macOS, CUDA on Linux with the package `mlx-cuda-13`.
-    Gpu = 1,
+    Gpu,
 }
 
 impl fmt::Display for Device {
@@ -36,7 +36,7 @@ impl fmt::Display for Device {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn is_available(device: Device) -> Result<bool> {
-    ffi::is_available(device as i32)
+    ffi::is_available(device)
 }
 
 /// The device that new operations run on: the GPU where there is one, unless [`set_default_device`] chose.
@@ -53,10 +53,7 @@ pub fn is_available(device: Device) -> Result<bool> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn default_device() -> Result<Device> {
-    Ok(match ffi::default_device()? {
-        1 => Device::Gpu,
-        _ => Device::Cpu,
-    })
+    ffi::default_device()
 }
 
 /// Chooses the device that new operations run on, for the whole process.
@@ -73,7 +70,7 @@ pub fn default_device() -> Result<Device> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn set_default_device(device: Device) -> Result<()> {
-    ffi::set_default_device(device as i32)?.map_err(|message| Error::Unavailable {
+    ffi::set_default_device(device)?.map_err(|message| Error::Unavailable {
         backend: "mlx",
         reason: format!("it has no {device} here ({message}): ask `mlx::is_available` first"),
     })

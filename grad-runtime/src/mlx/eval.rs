@@ -1,7 +1,7 @@
 //! Evaluation of several arrays, with and without waiting.
 
 use super::array::Array;
-use super::{ffi, refuse};
+use super::{ffi, operation_error};
 use crate::error::Result;
 
 /// Computes the elements of all arrays now, in one pass over their graph.
@@ -18,7 +18,7 @@ use crate::error::Result;
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn eval(arrays: &[Array]) -> Result<()> {
-    ffi::eval(ffi::handles(arrays))?.map_err(|reason| refuse("eval", arrays, reason))
+    ffi::eval(ffi::as_handles(arrays))?.map_err(|reason| operation_error("eval", arrays, reason))
 }
 
 /// Begins to compute the elements of all arrays, and does not wait for them. Who looks at the elements waits.
@@ -37,5 +37,5 @@ pub fn eval(arrays: &[Array]) -> Result<()> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn async_eval(arrays: &[Array]) -> Result<()> {
-    ffi::async_eval(ffi::handles(arrays))?.map_err(|reason| refuse("async_eval", arrays, reason))
+    ffi::async_eval(ffi::as_handles(arrays))?.map_err(|reason| operation_error("async_eval", arrays, reason))
 }

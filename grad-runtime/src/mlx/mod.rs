@@ -52,9 +52,6 @@ mod device;
 mod eval;
 #[allow(unsafe_code, reason = "this is the binding")]
 mod ffi;
-#[cfg(mlx_shim)]
-#[allow(unsafe_code, reason = "this is the binding")]
-mod library;
 mod stream;
 mod switch;
 mod transforms;
@@ -70,8 +67,8 @@ pub use ffi::{fast, linalg, random};
 pub use stream::Stream;
 pub use transforms::{Checkpoint, Compiled, CustomFunction, checkpoint, compile, custom_function, jvp, vjp, vmap};
 
-/// The error of what refuses several arrays.
-fn refuse(op: &'static str, operands: &[Array], reason: String) -> crate::Error {
+/// Returns the error of an operation on several arrays.
+fn operation_error(op: &'static str, operands: &[Array], reason: String) -> crate::Error {
     crate::array::refused(op, &operands.iter().collect::<Vec<_>>(), reason)
 }
 

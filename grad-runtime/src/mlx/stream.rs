@@ -42,7 +42,7 @@ impl Stream {
         if !super::is_available(device)? {
             return Err(unavailable(format!("it has no {device} here: ask `mlx::is_available` first")));
         }
-        let index = ffi::new_stream(device as i32)?.map_err(unavailable)?;
+        let index = ffi::new_stream(device)?.map_err(unavailable)?;
         Ok(Self { device, index, _thread: std::marker::PhantomData })
     }
 
@@ -59,14 +59,14 @@ impl Stream {
     ///
     /// See [`Stream`] for an example.
     pub fn scope<R>(&self, f: impl FnOnce() -> R) -> Result<R> {
-        struct Restore(i32, i32);
+        struct Restore(Device, i32);
         impl Drop for Restore {
             fn drop(&mut self) {
                 // It was the default stream before, so MLX takes it again.
                 let _ = ffi::set_default_stream(self.0, self.1);
             }
         }
-        let device = self.device as i32;
+        let device = self.device;
         let found = ffi::default_stream(device)?.map_err(unavailable)?;
         ffi::set_default_stream(device, self.index)?.map_err(unavailable)?;
         let _restore = Restore(device, found);
@@ -81,6 +81,6 @@ impl Stream {
     ///
     /// See [`Stream`] for an example.
     pub fn synchronize(&self) -> Result<()> {
-        ffi::synchronize(self.device as i32, self.index)?.map_err(unavailable)
+        ffi::synchronize(self.device, self.index)?.map_err(unavailable)
     }
 }

@@ -16,8 +16,7 @@ macro_rules! names {
         const NAMES: &[(&str, &str)] = &[$($((stringify!($section), stringify!($name)),)*)*];
     };
 }
-include!("../../../grad-runtime/src/mlx/ops.rs");
-for_each_op!(names);
+grad_mlx_sys::for_each_op!(names);
 
 /// An array of float32.
 fn floats<const N: usize>(shape: &[usize], elements: [f32; N]) -> Mlx {

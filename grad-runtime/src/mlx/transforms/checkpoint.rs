@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::running::Running;
-use super::{Function, failed, over_handles};
+use super::depth::Differentiating;
+use super::{Function, on_handles, transform_error};
 use crate::backend::{Backend, Mlx};
 use crate::carry::Modes;
 use crate::error::Result;
@@ -57,18 +57,18 @@ impl Checkpoint {
             return (self.0)(inputs);
         }
         ffi::api()?;
-        let outputs = ffi::checkpoint(lasting(&self.0), ffi::handles(inputs));
-        let outputs = outputs.map_err(|failure| failed("checkpoint", inputs, failure))?;
-        Ok(outputs.into_iter().map(Array::traced).collect())
+        let outputs = ffi::checkpoint(store_fn(&self.0), ffi::as_handles(inputs));
+        let outputs = outputs.map_err(|failure| transform_error("checkpoint", inputs, failure))?;
+        Ok(outputs.into_iter().map(Array::from_trace).collect())
     }
 }
 
-/// `function` as MLX keeps it: called now, and again when a transform needs it, in the modes of now.
-pub fn lasting(function: &Function) -> ffi::Lasting {
+/// Returns `function` as MLX stores it: called once, and called again for a transform in the modes of now.
+pub fn store_fn(function: &Function) -> ffi::StoredFn {
     let (function, modes, called) = (function.clone(), Modes::current(), Cell::new(false));
     Box::new(move |inputs| {
-        let _running = called.replace(true).then(|| Running::again(modes));
-        over_handles(|inputs: &[Array]| function(inputs))(inputs)
+        let _differentiating = called.replace(true).then(|| Differentiating::restart(modes));
+        on_handles(|inputs: &[Array]| function(inputs))(inputs)
     })
 }
 

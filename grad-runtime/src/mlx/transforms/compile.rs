@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::running::{Tracing, is_tracing};
-use super::{Function, failed, over_handles, refuse};
+use super::depth::{Tracing, is_transforming};
+use super::{Function, on_handles, operation_error, transform_error};
 use crate::carry::Modes;
 use crate::error::Result;
 use crate::mlx::Array;
@@ -97,16 +97,17 @@ impl Compiled {
     /// See [`compile`] for an example.
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         const NAME: &str = "compile";
-        // MLX asks the arrays whether a transform is running, and an inner transform takes that mark from them. Nor may it
-        // compile a function while it compiles the same for other shapes: it would lose the place of the outer one.
-        if is_tracing() {
+        // MLX asks the arrays' tracer flags whether a transform is running, and an inner transform clears those. Nor may it
+        // compile a function while it compiles the same one for other shapes, since it would overwrite that one's entry.
+        if is_transforming() {
             return (self.function)(inputs);
         }
         ffi::api()?;
-        let compiled = self.for_modes(Modes::current()).map_err(|reason| refuse(NAME, inputs, reason))?;
-        let outputs = compiled.call(ffi::handles(inputs)).map_err(|failure| failed(NAME, inputs, failure))?;
-        // The function has kept the rule already.
-        Ok(outputs.into_iter().map(Array::traced).collect())
+        let compiled = self.for_modes(Modes::current()).map_err(|reason| operation_error(NAME, inputs, reason))?;
+        let outputs =
+            compiled.call(ffi::as_handles(inputs)).map_err(|failure| transform_error(NAME, inputs, failure))?;
+        // The function has made its outputs constants already, where the mode is off.
+        Ok(outputs.into_iter().map(Array::from_trace).collect())
     }
 
     fn for_modes(&self, modes: Modes) -> Result<Rc<ffi::Compiled>, String> {
@@ -115,11 +116,11 @@ impl Compiled {
             return Ok(compiled.clone());
         }
         let function = self.function.clone();
-        let kept: ffi::Lasting = Box::new(move |inputs| {
+        let stored: ffi::StoredFn = Box::new(move |inputs| {
             let _tracing = Tracing::start();
-            over_handles(|inputs: &[Array]| function(inputs))(inputs)
+            on_handles(|inputs: &[Array]| function(inputs))(inputs)
         });
-        let compiled = Rc::new(ffi::compile(kept, self.shapeless)?);
+        let compiled = Rc::new(ffi::compile(stored, self.shapeless)?);
         traced.push((modes, compiled.clone()));
         Ok(compiled)
     }

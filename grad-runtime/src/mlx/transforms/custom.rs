@@ -3,9 +3,9 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::checkpoint::lasting;
-use super::running::Running;
-use super::{Function, failed, handed_out, over_handles};
+use super::checkpoint::store_fn;
+use super::depth::Differentiating;
+use super::{Function, finish_outputs, on_handles, transform_error};
 use crate::backend::{Backend, Mlx};
 use crate::error::Result;
 use crate::mlx::Array;
@@ -102,32 +102,32 @@ impl CustomFunction {
         const NAME: &str = "custom_function";
         if !Mlx.grad_mode().is_enabled() {
             let outputs = (self.function)(inputs)?;
-            return handed_out(NAME, inputs, outputs.into_iter().map(Array::into_handle).collect());
+            return finish_outputs(NAME, inputs, outputs.into_iter().map(Array::into_handle).collect());
         }
         ffi::api()?;
         let of_inputs = inputs.len();
-        let backward = self.vjp.clone().map(|vjp| -> ffi::Lasting {
+        let backward = self.vjp.clone().map(|vjp| -> ffi::StoredFn {
             Box::new(move |given| {
-                let _running = Running::start();
-                over_handles(|given: &[Array]| {
+                let _differentiating = Differentiating::start();
+                on_handles(|given: &[Array]| {
                     let (primals, others) = given.split_at(of_inputs);
                     let (cotangents, outputs) = others.split_at(others.len() / 2);
                     vjp(primals, cotangents, outputs)
                 })(given)
             })
         });
-        let forward = self.jvp.clone().map(|jvp| -> ffi::Lasting {
+        let forward = self.jvp.clone().map(|jvp| -> ffi::StoredFn {
             Box::new(move |given| {
-                let _running = Running::start();
-                over_handles(|given: &[Array]| {
+                let _differentiating = Differentiating::start();
+                on_handles(|given: &[Array]| {
                     let (primals, tangents) = given.split_at(of_inputs);
                     jvp(primals, tangents)
                 })(given)
             })
         });
-        let outputs = ffi::custom(lasting(&self.function), backward, forward, ffi::handles(inputs));
-        let outputs = outputs.map_err(|failure| failed(NAME, inputs, failure))?;
-        Ok(outputs.into_iter().map(Array::traced).collect())
+        let outputs = ffi::custom(store_fn(&self.function), backward, forward, ffi::as_handles(inputs));
+        let outputs = outputs.map_err(|failure| transform_error(NAME, inputs, failure))?;
+        Ok(outputs.into_iter().map(Array::from_trace).collect())
     }
 }
 

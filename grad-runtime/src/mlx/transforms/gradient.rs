@@ -1,7 +1,7 @@
 //! The transforms that differentiate.
 
-use super::running::Running;
-use super::{failed, handed_out, over_handles};
+use super::depth::Differentiating;
+use super::{finish_outputs, on_handles, transform_error};
 use crate::array::{require_loss, require_primals};
 use crate::error::{Error, Result};
 use crate::mlx::Array;
@@ -43,10 +43,10 @@ where
 {
     const NAME: &str = "vjp";
     require_primals(NAME, primals)?;
-    let running = Running::start();
-    let derived = ffi::vjp(over_handles(function), ffi::handles(primals), ffi::handles(cotangents));
-    drop(running);
-    handed_out_both(NAME, primals, derived)
+    let differentiating = Differentiating::start();
+    let derived = ffi::vjp(on_handles(function), ffi::as_handles(primals), ffi::as_handles(cotangents));
+    drop(differentiating);
+    finish_derived(NAME, primals, derived)
 }
 
 /// The outputs of a function and how they move when the primals move by `tangents`, one for each primal and of its shape:
@@ -79,13 +79,13 @@ where
 {
     const NAME: &str = "jvp";
     require_primals(NAME, primals)?;
-    let running = Running::start();
-    let derived = ffi::jvp(over_handles(function), ffi::handles(primals), ffi::handles(tangents));
-    drop(running);
-    handed_out_both(NAME, primals, derived)
+    let differentiating = Differentiating::start();
+    let derived = ffi::jvp(on_handles(function), ffi::as_handles(primals), ffi::as_handles(tangents));
+    drop(differentiating);
+    finish_derived(NAME, primals, derived)
 }
 
-/// Behind the trait's method.
+/// Computes the value and the gradient for the array's method.
 pub fn value_and_grad<F, E>(function: F, primals: &[Array]) -> Result<(Array, Vec<Array>), E>
 where
     F: FnOnce(&[Array]) -> Result<Array, E>,
@@ -99,21 +99,21 @@ where
         Ok::<_, E>(vec![loss])
     };
     // The cotangent takes the dtype of the loss.
-    let one = ffi::Handle::full(&[], 1.0, crate::Dtype::Float32 as i32)?;
-    let one = one.map_err(|reason| super::refuse(NAME, primals, reason))?;
-    let running = Running::start();
-    let derived = ffi::vjp(over_handles(scalar), ffi::handles(primals), &[one]);
-    drop(running);
-    let (mut values, gradients) = handed_out_both(NAME, primals, derived)?;
+    let one = ffi::Handle::full(&[], 1.0, crate::Dtype::Float32)?;
+    let one = one.map_err(|reason| super::operation_error(NAME, primals, reason))?;
+    let differentiating = Differentiating::start();
+    let derived = ffi::vjp(on_handles(scalar), ffi::as_handles(primals), &[one]);
+    drop(differentiating);
+    let (mut values, gradients) = finish_derived(NAME, primals, derived)?;
     Ok((values.swap_remove(0), gradients))
 }
 
-/// Back in the caller's mode: in a no-grad scope, the results are constants to the transforms around.
-fn handed_out_both<E: From<Error>>(
+/// Returns outputs and derivatives as arrays, in the caller's mode.
+fn finish_derived<E: From<Error>>(
     name: &'static str,
     primals: &[Array],
     derived: ffi::Derived<E>,
 ) -> Result<(Vec<Array>, Vec<Array>), E> {
-    let (outputs, derivatives) = derived.map_err(|failure| failed(name, primals, failure))?;
-    Ok((handed_out(name, primals, outputs)?, handed_out(name, primals, derivatives)?))
+    let (outputs, derivatives) = derived.map_err(|failure| transform_error(name, primals, failure))?;
+    Ok((finish_outputs(name, primals, outputs)?, finish_outputs(name, primals, derivatives)?))
 }

@@ -1,7 +1,7 @@
 //! Functions mapped over an axis.
 
-use super::running::Tracing;
-use super::{failed, handed_out, over_handles, refuse};
+use super::depth::Tracing;
+use super::{finish_outputs, on_handles, operation_error, transform_error};
 use crate::array::Array as _;
 use crate::error::{Error, Result};
 use crate::mlx::Array;
@@ -46,19 +46,19 @@ where
     E: From<Error>,
 {
     const NAME: &str = "vmap";
-    let mapped = counted(inputs, in_axes).map_err(|reason| refuse(NAME, inputs, reason))?;
+    let mapped = resolve_axes(inputs, in_axes).map_err(|reason| operation_error(NAME, inputs, reason))?;
     let traced = |inputs: &[Array]| {
         let _tracing = Tracing::start();
         function(inputs)
     };
-    let outputs = ffi::vmap(over_handles(traced), ffi::handles(inputs), &mapped)
-        .map_err(|failure| failed(NAME, inputs, failure))?;
+    let outputs = ffi::vmap(on_handles(traced), ffi::as_handles(inputs), &mapped)
+        .map_err(|failure| transform_error(NAME, inputs, failure))?;
     if outputs.len() != out_axes.len() {
         let reason =
             format!("the function returned {} arrays, and there are {} out_axes", outputs.len(), out_axes.len());
-        return Err(refuse(NAME, inputs, reason).into());
+        return Err(operation_error(NAME, inputs, reason).into());
     }
-    let outputs: Vec<Array> = handed_out(NAME, inputs, outputs)?;
+    let outputs: Vec<Array> = finish_outputs(NAME, inputs, outputs)?;
     let moved = outputs.into_iter().zip(out_axes).map(|(output, &axis)| match axis {
         0 => Ok(output),
         axis => output.moveaxis(0, axis),
@@ -66,8 +66,8 @@ where
     Ok(moved.collect::<Result<_>>()?)
 }
 
-/// The axes as MLX has them: from the start, and -1 for none.
-fn counted(inputs: &[Array], in_axes: &[Option<isize>]) -> Result<Vec<i32>, String> {
+/// Returns the axes as MLX takes them: counted from the first, and -1 for none.
+fn resolve_axes(inputs: &[Array], in_axes: &[Option<isize>]) -> Result<Vec<i32>, String> {
     if in_axes.len() != inputs.len() {
         return Err(format!("there are {} inputs and {} in_axes", inputs.len(), in_axes.len()));
     }

@@ -1,4 +1,4 @@
-//! The operations of ops.rs: the shim's function and the public one for each.
+//! MLX's operations, from the list in `grad_mlx_sys`.
 
 use super::arguments::{Argument, Output};
 use super::available;
@@ -6,43 +6,11 @@ use crate::array::Dtype;
 use crate::error::{Error, Result};
 use crate::mlx::Array;
 
-include!("../ops.rs");
-
-macro_rules! calls {
+macro_rules! operations {
     ($($(#[$about:meta])* mod $section:ident {$(
         $(#[$doc:meta])*
         fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty;
     )*})*) => {
-        /// The shim's functions, by section and name.
-        pub struct Operations {
-            $($section: tables::$section,)*
-        }
-
-        #[allow(non_camel_case_types, reason = "each is named after its section")]
-        mod tables {
-            use super::*;
-
-            $(pub struct $section {
-                $(pub $name: unsafe extern "C" fn($(<$type as Argument>::Raw),*) -> <$output as Output>::Raw,)*
-            })*
-        }
-
-        impl Operations {
-            #[cfg(mlx_shim)]
-            pub fn load(shim: &libloading::Library) -> std::result::Result<Self, libloading::Error> {
-                Ok(Self {$(
-                    $section: tables::$section {$(
-                        // SAFETY: build.rs wrote the function with this type.
-                        $name: unsafe {
-                            let symbol =
-                                concat!("grad_mlx_", stringify!($section), "_", stringify!($name), "\0");
-                            *shim.get(symbol.as_bytes())?
-                        },
-                    )*},
-                )*})
-            }
-        }
-
         $($(#[$about])* pub mod $section {
             use super::*;
 
@@ -52,11 +20,14 @@ macro_rules! calls {
                 pub fn $name($($argument: $type),*) -> Result<$output> {
                     let api = available()?;
                     let call = || {
-                        $(let $argument = Argument::lend($argument)?;)*
-                        // SAFETY: what is lent outlives the call, and arrays are alive.
-                        Output::made(unsafe {
-                            (api.operations.$section.$name)($(<$type as Argument>::raw(&$argument)),*)
-                        })
+                        $(let $argument = Argument::convert($argument)?;)*
+                        // SAFETY: the arguments outlive the call, and the arrays among them are alive. The shim returns a
+                        // new array or list.
+                        unsafe {
+                            Output::from_raw((api.operations.$section.$name)(
+                                $(<$type as Argument>::as_raw(&$argument)),*
+                            ))
+                        }
                     };
                     call().map_err(|reason| {
                         #[allow(unused_mut, reason = "not all take arrays")]
@@ -69,7 +40,7 @@ macro_rules! calls {
         })*
     };
 }
-for_each_op!(calls);
+grad_mlx_sys::for_each_op!(operations);
 
 macro_rules! methods {
     (
@@ -102,4 +73,4 @@ macro_rules! methods {
         )*}
     };
 }
-for_each_op!(methods);
+grad_mlx_sys::for_each_op!(methods);

@@ -1,9 +1,24 @@
-// MLX's operations, one line each: names and argument order are MLX's. `build.rs` includes this list to write the C++
-// side, `ffi/calls.rs` for the Rust side and the public functions, and tests/mlx to fuzz them all: so to add an operation
-// is to add its line here and its tests in tests/mlx/operations.
-//
-// The C++ side calls the function of the same name in the shim's namespace `ops` (for the modules below it, in
-// `ops::random` and so on), which is MLX's own unless the shim defines one.
+//! The list of MLX's operations.
+
+/// Calls a macro with the list of MLX's operations, one line each: names and argument order are MLX's.
+///
+/// The build script calls it to write the C++ side, which for each operation calls the function of that name in the
+/// shim's namespace `ops` (for the modules, in `ops::random` and so on). That is MLX's own unless the shim defines one.
+/// `abi.rs` calls it for the type of each function, grad-runtime for the public methods and functions, the tests to test
+/// every operation. To add an operation is to add its line here and its tests.
+///
+/// ```
+/// macro_rules! count {
+///     ($($(#[$about:meta])* mod $section:ident {$(
+///         $(#[$doc:meta])*
+///         fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty;
+///     )*})*) => {
+///         [$($(stringify!($name)),*),*].len()
+///     };
+/// }
+/// assert!(grad_mlx_sys::for_each_op!(count) > 200);
+/// ```
+#[macro_export]
 macro_rules! for_each_op {
     ($with:ident) => {
         $with! {
