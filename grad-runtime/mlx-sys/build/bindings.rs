@@ -34,6 +34,8 @@ pub fn header() -> Result<String, fmt::Error> {
     }
     writeln!(text, "}} // namespace abi")?;
     dtypes_of_mlx(&mut text)?;
+    // Hidden, so that the linker refuses a shim that lacks one.
+    writeln!(text, "#pragma GCC visibility push(hidden)")?;
     for abi::FunctionInCpp { name, parameters, output } in abi::FUNCTIONS {
         let parameters = join(", ", parameters.iter().map(|(kind, name)| format!("{kind} {name}")));
         writeln!(text, "extern \"C\" {output} {PREFIX}{name}({parameters}) noexcept;")?;
@@ -41,6 +43,7 @@ pub fn header() -> Result<String, fmt::Error> {
     for operation in abi::OPERATIONS {
         writeln!(text, "extern \"C\" {} noexcept;", signature(operation))?;
     }
+    writeln!(text, "#pragma GCC visibility pop")?;
     // The compiler takes the type of each function from its declaration.
     writeln!(text, "namespace abi {{\nstruct Api {{")?;
     for name in function_names() {
@@ -69,11 +72,8 @@ pub fn operations() -> Result<String, fmt::Error> {
     let mut text = String::new();
     writeln!(text, "{NOTE}")?;
     for operation in abi::OPERATIONS {
-        let abi::OperationInCpp { section, name, arguments, from_mlx, .. } = operation;
-        let namespace = match *section {
-            "shared" | "methods" | "functions" => String::new(),
-            module => format!("{module}::"),
-        };
+        let abi::OperationInCpp { kind, section, name, arguments, from_mlx, .. } = operation;
+        let namespace = if *kind == "module" { format!("{section}::") } else { String::new() };
         let arguments = arguments.iter().enumerate();
         let values = join(", ", arguments.map(|(at, (_, to_mlx))| format!("{to_mlx}(argument{at})")));
         writeln!(text, "extern \"C\" {} noexcept {{", signature(operation))?;

@@ -83,6 +83,40 @@ mx::Dtype to_dtype(abi::Dtype dtype) {
   throw std::invalid_argument("unknown dtype");
 }
 
+std::string to_pad_mode(abi::PadMode mode) {
+  switch (mode) {
+    case abi::PadMode::Constant:
+      return "constant";
+    case abi::PadMode::Edge:
+      return "edge";
+    case abi::PadMode::Reflect:
+      return "reflect";
+    case abi::PadMode::Symmetric:
+      return "symmetric";
+  }
+  throw std::invalid_argument("unknown pad mode");
+}
+
+std::string to_side(abi::Side side) {
+  return side == abi::Side::Left ? "left" : "right";
+}
+
+std::string to_indexing(abi::Indexing indexing) {
+  return indexing == abi::Indexing::Xy ? "xy" : "ij";
+}
+
+bool is_reverse(abi::ScanDirection direction) {
+  return direction == abi::ScanDirection::Reverse;
+}
+
+bool is_inclusive(abi::ScanBound bound) {
+  return bound == abi::ScanBound::Inclusive;
+}
+
+bool is_upper(abi::Triangle triangle) {
+  return triangle == abi::Triangle::Upper;
+}
+
 // Returns Rust's number of a dtype, or -1 if it has none.
 int32_t dtype_number(mx::Dtype dtype) {
   switch (dtype.val()) {

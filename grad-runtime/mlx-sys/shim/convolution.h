@@ -29,7 +29,8 @@ void require_convolution(
   size_t axes = stride.size();
   if (a.ndim() != axes + 2 || weight.ndim() != axes + 2) {
     throw std::invalid_argument(
-        "the array and the weight need " + std::to_string(axes) + " spatial axes, one for each stride, "
+        "the array and the weight need " + std::to_string(axes) +
+        " spatial axes, one for each stride, "
         "between their first and their last");
   }
   if (padding_lo.size() != axes || padding_hi.size() != axes || kernel_dilation.size() != axes ||
@@ -193,7 +194,12 @@ array conv2d(
 }
 
 array conv3d(
-    const array& a, const array& weight, const Triple& stride, const Triple& padding, const Triple& dilation, int groups) {
+    const array& a,
+    const array& weight,
+    const Triple& stride,
+    const Triple& padding,
+    const Triple& dilation,
+    int groups) {
   return conv(a, weight, integers(stride), integers(padding), integers(dilation), groups);
 }
 

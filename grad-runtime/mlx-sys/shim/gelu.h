@@ -15,7 +15,8 @@
 // knows neither attribute as GCC spells it.
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
 #define VECTORIZED \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3,no-trapping-math,no-math-errno")))
+  __attribute__((  \
+      target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3,no-trapping-math,no-math-errno")))
 #else
 #define VECTORIZED
 #endif
@@ -60,8 +61,8 @@ array composed_gelu(const array& a) {
 
 array gelu_on_cpu(const array& a);
 
-// A function of its own, so that a report of a race detector tells MLX's task counter, which MLX reads without a lock, from
-// the shim's accesses.
+// A separate function, for the report of a race detector: there it tells MLX's task counter, which MLX reads without a lock,
+// from the shim's accesses.
 [[gnu::noinline]] void dispatch(mx::cpu::CommandEncoder& encoder, std::function<void()> task) {
   encoder.dispatch(std::move(task));
 }

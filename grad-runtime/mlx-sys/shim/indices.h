@@ -16,7 +16,8 @@ array in_bounds(const array& indices, int length, int size = 1) {
   if (size > length && indices.size() > 0) {
     throw std::out_of_range(
         size == 1 ? "the axis is empty, so no index is in bounds"
-                  : "a slice of length " + std::to_string(size) + " is longer than its axis, of length " + std::to_string(length));
+                  : "a slice of length " + std::to_string(size) + " is longer than its axis, of length " +
+                        std::to_string(length));
   }
   int last = length - size;
   if (!indices.is_available() || indices.is_tracer()) {
@@ -40,14 +41,16 @@ array in_bounds(const array& indices, int length, int size = 1) {
 int axis_of(const array& a, int axis) {
   int ndim = static_cast<int>(a.ndim());
   if (axis < -ndim || axis >= ndim) {
-    throw std::invalid_argument("axis " + std::to_string(axis) + " is out of bounds for an array of " + std::to_string(ndim) + " axes");
+    throw std::invalid_argument(
+        "axis " + std::to_string(axis) + " is out of bounds for an array of " + std::to_string(ndim) + " axes");
   }
   return axis < 0 ? axis + ndim : axis;
 }
 
 Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& axes, const mx::Shape& sizes) {
   if (indices.size() != axes.size() || sizes.size() != a.ndim()) {
-    throw std::invalid_argument("there must be an array of indices for each of `axes`, and a slice size for each axis of the array");
+    throw std::invalid_argument(
+        "there must be an array of indices for each of `axes`, and a slice size for each axis of the array");
   }
   Arrays all;
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -60,7 +63,8 @@ Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& 
 // The same for updates, whose last axes have the lengths of a slice.
 Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& axes, const array& updates) {
   if (updates.ndim() < a.ndim()) {
-    throw std::invalid_argument("the updates have too few axes; they need those of the indices, followed by those of a slice");
+    throw std::invalid_argument(
+        "the updates have too few axes; they need those of the indices, followed by those of a slice");
   }
   return in_bounds(a, indices, axes, mx::Shape(updates.shape().end() - a.ndim(), updates.shape().end()));
 }
@@ -82,7 +86,7 @@ void require_range(const array& a, const mx::Shape& start, const mx::Shape& stop
   if (!fits) {
     throw std::invalid_argument(
         shape_text(start) + ".." + shape_text(stop) + " by " + shape_text(strides) +
-        " is not a range within each axis; give for each axis a start, a stop between that and the axis's length, and a "
+        " is not a range within each axis; give for each axis a start, a stop from there up to its length, and a "
         "stride of at least 1");
   }
 }
@@ -133,11 +137,11 @@ array gather(const array& a, const Arrays& indices, const std::vector<int>& axes
   return mx::gather(a, in_bounds(a, indices, axes, slice_sizes), axes, slice_sizes);
 }
 
-// Returns early where MLX would divide by the size of empty updates.
-#define SCATTER(name)                                                                                            \
-  array name(const array& a, const Arrays& indices, const array& updates, const std::vector<int>& axes) {       \
-    auto result = mx::name(a, in_bounds(a, indices, axes, updates), updates, axes);                             \
-    return updates.size() == 0 ? mx::copy(a) : result;                                                          \
+// Returns a copy for empty updates, by whose size MLX would divide.
+#define SCATTER(name)                                                                                     \
+  array name(const array& a, const Arrays& indices, const array& updates, const std::vector<int>& axes) { \
+    auto result = mx::name(a, in_bounds(a, indices, axes, updates), updates, axes);                       \
+    return updates.size() == 0 ? mx::copy(a) : result;                                                    \
   }
 SCATTER(scatter)
 SCATTER(scatter_add)

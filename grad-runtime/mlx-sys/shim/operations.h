@@ -18,7 +18,8 @@ namespace {
 
 // MLX's CUDA kernel (0.32.4) computes a wrong gradient where the last axis is not a multiple of 16 bytes. There the norm is
 // composed of operations whose gradients are right, in float32 as in the kernel.
-array layer_norm_with_gradient(const array& a, const std::optional<array>& weight, const std::optional<array>& bias, float eps) {
+array layer_norm_with_gradient(
+    const array& a, const std::optional<array>& weight, const std::optional<array>& bias, float eps) {
   // Checks the operands. It is computed only if it is returned.
   array fused = mx::fast::layer_norm(a, weight, bias, eps);
   bool on_cuda = mx::default_device() == mx::Device::gpu && mx::cu::is_available();
@@ -106,14 +107,18 @@ Arrays divmod(const array& a, const array& b) {
 // MLX does not stop where no elements are left.
 array diff(const array& a, int n, int axis) {
   if (n > a.shape(axis_of(a, axis))) {
-    throw std::invalid_argument("the axis has length " + std::to_string(a.shape(axis_of(a, axis))) + ", which allows no " + std::to_string(n) + " differences");
+    throw std::invalid_argument(
+        "the axis has length " + std::to_string(a.shape(axis_of(a, axis))) + ", which allows no " + std::to_string(n) +
+        " differences");
   }
   return mx::diff(a, n, axis);
 }
 
 Arrays split(const array& a, int parts, int axis) {
   if (parts > std::max(a.shape(axis_of(a, axis)), 1)) {
-    throw std::invalid_argument("the axis has length " + std::to_string(a.shape(axis_of(a, axis))) + ", too few for " + std::to_string(parts) + " parts");
+    throw std::invalid_argument(
+        "the axis has length " + std::to_string(a.shape(axis_of(a, axis))) + ", too few for " + std::to_string(parts) +
+        " parts");
   }
   return mx::split(a, parts, axis);
 }
@@ -121,13 +126,17 @@ Arrays split(const array& a, int parts, int axis) {
 // The value is a number, since MLX's `pad` has no gradient for an array there and reads out of bounds.
 array pad(const array& a, const std::vector<std::pair<int, int>>& widths, double value, const std::string& mode) {
   if (widths.size() != a.ndim()) {
-    throw std::invalid_argument("there are " + std::to_string(widths.size()) + " pairs of widths for " + std::to_string(a.ndim()) + " axes; give one for each axis");
+    throw std::invalid_argument(
+        "there are " + std::to_string(widths.size()) + " pairs of widths for " + std::to_string(a.ndim()) +
+        " axes; give one for each axis");
   }
   if (mode == "reflect" || mode == "symmetric") {
     // MLX adds several operations for each repetition of the axis.
     for (size_t i = 0; i < widths.size(); ++i) {
       if (std::max(widths[i].first, widths[i].second) > a.shape(i)) {
-        throw std::invalid_argument("axis " + std::to_string(i) + " has length " + std::to_string(a.shape(i)) + ", less than a width; mirror no more than there is");
+        throw std::invalid_argument(
+            "axis " + std::to_string(i) + " has length " + std::to_string(a.shape(i)) +
+            ", less than a width; mirror no more than there is");
       }
     }
   }
@@ -172,8 +181,8 @@ array masked_scatter(const array& a, const array& mask, const array& src) {
     int needed = mx::sum(mx::astype(mask, mx::int32)).item<int>();
     if (needed > src.shape(0)) {
       throw std::invalid_argument(
-          "the mask is true in " + std::to_string(needed) + " places, and `src` has only " + std::to_string(src.shape(0)) +
-          " entries");
+          "the mask is true in " + std::to_string(needed) + " places, and `src` has only " +
+          std::to_string(src.shape(0)) + " entries");
     }
   }
   std::vector<std::pair<int, int>> widths(src.ndim(), {0, 0});

@@ -50,7 +50,13 @@ array dequantize(const array& w, const array& scales, const array& biases, int g
 }
 
 array quantized_matmul(
-    const array& x, const array& w, const array& scales, const array& biases, bool transpose, int group_size, int bits) {
+    const array& x,
+    const array& w,
+    const array& scales,
+    const array& biases,
+    bool transpose,
+    int group_size,
+    int bits) {
   require_quantized(w, scales, biases, group_size, bits);
   if (x.ndim() < 1 || x.size() == 0) {
     throw std::invalid_argument("the array is empty or a scalar");
@@ -90,7 +96,15 @@ array gather_qmm(
     throw std::invalid_argument("the array is empty or has fewer than 2 axes");
   }
   return mx::gather_qmm(
-      x, w, scales, biases, matrix_indices(x, lhs_indices), matrix_indices(w, rhs_indices), transpose, group_size, bits);
+      x,
+      w,
+      scales,
+      biases,
+      matrix_indices(x, lhs_indices),
+      matrix_indices(w, rhs_indices),
+      transpose,
+      group_size,
+      bits);
 }
 
 } // namespace ops

@@ -20,7 +20,7 @@ bool is_stopped(const array& a) {
 
 void require_same_shape(const array& expected, const array& found, const char* what) {
   if (expected.shape() != found.shape()) {
-    throw std::invalid_argument(std::string(what) + " must have the shape of what it belongs to");
+    throw std::invalid_argument(std::string(what) + " must have the shape of the array that it belongs to");
   }
 }
 
@@ -41,7 +41,8 @@ Transformable to_transformable(abi::Callback callback) {
 // As mx::vjp, which skips outputs whose gradient is stopped and gives the next cotangent to the next output. So it gets the
 // cotangents of the other outputs only; it reads them after the function has returned. Of an array that is two outputs it
 // reads the first cotangent only, so the second output is a copy.
-std::pair<Arrays, Arrays> vector_jacobian(const Transformable& function, const Arrays& primals, const Arrays& cotangents) {
+std::pair<Arrays, Arrays> vector_jacobian(
+    const Transformable& function, const Arrays& primals, const Arrays& cotangents) {
   Arrays wanted;
   std::unordered_set<uintptr_t> distinct;
   auto checked = [&](const Arrays& inputs) {
@@ -49,7 +50,7 @@ std::pair<Arrays, Arrays> vector_jacobian(const Transformable& function, const A
     if (outputs.size() != cotangents.size()) {
       throw std::invalid_argument(
           "the function returned " + std::to_string(outputs.size()) + " arrays, and there are " +
-          std::to_string(cotangents.size()) + " cotangents");
+          std::to_string(cotangents.size()) + " cotangents; give one for each");
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
       require_same_shape(outputs[i], cotangents[i], "a cotangent");
@@ -83,7 +84,8 @@ std::pair<Arrays, Arrays> split_at(const Arrays& arrays, size_t count) {
 // A function that must return arrays of the same shapes each time.
 struct SameShapes {
   Transformable function;
-  std::shared_ptr<std::optional<std::vector<mx::Shape>>> shapes = std::make_shared<std::optional<std::vector<mx::Shape>>>();
+  std::shared_ptr<std::optional<std::vector<mx::Shape>>> shapes =
+      std::make_shared<std::optional<std::vector<mx::Shape>>>();
 
   Arrays operator()(const Arrays& inputs) const {
     return check(function(inputs), "the function must return arrays of the same shapes each time");
@@ -105,7 +107,7 @@ struct SameShapes {
   }
 };
 
-// Checks what a user's derivative returned for `primals`, and converts it to their dtypes.
+// Checks the cotangents that a user's derivative returned for `primals`, and converts them to their dtypes.
 Arrays match_primals(const Arrays& primals, Arrays found) {
   if (found.size() != primals.size()) {
     throw std::invalid_argument(
@@ -124,7 +126,7 @@ using Backward = std::function<Arrays(const Arrays& primals, const Arrays& cotan
 using Forward = std::function<Arrays(const Arrays& primals, const Arrays& tangents)>;
 
 // Returns a tangent for each primal: zeros, but for the primals `argnums`, which have `tangents`. MLX numbers the outputs
-// after the primals; they have no tangents of their own.
+// after the primals; they have no tangents.
 Arrays expand_tangents(const Arrays& primals, const Arrays& tangents, const std::vector<int>& argnums) {
   Arrays all;
   for (const auto& primal : primals) {
@@ -171,8 +173,7 @@ Transformable with_derivatives(const Transformable& function, const Backward& ba
   return [=](const Arrays& inputs) {
     auto vjp = [function, backward](const Arrays& primals, const Arrays& cotangents, const Arrays& outputs) {
       TracerFlags::restore_for_call(concat(concat(primals, cotangents), outputs));
-      return backward ? backward(primals, cotangents, outputs)
-                      : vector_jacobian(function, primals, cotangents).second;
+      return backward ? backward(primals, cotangents, outputs) : vector_jacobian(function, primals, cotangents).second;
     };
     std::optional<std::function<Arrays(const Arrays&, const Arrays&, const std::vector<int>&)>> jvp;
     if (forward) {
@@ -221,8 +222,7 @@ Arrays depend_on(const Arrays& arrays, const Arrays& dependencies) {
 
 } // namespace
 
-extern "C" Arrays* grad_mlx_vjp(
-    abi::Callback function, abi::ArraySlice primals, abi::ArraySlice cotangents) noexcept {
+extern "C" Arrays* grad_mlx_vjp(abi::Callback function, abi::ArraySlice primals, abi::ArraySlice cotangents) noexcept {
   return return_arrays([&] {
     auto [outputs, results] = vector_jacobian(to_transformable(function), to_arrays(primals), to_arrays(cotangents));
     return concat(std::move(outputs), results);

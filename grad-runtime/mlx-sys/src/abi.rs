@@ -56,7 +56,7 @@ macro_rules! opaque {
             }
         )*
 
-        /// The names of the opaque types, and what they are in C++.
+        /// The names of the opaque types, and their types in C++.
         #[doc(hidden)]
         pub const OPAQUE_TYPES: &[(&str, &str)] = &[$((stringify!($name), $cpp)),*];
     };
@@ -100,6 +100,58 @@ enums! {
         Cpu = 0,
         /// The GPU.
         Gpu = 1,
+    }
+
+    /// The `mode` of MLX's `pad`.
+    pub enum PadMode {
+        /// Fills with a value.
+        Constant = 0,
+        /// Repeats the outermost entry.
+        Edge = 1,
+        /// Mirrors the entries at the outermost one, which is not repeated: 3 2 | 1 2 3.
+        Reflect = 2,
+        /// Mirrors the entries with the outermost one: 2 1 | 1 2 3.
+        Symmetric = 3,
+    }
+
+    /// The `side` of MLX's `searchsorted`.
+    pub enum Side {
+        /// Before equal elements.
+        Left = 0,
+        /// After equal elements.
+        Right = 1,
+    }
+
+    /// The `indexing` of MLX's `meshgrid`.
+    pub enum Indexing {
+        /// Cartesian: the first vector runs along axis 1, the second along axis 0.
+        Xy = 0,
+        /// As of a matrix: each vector runs along the axis of its number.
+        Ij = 1,
+    }
+
+    /// The `reverse` of MLX's `cumsum` and other scans.
+    pub enum ScanDirection {
+        /// From the first element on.
+        Forward = 0,
+        /// From the last element back.
+        Reverse = 1,
+    }
+
+    /// The `inclusive` of MLX's `cumsum` and other scans.
+    pub enum ScanBound {
+        /// Each result includes the element in its place.
+        Inclusive = 0,
+        /// Each result includes only the elements before that.
+        Exclusive = 1,
+    }
+
+    /// The `upper` of MLX's `linalg.cholesky` and other functions.
+    pub enum Triangle {
+        /// On and below the diagonal.
+        Lower = 0,
+        /// On and above the diagonal.
+        Upper = 1,
     }
 }
 
@@ -247,7 +299,7 @@ structs! {
 
     /// A function of Rust that MLX calls.
     pub struct Callback {
-        /// What the function captured; null where there is no function.
+        /// The values that the function captured; null where there is no function.
         pub state: *mut c_void,
         /// The function.
         pub call: CallFn,
@@ -256,7 +308,8 @@ structs! {
     }
 }
 
-/// A type of function pointers, as the header has it: its name, the types of its parameters, and what it returns.
+/// A type of function pointers, as the header has it: its name, the types of its parameters, and the type that
+/// it returns.
 #[doc(hidden)]
 pub type FunctionTypeInCpp = (&'static str, &'static [&'static str], &'static str);
 
@@ -324,15 +377,15 @@ functions! {
     /// Returns the message of this thread's last failure, a C string that lives until the next one.
     fn error() -> *const c_char;
 
-    /// Returns whether this MLX has a grad mode of its own.
+    /// Returns whether this MLX has its own grad mode.
     fn has_grad_mode() -> bool;
     /// Returns whether MLX's own grad mode records on this thread; true if it has none.
     fn is_grad_enabled() -> bool;
     /// Sets MLX's own grad mode on this thread, if it has one.
     fn set_grad_enabled(enabled: bool) -> ();
 
-    /// Creates what MLX keeps for each thread: streams, traces, and what evaluation needs. A thread-local value that is
-    /// created afterwards is destroyed before them.
+    /// Creates MLX's thread-local state: streams, traces, and the state of evaluation. A thread-local value that is created
+    /// afterwards is destroyed before it.
     fn enter_thread() -> bool;
     /// Returns whether MLX has a device of this kind.
     fn is_available(device: Device) -> bool;
@@ -353,7 +406,7 @@ functions! {
     fn default_stream(device: Device) -> i32;
     /// Sets this thread's default stream for a device, by its index.
     fn set_default_stream(device: Device, index: i32) -> bool;
-    /// Blocks until a stream of this thread has computed what it was given.
+    /// Blocks until a stream of this thread has computed all its operations.
     fn synchronize(device: Device, index: i32) -> bool;
 
     /// Copies a reference to an array.
@@ -405,7 +458,7 @@ functions! {
     fn free_function(function: *mut Transformable) -> ();
     /// Calls a function, and calls it again when its gradient is taken.
     fn checkpoint(function: Callback, inputs: ArraySlice) -> *mut Arrays;
-    /// Calls a function with derivatives of its own. `backward` takes primals, cotangents and outputs and returns a
+    /// Calls a function with its own derivatives. `backward` takes primals, cotangents and outputs and returns a
     /// cotangent for each primal; `forward` takes primals and tangents and returns a tangent for each output. One without a
     /// state is derived from the function.
     fn custom(function: Callback, backward: Callback, forward: Callback, inputs: ArraySlice) -> *mut Arrays;
@@ -413,18 +466,18 @@ functions! {
 
 /// The type of an operation's argument in [`for_each_op!`].
 pub trait ArgumentType {
-    /// What crosses.
+    /// The type that crosses.
     type Raw: AbiType;
-    /// The function in shim/convert.h that makes of it what MLX takes.
+    /// The function in shim/convert.h that converts it to the type that MLX takes.
     #[doc(hidden)]
     const TO_MLX: &'static str;
 }
 
-/// What an operation in [`for_each_op!`] returns.
+/// The type that an operation in [`for_each_op!`] returns.
 pub trait OutputType {
-    /// What crosses.
+    /// The type that crosses.
     type Raw: AbiType;
-    /// The function in shim/outputs.h that makes it of what MLX returns.
+    /// The function in shim/outputs.h that converts MLX's result to it.
     #[doc(hidden)]
     const FROM_MLX: &'static str;
 }
@@ -462,6 +515,12 @@ crossings! {
         (usize, usize, usize) => IntTriple, "to_tuple";
         &str => Str, "to_string";
         Dtype => Dtype, "to_dtype";
+        PadMode => PadMode, "to_pad_mode";
+        Side => Side, "to_side";
+        Indexing => Indexing, "to_indexing";
+        ScanDirection => ScanDirection, "is_reverse";
+        ScanBound => ScanBound, "is_inclusive";
+        Triangle => Triangle, "is_upper";
         &Array => *const Array, "to_array";
         Option<&Array> => *const Array, "to_optional";
         &[Array] => ArraySlice, "to_arrays";
@@ -478,18 +537,19 @@ crossings! {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct OperationInCpp {
+    pub kind: &'static str,
     pub section: &'static str,
     pub name: &'static str,
-    /// Of each argument the type, and the function that makes of it what MLX takes.
+    /// For each argument its type, and the function that converts it for MLX.
     pub arguments: &'static [(&'static str, &'static str)],
     pub output: &'static str,
     pub from_mlx: &'static str,
 }
 
 macro_rules! operations {
-    ($($(#[$about:meta])* mod $section:ident {$(
+    ($($(#[$about:meta])* $kind:ident $section:ident {$(
         $(#[$doc:meta])*
-        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty;
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
     )*})*) => {
         /// The functions of [`for_each_op!`], by section.
         #[repr(C)]
@@ -518,6 +578,7 @@ macro_rules! operations {
         /// The operations, for the shim.
         #[doc(hidden)]
         pub const OPERATIONS: &[OperationInCpp] = &[$($(OperationInCpp {
+            kind: stringify!($kind),
             section: stringify!($section),
             name: stringify!($name),
             arguments: &[$((<<$type as ArgumentType>::Raw as AbiType>::CPP, <$type as ArgumentType>::TO_MLX)),*],

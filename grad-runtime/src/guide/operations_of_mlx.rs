@@ -1,7 +1,7 @@
 //! The operations of MLX that are here, beside those of mlx-rs 0.33 (on its mlx-sys 0.7).
 //!
-//! Names and argument order are MLX's, so that Python code for MLX reads the same: `x.cumsum(0, false, true)` is
-//! `mx.cumsum(x, 0, reverse=False, inclusive=True)`. Every argument is given. Axes are lists where MLX takes several, and an
+//! Names and argument order are MLX's, so that Python code for MLX reads the same: `x.argmax(0, false)` is
+//! `mx.argmax(x, 0, keepdims=False)`. Every argument is given. Axes are lists where MLX takes several, and an
 //! empty list is no axis; `sum_all` and `mean_all` of the [`Array`](crate::Array) trait take all.
 //!
 //! | | here | mlx-rs |

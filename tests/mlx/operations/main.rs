@@ -5,15 +5,28 @@ mod gradients;
 mod values;
 
 use grad_runtime::mlx::Array as Mlx;
-use grad_runtime::{Array, Dtype, Element};
+use grad_runtime::{Dtype, Element};
+
+/// Where an operation is: `shared` by both backends, one of the `methods` or `functions`, or in a module.
+macro_rules! place {
+    ($kind:ident $section:ident shared) => {
+        "shared"
+    };
+    (module $section:ident) => {
+        stringify!($section)
+    };
+    ($kind:ident $section:ident) => {
+        stringify!($kind)
+    };
+}
 
 macro_rules! names {
-    ($($(#[$about:meta])* mod $section:ident {$(
+    ($($(#[$about:meta])* $kind:ident $section:ident {$(
         $(#[$doc:meta])*
-        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty;
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
     )*})*) => {
-        /// The section and name of each operation.
-        const NAMES: &[(&str, &str)] = &[$($((stringify!($section), stringify!($name)),)*)*];
+        /// The place and name of each operation.
+        const NAMES: &[(&str, &str)] = &[$($((place!($kind $section $($shared)?), stringify!($name)),)*)*];
     };
 }
 grad_mlx_sys::for_each_op!(names);

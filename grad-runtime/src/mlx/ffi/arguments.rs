@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::FfiResult;
 use super::handle::{Handle, from_raw_list};
-use crate::array::{Array as _, Dtype};
+use crate::array::Dtype;
 use crate::mlx::Array;
 
 /// The type of an operation's argument.
@@ -21,19 +21,19 @@ pub trait Argument: Copy {
     /// Converts the argument. MLX counts in 32 bits, so a number that does not fit is an error.
     fn convert(self) -> FfiResult<Self::Converted>;
 
-    /// Returns what crosses. It may point into `converted`.
+    /// Returns the value that crosses. It may point into `converted`.
     fn as_raw(converted: &Self::Converted) -> Self::Raw;
 
     /// Adds the shape and dtype of each array in the argument, for an error.
     fn describe(self, _operands: &mut Vec<(Vec<usize>, Dtype)>) {}
 }
 
-/// What an operation returns.
+/// The type that an operation returns.
 pub trait Output: Sized {
     /// The type that crosses.
     type Raw;
 
-    /// Takes ownership of what the shim returned; null becomes the shim's message.
+    /// Takes ownership of an array or list from the shim; null becomes the shim's message.
     ///
     /// # Safety
     ///
@@ -97,6 +97,7 @@ macro_rules! unchanged {
     )*};
 }
 unchanged!(bool, i32, u64, f32, f64);
+unchanged!(sys::PadMode, sys::Side, sys::Indexing, sys::ScanDirection, sys::ScanBound, sys::Triangle);
 
 impl Argument for isize {
     type Converted = i32;

@@ -22,18 +22,19 @@ pub enum Failure<E> {
     Mlx(String),
 }
 
-/// What a function ended with in place of outputs.
+/// The error or panic that ended a function.
 enum Interruption<E> {
     Error(E),
     Panic(Box<dyn Any + Send>),
 }
 
 thread_local! {
-    /// What interrupted a stored function, until the call into MLX returns that ran it.
+    /// The interruption of a stored function, until the call into MLX that ran it returns.
     static INTERRUPTION: RefCell<Option<Interruption<Error>>> = const { RefCell::new(None) };
 }
 
-/// Returns what a call into MLX came to that may have run stored functions. Resumes the panic of one.
+/// Returns the result of a call into MLX that may have run stored functions: for a failure of one of those, its error.
+/// Resumes a panic of one.
 pub(super) fn resume<T, E>(result: FfiResult<T>) -> FfiResult<T, Failure<E>> {
     result.map_err(|reason| match INTERRUPTION.take() {
         Some(Interruption::Panic(payload)) => resume_unwind(payload),
@@ -65,7 +66,7 @@ where
     }
 }
 
-/// A function on its way through MLX, and what interrupted it.
+/// A function on its way through MLX, and its interruption.
 struct CallState<F, E> {
     function: Option<F>,
     interruption: Option<Interruption<E>>,
@@ -183,7 +184,7 @@ unsafe extern "C" fn drop_stored(state: *mut c_void) {
         // A destructor that panics must not unwind into MLX.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
     } else {
-        // What the function captured must not be touched on another thread.
+        // The values that the function captured must not be touched on another thread.
         std::mem::forget(state);
     }
 }

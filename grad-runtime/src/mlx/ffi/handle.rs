@@ -34,7 +34,7 @@ impl Clone for Handle {
 }
 
 impl Handle {
-    /// Takes ownership of what the shim returned; null becomes the shim's message.
+    /// Takes ownership of an array from the shim; null becomes the shim's message.
     ///
     /// # Safety
     ///

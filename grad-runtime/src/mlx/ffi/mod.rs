@@ -18,7 +18,7 @@ use crate::mlx::Device;
 pub use arguments::{as_handles, to_lengths};
 pub use callbacks::{Failure, StoredFn};
 pub use handle::{Handle, async_eval, eval};
-pub use operations::{fast, functions, linalg, random, shared};
+pub use operations::{combination, creation, fast, linalg, random};
 pub use transforms::{Compiled, Derived, checkpoint, compile, custom, jvp, vjp, vmap};
 
 /// The result of a call into MLX: a value, or MLX's message.
@@ -68,12 +68,12 @@ fn loaded() -> &'static Api {
     api().expect("an array exists, so MLX is loaded")
 }
 
-/// Returns the functions that use what MLX keeps for this thread, where a handle proves that MLX is loaded.
+/// Returns the functions that use MLX's thread-local state, where a handle proves that MLX is loaded.
 fn entered() -> FfiResult<&'static Api> {
     enter().map(|()| loaded()).map_err(Into::into)
 }
 
-/// Returns the functions that use what MLX keeps for this thread.
+/// Returns the functions that use MLX's thread-local state.
 #[inline]
 fn available() -> Result<&'static Api> {
     let api = api()?;
@@ -182,7 +182,7 @@ pub fn set_default_stream(device: Device, stream: i32) -> Result<FfiResult<()>> 
     Ok(check(unsafe { (api.set_default_stream)(device_kind(device), stream) }))
 }
 
-/// Blocks until the stream has computed what it was given. `stream` must be one of this thread and this device.
+/// Blocks until the stream has computed all its operations. `stream` must be one of this thread and this device.
 pub fn synchronize(device: Device, stream: i32) -> Result<FfiResult<()>> {
     let api = available()?;
     // SAFETY: as in `set_default_stream`.
