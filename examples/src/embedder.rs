@@ -103,7 +103,7 @@ fn open_mlx(device: Option<Device>, model: &ModelFiles, batch: Option<NonZeroUsi
             Device::Cpu => mlx::Device::Cpu,
             Device::Gpu => mlx::Device::Gpu,
         };
-        if !mlx::is_available(device)? {
+        if !device.is_available()? {
             bail!(
                 "cannot use device gpu: MLX has no GPU here; use `--device cpu`, or `--backend cpu`, which is faster"
             );
@@ -121,8 +121,7 @@ fn open_mlx(_: Option<Device>, _: &ModelFiles, _: Option<NonZeroUsize>) -> Resul
 
 #[cfg(feature = "mlx")]
 fn mlx_has_a_gpu() -> bool {
-    grad_runtime::Mlx::available().is_ok()
-        && grad_runtime::mlx::is_available(grad_runtime::mlx::Device::Gpu).unwrap_or(false)
+    grad_runtime::Mlx::available().is_ok() && grad_runtime::mlx::Device::Gpu.is_available().unwrap_or(false)
 }
 
 #[cfg(not(feature = "mlx"))]

@@ -93,7 +93,7 @@ fn finds_by_meaning_on_the_cpu() {
 #[cfg(feature = "mlx")]
 #[test]
 fn finds_by_meaning_on_mlx() {
-    let gpu = grad_runtime::mlx::is_available(grad_runtime::mlx::Device::Gpu).unwrap();
+    let gpu = grad_runtime::mlx::Device::Gpu.is_available().unwrap();
     finds_by_meaning("mlx", if gpu { "mlx on gpu" } else { "mlx on cpu" });
 }
 

@@ -4,7 +4,7 @@
 use std::thread;
 
 use grad_runtime::mlx::Array as Mlx;
-use grad_runtime::{Array, Dtype, Result, mlx, no_grad};
+use grad_runtime::{Dtype, Result, mlx, no_grad};
 
 fn train(steps: usize) -> Result<Vec<f32>> {
     let x = Mlx::from_slice(&[0.5_f32, -1.0, 1.5, 0.25, -0.75, 1.0], &[2, 3])?;

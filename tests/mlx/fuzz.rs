@@ -7,8 +7,8 @@
 use std::cell::{Cell, OnceCell};
 use std::fmt::Debug;
 
-use grad_runtime::mlx::{self, Array};
-use grad_runtime::{Array as _, Dtype, Result, no_grad};
+use grad_runtime::mlx::{self, Array, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
+use grad_runtime::{Dtype, Result, no_grad};
 
 /// Results with more elements stay as they are, and are not computed.
 const SMALL: usize = 1 << 14;
@@ -476,24 +476,36 @@ impl Argument<'_> for (usize, usize, usize) {
     }
 }
 
+macro_rules! enums {
+    ($($name:ident: $($variant:ident),*;)*) => {$(
+        impl Argument<'_> for $name {
+            fn any(call: &Call) -> Self {
+                call.random.of(&[$($name::$variant),*])
+            }
+        }
+    )*};
+}
+enums! {
+    PadMode: Constant, Edge, Reflect, Symmetric;
+    Side: Left, Right;
+    Indexing: Xy, Ij;
+    ScanDirection: Forward, Reverse;
+    ScanBound: Inclusive, Exclusive;
+    Triangle: Lower, Upper;
+}
+
 impl<'a> Argument<'a> for &'a str {
     fn any(call: &'a Call) -> Self {
         const LETTERS: [char; 14] = ['i', 'j', 'k', 'a', 'b', ',', ',', '-', '>', '.', ' ', '\0', 'ß', 'Z'];
-        const TEXTS: [&str; 32] = [
-            "left",
-            "right",
-            "constant",
-            "edge",
-            "xy",
-            "ij",
+        const TEXTS: [&str; 26] = [
             "same",
             "valid",
             "full",
             "",
             "\0",
-            "left\0",
+            "ij\0",
             "é",
-            "LEFT",
+            "IJ",
             "ij,jk->ik",
             "ij,jk",
             "ii->i",
@@ -513,14 +525,8 @@ impl<'a> Argument<'a> for &'a str {
             "i,->i",
             "...->...",
         ];
-        let expected: &[&str] = match call.operation {
-            "methods::searchsorted" => &["left", "right"],
-            "methods::pad" => &["constant", "edge", "reflect", "symmetric"],
-            "functions::meshgrid" => &["xy", "ij"],
-            _ => &TEXTS,
-        };
         if call.calm || call.random.once_in(2) {
-            return call.random.of(expected);
+            return call.random.of(&TEXTS);
         }
         if call.random.once_in(2) {
             let letters = (0..call.random.below(12)).map(|_| call.random.of(&LETTERS)).collect();
@@ -690,6 +696,7 @@ macro_rules! not_traced {
     )*};
 }
 not_traced!(bool, i32, u64, f32, f64, Option<f32>, usize, isize, Dtype, (usize, usize), (usize, usize, usize));
+not_traced!(PadMode, Side, Indexing, ScanDirection, ScanBound, Triangle);
 not_traced!(&'a [usize], &'a [isize], &'a [(usize, usize)], &'a str);
 
 impl<'a> Traced<'a> for &'a [Array] {
@@ -809,49 +816,61 @@ macro_rules! one_operation {
 }
 
 macro_rules! path {
-    (shared $name:ident) => {
+    ($kind:ident $section:ident $name:ident shared) => {
         <Array as grad_runtime::Array>::$name
     };
-    (methods $name:ident) => {
+    (methods $section:ident $name:ident) => {
         Array::$name
     };
-    (functions $name:ident) => {
+    (functions $section:ident $name:ident) => {
         mlx::$name
     };
-    ($section:ident $name:ident) => {
+    (module $section:ident $name:ident) => {
         mlx::$section::$name
     };
 }
 
+/// The name of an operation, with its place: `shared` by both backends, one of the `methods` or `functions`, or in a module.
+macro_rules! full_name {
+    ($kind:ident $section:ident $name:ident shared) => {
+        concat!("shared::", stringify!($name))
+    };
+    (module $section:ident $name:ident) => {
+        concat!(stringify!($section), "::", stringify!($name))
+    };
+    ($kind:ident $section:ident $name:ident) => {
+        concat!(stringify!($kind), "::", stringify!($name))
+    };
+}
+
 macro_rules! by_name {
-    ($($(#[$about:meta])* mod $section:ident {$(
+    ($($(#[$about:meta])* $kind:ident $section:ident {$(
         $(#[$doc:meta])*
-        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty;
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
     )*})*) => {
-        const NAMES: &[&str] = &[$($(concat!(stringify!($section), "::", stringify!($name)),)*)*];
+        const NAMES: &[&str] = &[$($(full_name!($kind $section $name $($shared)?),)*)*];
 
         fn run(operation: &str, run: &Run) {
             $(mod $section {
                 use super::*;
                 $(pub fn $name(run: &Run) {
                     one_operation!(
-                        path!($section $name),
-                        concat!(stringify!($section), "::", stringify!($name)),
+                        path!($kind $section $name $($shared)?),
+                        full_name!($kind $section $name $($shared)?),
                         ($($argument: $type),*),
                         run
                     );
                 })*
             })*
             match operation {
-                $($(concat!(stringify!($section), "::", stringify!($name)) => $section::$name(run),)*)*
+                $($(full_name!($kind $section $name $($shared)?) => $section::$name(run),)*)*
                 _ => panic!("there is no operation {operation}: name it with its section"),
             }
         }
     };
 }
 
-include!("../../grad-runtime/src/mlx/ops.rs");
-for_each_op!(by_name);
+grad_mlx_sys::for_each_op!(by_name);
 
 fn main() {
     let mut words = std::env::args().skip(1);

@@ -1,6 +1,6 @@
 //! A program that says whether MLX is available to it, for the tests of loading: the first answer is a process's last.
 
-use grad_runtime::{Array, Mlx, Result, mlx, no_grad};
+use grad_runtime::{Mlx, Result, mlx, no_grad};
 
 fn main() {
     match Mlx::available() {

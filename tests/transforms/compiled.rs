@@ -267,7 +267,7 @@ fn a_function_that_looks_at_elements() {
     });
     for _ in 0..2 {
         let message = f.call(&scalar(3.0)).unwrap_err().to_string();
-        assert!(message.starts_with("to_buffer of float32[]: [eval]"), "{message}");
+        assert!(message.starts_with("item of float32[]: [eval]"), "{message}");
     }
     let gradients = A::grad(|x| f.call(&x[0]), &[scalar(3.0)]);
     assert_eq!(gradients.unwrap()[0].item::<f32>(), Ok(1.0), "inside a transform there are elements");

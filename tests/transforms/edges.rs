@@ -33,17 +33,23 @@ fn axes_that_do_not_fit() {
         refused.unwrap_err().to_string()
     };
     let fine = [two.clone()];
-    assert!(of(&fine, &[Some(2)], &[0]).contains("there is no axis 2 to map over"));
-    assert!(of(&fine, &[Some(-3)], &[0]).contains("there is no axis -3 to map over"));
-    assert!(of(&fine, &[None], &[0]).contains("no input has an axis to map over"));
-    assert!(of(&fine, &[Some(0), Some(0)], &[0]).contains("there are 1 inputs and 2 in_axes"));
-    assert!(of(&fine, &[Some(0)], &[]).contains("the function returned 1 arrays, and there are 0 out_axes"));
-    assert!(of(&fine, &[Some(0)], &[0, 0]).contains("the function returned 1 arrays, and there are 2 out_axes"));
+    assert!(of(&fine, &[Some(2)], &[0]).contains("axis 2 is out of bounds for an input of 2 axes"));
+    assert!(of(&fine, &[Some(-3)], &[0]).contains("axis -3 is out of bounds for an input of 2 axes"));
+    assert!(of(&fine, &[None], &[0]).contains("no input has an axis to map over; give one"));
+    assert!(of(&fine, &[Some(0), Some(0)], &[0]).contains("there are 1 inputs and 2 in_axes; give one for each"));
+    assert!(
+        of(&fine, &[Some(0)], &[])
+            .contains("the function returned 1 arrays, and there are 0 out_axes; give one for each")
+    );
+    assert!(
+        of(&fine, &[Some(0)], &[0, 0])
+            .contains("the function returned 1 arrays, and there are 2 out_axes; give one for each")
+    );
     for axis in [2, -3, isize::MAX, isize::MIN] {
         assert!(of(&fine, &[Some(0)], &[axis]).contains("axis"));
     }
     assert!(of(&[two, three], &[Some(0), Some(0)], &[0]).contains("nconsistent axis sizes"));
-    assert!(of(&[scalar(1.0)], &[Some(0)], &[0]).contains("there is no axis 0 to map over"));
+    assert!(of(&[scalar(1.0)], &[Some(0)], &[0]).contains("axis 0 is out of bounds for an input of 0 axes"));
 }
 
 /// Law 2: a guard that outlives the function it was entered in decides until it is dropped, and no longer.

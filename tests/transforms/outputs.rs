@@ -178,11 +178,11 @@ fn no_outputs() {
     let refused = |result: Result<Vec<A>>| result.unwrap_err().to_string();
     assert_eq!(
         refused(mlx::checkpoint(none).call(&[scalar(3.0)])),
-        "checkpoint of float32[]: the function returned no arrays"
+        "checkpoint of float32[]: the function returned no arrays; return one or more"
     );
     assert_eq!(
         refused(mlx::custom_function(none).call(&[scalar(3.0)])),
-        "custom_function of float32[]: the function returned no arrays"
+        "custom_function of float32[]: the function returned no arrays; return one or more"
     );
 }
 
@@ -193,7 +193,7 @@ fn no_inputs() {
     assert!(message(mlx::vjp(seven, &[], &[scalar(1.0)])).starts_with("vjp: "));
     assert!(message(mlx::jvp(seven, &[], &[])).starts_with("jvp: "));
     let mapped = mlx::vmap(seven, &[], &[], &[0]).unwrap_err().to_string();
-    assert_eq!(mapped, "vmap: no input has an axis to map over");
+    assert_eq!(mapped, "vmap: no input has an axis to map over; give one");
     assert_eq!(mlx::checkpoint(seven).call(&[]).unwrap()[0].item::<f32>(), Ok(7.0));
     assert_eq!(mlx::custom_function(seven).call(&[]).unwrap()[0].item::<f32>(), Ok(7.0));
 }

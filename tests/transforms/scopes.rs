@@ -134,17 +134,17 @@ mod inference {
     }
 
     started_in_inference_mode! {
-        grad_is_refused: grad(cube()) => refused("value_and_grad");
+        grad_is_refused: grad(cube()) => refused("grad");
         vjp_is_refused: vjp(cube()) => refused("vjp");
         jvp_is_refused: jvp(cube()) => refused("jvp");
         vmap_computes: vmap(cube()) => Ok(vec![1.0, 8.0, 27.0]);
         compile_computes: compile(cube()) => Ok(vec![1.0, 8.0, 27.0]);
         checkpoint_computes: checkpoint(cube()) => Ok(vec![1.0, 8.0, 27.0]);
         custom_computes: custom(cube()) => Ok(vec![1.0, 8.0, 27.0]);
-        vmap_of_grad_is_refused: vmap(grad(cube())) => refused("value_and_grad");
-        compile_of_grad_is_refused: compile(grad(cube())) => refused("value_and_grad");
-        checkpoint_of_grad_is_refused: checkpoint(grad(cube())) => refused("value_and_grad");
-        custom_of_grad_is_refused: custom(grad(cube())) => refused("value_and_grad");
+        vmap_of_grad_is_refused: vmap(grad(cube())) => refused("grad");
+        compile_of_grad_is_refused: compile(grad(cube())) => refused("grad");
+        checkpoint_of_grad_is_refused: checkpoint(grad(cube())) => refused("grad");
+        custom_of_grad_is_refused: custom(grad(cube())) => refused("grad");
         compile_of_vmap_computes: compile(vmap(cube())) => Ok(vec![1.0, 8.0, 27.0]);
         vmap_of_compile_computes: vmap(compile(cube())) => Ok(vec![1.0, 8.0, 27.0]);
         vmap_of_checkpoint_computes: vmap(checkpoint(cube())) => Ok(vec![1.0, 8.0, 27.0]);
@@ -156,7 +156,7 @@ mod inference {
         let inner: F = Rc::new(|x| inference_mode!(grad(cube())(x)));
         for outer in [grad, vjp, jvp, vmap, compile, checkpoint, custom] {
             let refused = outer(inner.clone())(&array(&[1.0, 2.0, 3.0]));
-            assert_eq!(refused.unwrap_err(), Error::InferenceMode { transform: "value_and_grad" });
+            assert_eq!(refused.unwrap_err(), Error::InferenceMode { transform: "grad" });
             nothing_is_left_open();
         }
     }

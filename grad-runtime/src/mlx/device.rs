@@ -1,17 +1,52 @@
-//! Where MLX computes, and how much memory it uses.
+//! Devices, and the memory of arrays.
 
 use std::fmt;
 
 use super::ffi;
 use crate::error::{Error, Result};
 
-/// Where MLX computes.
+/// A device that MLX computes on.
+///
+/// ```
+/// use grad_runtime::mlx::{self, Device};
+///
+/// let device = if Device::Gpu.is_available()? { Device::Gpu } else { Device::Cpu };
+/// mlx::set_default_device(device)?;
+/// assert_eq!(mlx::default_device()?.to_string(), device.to_string());
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Device {
     /// The CPU.
-    Cpu = 0,
+    Cpu,
     /// The GPU: Metal on macOS, CUDA on Linux with the package `mlx-cuda-13`.
-    Gpu = 1,
+    Gpu,
+}
+
+impl Device {
+    /// Returns whether the loaded MLX has this device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if MLX cannot be loaded.
+    ///
+    /// ```
+    /// use grad_runtime::mlx::Device;
+    ///
+    /// assert!(Device::Cpu.is_available()?);
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
+    pub fn is_available(self) -> Result<bool> {
+        ffi::is_available(self)
+    }
+
+    /// Returns the error that MLX does not have this device.
+    pub(super) fn missing(self) -> Error {
+        Error::Unavailable {
+            backend: "mlx",
+            reason: format!("this MLX has no {self}; ask `Device::is_available` first"),
+        }
+    }
 }
 
 impl fmt::Display for Device {
@@ -23,23 +58,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// Whether the MLX that is loaded has this device.
-///
-/// # Errors
-///
-/// [`Error::Unavailable`] if MLX cannot be loaded.
-///
-/// ```
-/// use grad_runtime::mlx::{self, Device};
-///
-/// assert!(mlx::is_available(Device::Cpu)?);
-/// # Ok::<(), grad_runtime::Error>(())
-/// ```
-pub fn is_available(device: Device) -> Result<bool> {
-    ffi::is_available(device as i32)
-}
-
-/// The device that new operations run on: the GPU where there is one, unless [`set_default_device`] chose.
+/// Returns the device that new operations run on: the GPU if there is one, unless [`set_default_device`] was called.
 ///
 /// # Errors
 ///
@@ -53,17 +72,14 @@ pub fn is_available(device: Device) -> Result<bool> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn default_device() -> Result<Device> {
-    Ok(match ffi::default_device()? {
-        1 => Device::Gpu,
-        _ => Device::Cpu,
-    })
+    ffi::default_device()
 }
 
-/// Chooses the device that new operations run on, for the whole process.
+/// Sets the device that new operations run on, for the whole process.
 ///
 /// # Errors
 ///
-/// [`Error::Unavailable`] if MLX cannot be loaded or has no such device.
+/// [`Error::Unavailable`] if MLX cannot be loaded or does not have the device.
 ///
 /// ```
 /// use grad_runtime::mlx::{self, Device};
@@ -73,43 +89,48 @@ pub fn default_device() -> Result<Device> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn set_default_device(device: Device) -> Result<()> {
-    ffi::set_default_device(device as i32)?.map_err(|message| Error::Unavailable {
-        backend: "mlx",
-        reason: format!("it has no {device} here ({message}): ask `mlx::is_available` first"),
-    })
+    if !device.is_available()? {
+        return Err(device.missing());
+    }
+    ffi::set_default_device(device)?.map_err(|reason| Error::Unavailable { backend: "mlx", reason })
 }
 
-/// The bytes that MLX's arrays occupy now.
+/// Returns the bytes that arrays occupy.
 ///
 /// # Errors
 ///
 /// [`Error::Unavailable`] if MLX cannot be loaded.
 ///
 /// ```
-/// use grad_runtime::{Array, Dtype, mlx};
+/// use grad_runtime::Dtype;
+/// use grad_runtime::mlx::{self, Array};
 ///
-/// let ones = mlx::Array::ones(&[1024], Dtype::Float32)?;
+/// let ones = Array::ones(&[1024], Dtype::Float32)?;
 /// ones.eval()?;
-/// assert!(mlx::active_memory()? > 0);
-/// assert!(mlx::peak_memory()? >= mlx::active_memory()?);
+/// assert!(mlx::active_memory()? >= 4096);
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn active_memory() -> Result<usize> {
     ffi::active_memory()
 }
 
-/// The most bytes that MLX's arrays occupied at once, since the process began or [`reset_peak_memory`] was called.
+/// Returns the most bytes that arrays occupied at once, since the process started or [`reset_peak_memory`] was called.
 ///
 /// # Errors
 ///
 /// [`Error::Unavailable`] if MLX cannot be loaded.
 ///
-/// See [`active_memory`] for an example.
+/// ```
+/// use grad_runtime::mlx;
+///
+/// assert!(mlx::peak_memory()? >= mlx::active_memory()?);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
 pub fn peak_memory() -> Result<usize> {
     ffi::peak_memory()
 }
 
-/// Makes [`peak_memory`] count from now on.
+/// Resets [`peak_memory`].
 ///
 /// # Errors
 ///
@@ -120,5 +141,5 @@ pub fn peak_memory() -> Result<usize> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn reset_peak_memory() -> Result<()> {
-    ffi::reset_peak_memory()?.map_err(|message| Error::Unavailable { backend: "mlx", reason: message })
+    ffi::reset_peak_memory()?.map_err(|reason| Error::Unavailable { backend: "mlx", reason })
 }

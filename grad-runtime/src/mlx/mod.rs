@@ -1,10 +1,10 @@
-//! Apple's MLX through a binding of our own, loaded when it is first used, so that one binary runs with MLX and without.
+//! Apple's MLX, loaded when it is first used, so that one program runs with MLX and without.
 //!
 //! ```
-//! use grad_runtime::{Array, mlx, no_grad};
+//! use grad_runtime::{mlx::Array, no_grad};
 //!
-//! let x = mlx::Array::from_slice(&[3.0_f32], &[1])?;
-//! let gradients = mlx::Array::grad(|x| {
+//! let x = Array::from_slice(&[3.0_f32], &[1])?;
+//! let gradients = Array::grad(|x| {
 //!     let target = no_grad! { x[0].square()? }; // a constant: no gradient flows through it
 //!     x[0].multiply(&target)?.sum_all()
 //! }, &[x])?;
@@ -12,66 +12,156 @@
 //! # Ok::<(), grad_runtime::Error>(())
 //! ```
 //!
-//! Beyond the [`Array`](crate::Array) trait, which MLX shares with the CPU fallback:
-//!
 //! | | |
 //! | --- | --- |
-//! | operations | methods of [`Array`], functions of this module, [`random`], [`linalg`], [`fast`]: MLX's names and argument order |
-//! | gradients | `Array::grad` and `value_and_grad` of the trait, [`vjp`], [`jvp`] |
-//! | functions of functions | [`vmap`], [`compile`], [`checkpoint`], [`custom_function`] |
-//! | when and where | [`eval`], [`async_eval`], [`Stream`], [`Device`] |
+//! | operations | methods of [`Array`], functions of this module, [`random`], [`linalg`], [`fast`] |
+//! | gradients | [`Array::grad`], [`Array::value_and_grad`], [`vjp`], [`jvp`] |
+//! | other transforms | [`vmap`], [`compile`], [`checkpoint`], [`custom_function`] |
+//! | evaluation, devices | [`eval`], [`async_eval`], [`Stream`], [`Device`] |
+//!
+//! Code that is generic over the backend uses the [`Array`](crate::Array) trait, which MLX shares with the CPU fallback.
+//!
+//! # Names
+//!
+//! Names and argument order of operations are MLX's. The exceptions:
+//!
+//! | here | MLX |
+//! | --- | --- |
+//! | [`where_cond`](Array::where_cond) | `where`, a keyword of Rust |
+//! | [`split_at`](Array::split_at) | `split` with indices |
+//! | [`slice_strided`](Array::slice_strided) | `slice` with strides |
+//! | [`relu`](Array::relu), [`gelu`](Array::gelu), [`silu`](Array::silu), [`layer_norm`](Array::layer_norm) | `mlx.nn.relu` and so on; `fast.layer_norm` |
+//! | [`fast::causal_attention`] | `fast.scaled_dot_product_attention` with `mask="causal"` |
+//! | [`sum_all`](Array::sum_all), [`mean_all`](Array::mean_all) | `sum`, `mean` without axes |
+//! | [`ScanDirection`], [`ScanBound`], [`Triangle`] | the flags `reverse`, `inclusive`, `upper` |
+//! | [`from_slice`](Array::from_slice), [`scalar`](Array::scalar), [`to_vec`](Array::to_vec) | `array(…)`, `tolist` |
 //!
 //! # Scopes and transforms
 //!
-//! Inside a transform, what is made while the mode is off is a constant to it, and to every one around it. From outside:
+//! Inside a transform, an array that is created while the mode is off is a constant to that transform and to all around it.
+//! A transform that is itself called inside a no-grad scope:
 //!
-//! | started in a no-grad scope | its function runs | what it returns |
+//! | transform | its function runs in | it returns |
 //! | --- | --- | --- |
-//! | `grad`, `value_and_grad`, [`vjp`], [`jvp`] | Enabled; in inference mode they are an error | constants to transforms further out |
-//! | [`vmap`] | in the mode of the call | constants |
-//! | [`compile`] | in the mode of the call, and is traced once for each mode | what the function itself would return |
-//! | [`checkpoint`] | in the mode of the call, also when it runs again | what the function itself would return |
-//! | [`custom_function`] | in the mode of the call; its derivatives Enabled | constants |
+//! | `grad`, `value_and_grad`, [`vjp`], [`jvp`] | mode Enabled; in inference mode they are an error | constants to transforms further out |
+//! | [`vmap`] | the mode of the call | constants |
+//! | [`compile`] | the mode of the call; it is traced once for each mode | what the function itself would return |
+//! | [`checkpoint`] | the mode of the call, also when it is called again | what the function itself would return |
+//! | [`custom_function`] | the mode of the call; its derivatives in mode Enabled | constants |
 //!
 //! # Threads
 //!
-//! MLX gives each thread streams and traces of its own, so arrays, streams and transformed functions stay on the thread
-//! that made them: they are neither `Send` nor `Sync`. To hand elements to another thread, take them out with `to_vec`.
-//! Threads that each have arrays of their own may work at the same time.
+//! MLX has streams and traces for each thread, so arrays, streams and transformed functions stay on the thread that created
+//! them: they are neither `Send` nor `Sync`. To move elements to another thread, read them with [`to_vec`](Array::to_vec).
+//! Several threads may compute at the same time.
 //!
 //! # Finding MLX
 //!
-//! When this crate is built, MLX is looked for in `MLX_DIR`, in an installed Python package `mlx`, and in Homebrew's
-//! prefix; with the feature `download-mlx` its wheel is fetched with pip (`GRAD_MLX_PACKAGE` names another than
-//! `mlx-cpu`, such as `mlx-cuda-13`). When the program runs, `GRAD_MLX_LIBRARY` names the libmlx to load, or is `off`; on
-//! Linux `GRAD_MLX_BLAS` names the BLAS to put ahead of the wheel's reference one, by default an installed OpenBLAS, or
-//! is `off`. [`check_available`] says whether all this led to an MLX, and if not, why.
+//! A build looks for MLX in `MLX_DIR`, in an installed Python package `mlx`, and in Homebrew's prefix. With the feature
+//! `download-mlx` it downloads a wheel with pip where there is none: `mlx-cpu`, or the package that `GRAD_MLX_PACKAGE` names,
+//! such as `mlx-cuda-13`. When the program runs, `GRAD_MLX_LIBRARY` names the libmlx to load, or is `off`. On Linux
+//! `GRAD_MLX_BLAS` names the BLAS that takes the place of the wheel's reference one, by default an installed OpenBLAS, or is
+//! `off`. [`check_available`] returns why MLX was not found or loaded, if so.
 
 mod array;
 mod device;
 mod eval;
-#[allow(unsafe_code, reason = "this is the binding")]
+#[allow(unsafe_code, reason = "this is the interface to C++")]
 mod ffi;
-#[cfg(mlx_shim)]
-#[allow(unsafe_code, reason = "this is the binding")]
-mod library;
 mod stream;
 mod switch;
 mod transforms;
 
 pub use array::Array;
-pub use device::{
-    Device, active_memory, default_device, is_available, peak_memory, reset_peak_memory, set_default_device,
-};
+pub use device::{Device, active_memory, default_device, peak_memory, reset_peak_memory, set_default_device};
 pub use eval::{async_eval, eval};
 #[doc(inline)]
-pub use ffi::functions::{arange, broadcast_arrays, einsum, eye, identity, linspace, meshgrid, stack, tri};
-pub use ffi::{fast, linalg, random};
+pub use ffi::{combination::*, creation::*, fast, linalg, random};
 pub use stream::Stream;
 pub use transforms::{Checkpoint, Compiled, CustomFunction, checkpoint, compile, custom_function, jvp, vjp, vmap};
 
-/// The error of what refuses several arrays.
-fn refuse(op: &'static str, operands: &[Array], reason: String) -> crate::Error {
+/// How [`pad`](Array::pad) fills the places that it adds.
+///
+/// ```
+/// use grad_runtime::mlx::{Array, PadMode};
+///
+/// let x = Array::from_slice(&[1, 2, 3], &[3])?;
+/// assert_eq!(x.pad(&[(2, 0)], 9.0, PadMode::Constant)?.to_vec::<i32>()?, [9, 9, 1, 2, 3]);
+/// assert_eq!(x.pad(&[(2, 0)], 0.0, PadMode::Edge)?.to_vec::<i32>()?, [1, 1, 1, 2, 3]);
+/// assert_eq!(x.pad(&[(2, 0)], 0.0, PadMode::Reflect)?.to_vec::<i32>()?, [3, 2, 1, 2, 3]);
+/// assert_eq!(x.pad(&[(2, 0)], 0.0, PadMode::Symmetric)?.to_vec::<i32>()?, [2, 1, 1, 2, 3]);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+#[doc(inline)]
+pub use grad_mlx_sys::PadMode;
+
+/// On which side of equal elements [`searchsorted`](Array::searchsorted) places a value.
+///
+/// ```
+/// use grad_runtime::mlx::{Array, Side};
+///
+/// let (sorted, value) = (Array::from_slice(&[1.0_f32, 2.0, 2.0], &[3])?, Array::scalar(2.0_f32)?);
+/// assert_eq!(sorted.searchsorted(&value, Side::Left)?.item::<u32>()?, 1);
+/// assert_eq!(sorted.searchsorted(&value, Side::Right)?.item::<u32>()?, 3);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+#[doc(inline)]
+pub use grad_mlx_sys::Side;
+
+/// Along which axes the vectors of a [`meshgrid`] run.
+///
+/// ```
+/// use grad_runtime::mlx::{self, Array, Indexing};
+///
+/// let vectors = [Array::from_slice(&[1, 2], &[2])?, Array::from_slice(&[3], &[1])?];
+/// assert_eq!(mlx::meshgrid(&vectors, false, Indexing::Xy)?[0].shape(), [1, 2]);
+/// assert_eq!(mlx::meshgrid(&vectors, false, Indexing::Ij)?[0].shape(), [2, 1]);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+#[doc(inline)]
+pub use grad_mlx_sys::Indexing;
+
+/// From which end [`cumsum`](Array::cumsum) and other scans start.
+///
+/// ```
+/// use grad_runtime::mlx::{Array, ScanBound, ScanDirection};
+///
+/// let x = Array::from_slice(&[1, 2, 3], &[3])?;
+/// assert_eq!(x.cumsum(0, ScanDirection::Forward, ScanBound::Inclusive)?.to_vec::<i32>()?, [1, 3, 6]);
+/// assert_eq!(x.cumsum(0, ScanDirection::Reverse, ScanBound::Inclusive)?.to_vec::<i32>()?, [6, 5, 3]);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+#[doc(inline)]
+pub use grad_mlx_sys::ScanDirection;
+
+/// Whether [`cumsum`](Array::cumsum) and other scans include the element in the place of the result.
+///
+/// ```
+/// use grad_runtime::mlx::{Array, ScanBound, ScanDirection};
+///
+/// let x = Array::from_slice(&[1, 2, 3], &[3])?;
+/// assert_eq!(x.cumsum(0, ScanDirection::Forward, ScanBound::Inclusive)?.to_vec::<i32>()?, [1, 3, 6]);
+/// assert_eq!(x.cumsum(0, ScanDirection::Forward, ScanBound::Exclusive)?.to_vec::<i32>()?, [0, 1, 3]);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+#[doc(inline)]
+pub use grad_mlx_sys::ScanBound;
+
+/// Which triangle of a matrix [`linalg::cholesky`] and other functions compute or read.
+///
+/// ```
+/// use grad_runtime::mlx::{Array, Triangle, linalg};
+///
+/// let a = Array::from_slice(&[4.0_f32, 2.0, 2.0, 2.0], &[2, 2])?;
+/// assert_eq!(linalg::cholesky(&a, Triangle::Lower)?.to_vec::<f32>()?, [2.0, 0.0, 1.0, 1.0]);
+/// assert_eq!(linalg::cholesky(&a, Triangle::Upper)?.to_vec::<f32>()?, [2.0, 1.0, 0.0, 1.0]);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+#[doc(inline)]
+pub use grad_mlx_sys::Triangle;
+
+/// Returns the error of an operation on several arrays.
+fn operation_error(op: &'static str, operands: &[Array], reason: String) -> crate::Error {
     crate::array::refused(op, &operands.iter().collect::<Vec<_>>(), reason)
 }
 

@@ -1,5 +1,7 @@
 //! Streams.
 
+use std::marker::PhantomData;
+
 use super::device::Device;
 use super::ffi;
 use crate::error::{Error, Result};
@@ -8,16 +10,16 @@ fn unavailable(reason: String) -> Error {
     Error::Unavailable { backend: "mlx", reason }
 }
 
-/// A queue of a device: what is given to one stream is computed in order, different streams may be at work at once.
+/// A queue of a device. Operations of one stream are computed in order; different streams may compute at the same time.
 ///
-/// MLX gives each thread streams of its own, so a stream stays on its thread. They live as long as the process.
+/// MLX has streams for each thread, so a stream stays on its thread. It lives as long as the process.
 ///
 /// ```
-/// use grad_runtime::mlx::{self, Stream};
-/// use grad_runtime::{Array, Dtype, no_grad};
+/// use grad_runtime::mlx::{self, Array, Stream};
+/// use grad_runtime::{Dtype, no_grad};
 ///
 /// let stream = Stream::new(mlx::default_device()?)?;
-/// let ones = no_grad! { stream.scope(|| mlx::Array::ones(&[2], Dtype::Float32)?.exp())?? };
+/// let ones = no_grad! { stream.scope(|| Array::ones(&[2], Dtype::Float32)?.exp())?? };
 /// stream.synchronize()?;
 /// assert_eq!(ones.to_vec::<f32>()?, [1.0_f32.exp(); 2]);
 /// # Ok::<(), grad_runtime::Error>(())
@@ -27,27 +29,32 @@ pub struct Stream {
     device: Device,
     index: i32,
     /// Neither Send nor Sync.
-    _thread: std::marker::PhantomData<*const ()>,
+    _thread: PhantomData<*const ()>,
 }
 
 impl Stream {
-    /// A new stream of this thread on `device`.
+    /// Creates a stream of this thread on `device`.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if MLX cannot be loaded or has no such device.
+    /// [`Error::Unavailable`] if MLX cannot be loaded or does not have the device.
     ///
-    /// See [`Stream`] for an example.
+    /// ```
+    /// use grad_runtime::mlx::{Device, Stream};
+    ///
+    /// assert_ne!(Stream::new(Device::Cpu)?, Stream::new(Device::Cpu)?);
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     pub fn new(device: Device) -> Result<Self> {
-        if !super::is_available(device)? {
-            return Err(unavailable(format!("it has no {device} here: ask `mlx::is_available` first")));
+        if !device.is_available()? {
+            return Err(device.missing());
         }
-        let index = ffi::new_stream(device as i32)?.map_err(unavailable)?;
-        Ok(Self { device, index, _thread: std::marker::PhantomData })
+        let index = ffi::new_stream(device)?.map_err(unavailable)?;
+        Ok(Self { device, index, _thread: PhantomData })
     }
 
-    /// Runs `f` with this as the stream of new operations on its device, and puts the stream found there back, however
-    /// `f` ends. Operations go to it if its device is the [default one](super::default_device).
+    /// Runs `f` with this as the stream of new operations on its device, and restores the previous one, however `f` ends. Only
+    /// operations on the [default device](super::default_device) follow it.
     ///
     /// # Errors
     ///
@@ -57,30 +64,40 @@ impl Stream {
     ///
     /// If `f` panics, with its payload.
     ///
-    /// See [`Stream`] for an example.
+    /// ```
+    /// use grad_runtime::mlx::{self, Array, Stream};
+    ///
+    /// let stream = Stream::new(mlx::default_device()?)?;
+    /// assert_eq!(stream.scope(|| Array::scalar(2.0_f32)?.square())??.item::<f32>()?, 4.0);
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     pub fn scope<R>(&self, f: impl FnOnce() -> R) -> Result<R> {
-        struct Restore(i32, i32);
+        struct Restore(Device, i32);
         impl Drop for Restore {
             fn drop(&mut self) {
-                // It was the default stream before, so MLX takes it again.
+                // It was the default stream before, so MLX accepts it again.
                 let _ = ffi::set_default_stream(self.0, self.1);
             }
         }
-        let device = self.device as i32;
-        let found = ffi::default_stream(device)?.map_err(unavailable)?;
-        ffi::set_default_stream(device, self.index)?.map_err(unavailable)?;
-        let _restore = Restore(device, found);
+        let previous = ffi::default_stream(self.device)?.map_err(unavailable)?;
+        ffi::set_default_stream(self.device, self.index)?.map_err(unavailable)?;
+        let _restore = Restore(self.device, previous);
         Ok(f())
     }
 
-    /// Waits until all that was given to this stream is computed.
+    /// Blocks until everything that was given to this stream is computed.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] if MLX refuses the stream.
     ///
-    /// See [`Stream`] for an example.
+    /// ```
+    /// use grad_runtime::mlx::{self, Stream};
+    ///
+    /// Stream::new(mlx::default_device()?)?.synchronize()?;
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     pub fn synchronize(&self) -> Result<()> {
-        ffi::synchronize(self.device as i32, self.index)?.map_err(unavailable)
+        ffi::synchronize(self.device, self.index)?.map_err(unavailable)
     }
 }

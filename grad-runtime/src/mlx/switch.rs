@@ -1,8 +1,8 @@
-//! MLX's own switch, for an MLX that has one.
+//! MLX's own grad mode, for an MLX that has one.
 //!
-//! MLX 0.32 has none. Where the headers that the shim was built with declare `mlx::core::is_grad_enabled()` and
-//! `set_grad_enabled(bool)`, about the calling thread, this backend is installed when MLX is loaded: every universal scope
-//! then turns MLX's switch too, as do selective ones on [`Mlx`](crate::Mlx), and gives back what it found.
+//! MLX 0.32 has none. Where the headers that the shim was compiled with declare `mlx::core::is_grad_enabled()` and
+//! `set_grad_enabled(bool)` for the calling thread, this backend is installed when MLX is loaded. Universal scopes then switch
+//! MLX's mode too, as do selective ones on [`Mlx`](crate::Mlx), and restore the mode that they found.
 
 use super::ffi;
 use grad_core::__private::install_native_switch_of_mlx;
@@ -25,7 +25,7 @@ impl Backend for Switch {
     }
 }
 
-/// From the next scope on.
+/// Installs the backend, from the next scope on.
 pub fn install() {
     install_native_switch_of_mlx(&Switch);
 }

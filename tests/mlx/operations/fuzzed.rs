@@ -8,8 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grad_runtime::Array;
-use grad_runtime::mlx::linalg;
+use grad_runtime::mlx::{Triangle, linalg};
 
 use super::{NAMES, floats};
 
@@ -81,7 +80,7 @@ fn a_wrong_call_is_an_error() {
 fn failures_while_computing_are_errors() {
     let singular = floats(&[2, 2], [1.0, 0.0, 1.0, 0.0]);
     for _ in 0..1000 {
-        let product = linalg::tri_inv(&singular, false).unwrap().matmul(&singular).unwrap();
+        let product = linalg::tri_inv(&singular, Triangle::Lower).unwrap().matmul(&singular).unwrap();
         let message = product.eval().unwrap_err().to_string();
         assert!(message.starts_with("eval of float32[2, 2]: [Inverse::eval_cpu]"), "{message}");
     }

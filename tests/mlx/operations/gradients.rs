@@ -1,6 +1,8 @@
 //! The gradient of each operation: recorded, against central differences; in a no-grad scope, zero.
 
-use grad_runtime::mlx::{self, Array as Mlx, fast, linalg, random};
+use grad_runtime::mlx::ScanBound::{Exclusive, Inclusive};
+use grad_runtime::mlx::ScanDirection::{Forward, Reverse};
+use grad_runtime::mlx::{self, Array as Mlx, Indexing, PadMode, Triangle, fast, linalg, random};
 use grad_runtime::{Array, Dtype, Result, no_grad};
 
 use super::{NAMES, assert_close, elements, scalar, vector};
@@ -241,11 +243,11 @@ gradients! {
         var(Signed [2, 3]) |x| x[0].var(&[1], false, 1);
         std(Signed [2, 3]) |x| x[0].std(&[0], true, 0);
         median(Signed [2, 4]) |x| x[0].median(&[1], false);
-        cumsum(Signed [2, 3]) |x| x[0].cumsum(1, true, false);
-        cumprod(Signed [2, 3]) |x| x[0].cumprod(1, false, true);
-        cummax(Signed [2, 5]) |x| x[0].cummax(1, false, true);
-        cummin(Signed [2, 5]) |x| x[0].cummin(1, true, true);
-        logcumsumexp(Signed [2, 3]) |x| x[0].logcumsumexp(1, false, true);
+        cumsum(Signed [2, 3]) |x| x[0].cumsum(1, Reverse, Exclusive);
+        cumprod(Signed [2, 3]) |x| x[0].cumprod(1, Forward, Inclusive);
+        cummax(Signed [2, 5]) |x| x[0].cummax(1, Forward, Inclusive);
+        cummin(Signed [2, 5]) |x| x[0].cummin(1, Reverse, Inclusive);
+        logcumsumexp(Signed [2, 3]) |x| x[0].logcumsumexp(1, Forward, Inclusive);
         diff(Signed [2, 4]) |x| x[0].diff(2, 1);
 
         sort(Signed [2, 5]) |x| x[0].sort(1);
@@ -261,8 +263,8 @@ gradients! {
         repeat(Signed [2, 3]) |x| x[0].repeat(2, 1);
         tile(Signed [2, 3]) |x| x[0].tile(&[2, 1]);
         pad(Signed [2, 3]) |x| together(&[
-            x[0].pad(&[(1, 0), (0, 2)], 3.0, "constant")?,
-            x[0].pad(&[(1, 0), (0, 2)], 0.0, "edge")?,
+            x[0].pad(&[(1, 0), (0, 2)], 3.0, PadMode::Constant)?,
+            x[0].pad(&[(1, 0), (0, 2)], 0.0, PadMode::Edge)?,
         ]);
         split(Signed [4, 2]) |x| together(&x[0].split(2, 0)?);
         split_at(Signed [4, 2]) |x| together(&x[0].split_at(&[1], 0)?);
@@ -344,7 +346,7 @@ gradients! {
 
     mod functions {
         stack(Signed [2, 3], Signed [2, 3]) |x| mlx::stack(x, 1);
-        meshgrid(Signed [2], Signed [3]) |x| together(&mlx::meshgrid(x, false, "xy")?);
+        meshgrid(Signed [2], Signed [3]) |x| together(&mlx::meshgrid(x, false, Indexing::Xy)?);
         broadcast_arrays(Signed [2, 3], Signed [3]) |x| together(&mlx::broadcast_arrays(x)?);
         einsum(Signed [2, 3], Signed [3, 2]) |x| mlx::einsum("ij,jk->ik", x);
     }
@@ -366,12 +368,12 @@ gradients! {
 
         [refused]
         inv(Signed [2, 2]) |x| linalg::inv(&definite(&x[0])?);
-        tri_inv(Positive [2, 2]) |x| linalg::tri_inv(&x[0].tril(0)?, false);
+        tri_inv(Positive [2, 2]) |x| linalg::tri_inv(&x[0].tril(0)?, Triangle::Lower);
         solve(Signed [2, 2], Signed [2]) |x| linalg::solve(&definite(&x[0])?, &x[1]);
-        solve_triangular(Positive [2, 2], Signed [2, 1]) |x| linalg::solve_triangular(&x[0].triu(0)?, &x[1], true);
+        solve_triangular(Positive [2, 2], Signed [2, 1]) |x| linalg::solve_triangular(&x[0].triu(0)?, &x[1], Triangle::Upper);
         pinv(Signed [2, 2]) |x| linalg::pinv(&definite(&x[0])?);
-        cholesky(Signed [2, 2]) |x| linalg::cholesky(&definite(&x[0])?, false);
-        cholesky_inv(Positive [2, 2]) |x| linalg::cholesky_inv(&x[0].tril(0)?, false);
+        cholesky(Signed [2, 2]) |x| linalg::cholesky(&definite(&x[0])?, Triangle::Lower);
+        cholesky_inv(Positive [2, 2]) |x| linalg::cholesky_inv(&x[0].tril(0)?, Triangle::Lower);
         qr(Signed [2, 2]) |x| linalg::qr(&x[0]).map(|(_, r)| r);
         svd(Signed [2, 2]) |x| linalg::svd(&x[0]).map(|(_, s, _)| s);
         lu(Signed [2, 2]) |x| linalg::lu(&x[0]).map(|(_, _, u)| u);

@@ -5,19 +5,31 @@ mod gradients;
 mod values;
 
 use grad_runtime::mlx::Array as Mlx;
-use grad_runtime::{Array, Dtype, Element};
+use grad_runtime::{Dtype, Element};
 
-macro_rules! names {
-    ($($(#[$about:meta])* mod $section:ident {$(
-        $(#[$doc:meta])*
-        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty;
-    )*})*) => {
-        /// The section and name of each operation.
-        const NAMES: &[(&str, &str)] = &[$($((stringify!($section), stringify!($name)),)*)*];
+/// Where an operation is: `shared` by both backends, one of the `methods` or `functions`, or in a module.
+macro_rules! place {
+    ($kind:ident $section:ident shared) => {
+        "shared"
+    };
+    (module $section:ident) => {
+        stringify!($section)
+    };
+    ($kind:ident $section:ident) => {
+        stringify!($kind)
     };
 }
-include!("../../../grad-runtime/src/mlx/ops.rs");
-for_each_op!(names);
+
+macro_rules! names {
+    ($($(#[$about:meta])* $kind:ident $section:ident {$(
+        $(#[$doc:meta])*
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
+    )*})*) => {
+        /// The place and name of each operation.
+        const NAMES: &[(&str, &str)] = &[$($((place!($kind $section $($shared)?), stringify!($name)),)*)*];
+    };
+}
+grad_mlx_sys::for_each_op!(names);
 
 /// An array of float32.
 fn floats<const N: usize>(shape: &[usize], elements: [f32; N]) -> Mlx {

@@ -2,8 +2,10 @@
 #![allow(clippy::approx_constant, reason = "as results they are like any other number")]
 
 use grad_runtime::Dtype::{BFloat16, Bool, Float16, Float32, Int32, UInt32};
-use grad_runtime::mlx::{self, Array as Mlx, fast, linalg, random};
-use grad_runtime::{Array, Result};
+use grad_runtime::Result;
+use grad_runtime::mlx::ScanBound::{Exclusive, Inclusive};
+use grad_runtime::mlx::ScanDirection::{Forward, Reverse};
+use grad_runtime::mlx::{self, Array as Mlx, Indexing, PadMode, Side, Triangle, fast, linalg, random};
 use half::f16;
 
 use super::{NAMES, assert_same, floats, scalar, v, vector};
@@ -229,19 +231,19 @@ values! {
             v([2.0, 1.0, 1.0]).argmin(0, false) => scalar(1_u32),
             matrix().argmin(1, true) => vector([0_u32, 0]).reshape(&[2, 1]);
         cumsum:
-            v([1.0, 2.0, 3.0]).cumsum(0, false, true) => v([1.0, 3.0, 6.0]),
-            v([1.0, 2.0, 3.0]).cumsum(0, true, false) => v([5.0, 3.0, 0.0]);
+            v([1.0, 2.0, 3.0]).cumsum(0, Forward, Inclusive) => v([1.0, 3.0, 6.0]),
+            v([1.0, 2.0, 3.0]).cumsum(0, Reverse, Exclusive) => v([5.0, 3.0, 0.0]);
         cumprod:
-            v([2.0, 3.0, 4.0]).cumprod(0, false, true) => v([2.0, 6.0, 24.0]),
-            v([2.0, 3.0, 4.0]).cumprod(-1, false, false) => v([1.0, 2.0, 6.0]);
-        cummax: v([1.0, 3.0, 2.0]).cummax(0, false, true) => v([1.0, 3.0, 3.0]),
-            v([1.0, 3.0, 2.0]).cummax(0, false, false) => v([f32::NEG_INFINITY, 1.0, 3.0]),
-            v([1.0, f32::NAN, 2.0]).cummax(0, false, true) => v([1.0, f32::NAN, f32::NAN]),
-            vector([1, 3, 2]).cummax(0, true, true) => vector([3, 3, 2]);
+            v([2.0, 3.0, 4.0]).cumprod(0, Forward, Inclusive) => v([2.0, 6.0, 24.0]),
+            v([2.0, 3.0, 4.0]).cumprod(-1, Forward, Exclusive) => v([1.0, 2.0, 6.0]);
+        cummax: v([1.0, 3.0, 2.0]).cummax(0, Forward, Inclusive) => v([1.0, 3.0, 3.0]),
+            v([1.0, 3.0, 2.0]).cummax(0, Forward, Exclusive) => v([f32::NEG_INFINITY, 1.0, 3.0]),
+            v([1.0, f32::NAN, 2.0]).cummax(0, Forward, Inclusive) => v([1.0, f32::NAN, f32::NAN]),
+            vector([1, 3, 2]).cummax(0, Reverse, Inclusive) => vector([3, 3, 2]);
         cummin:
-            v([3.0, 1.0, 2.0]).cummin(0, false, true) => v([3.0, 1.0, 1.0]),
-            v([3.0, f32::NAN, 2.0]).cummin(0, true, true) => v([f32::NAN, f32::NAN, 2.0]);
-        logcumsumexp: v([1.0, 2.0, 3.0]).logcumsumexp(0, false, true) => v([1.0, 2.313_262, 3.407_606]);
+            v([3.0, 1.0, 2.0]).cummin(0, Forward, Inclusive) => v([3.0, 1.0, 1.0]),
+            v([3.0, f32::NAN, 2.0]).cummin(0, Reverse, Inclusive) => v([f32::NAN, f32::NAN, 2.0]);
+        logcumsumexp: v([1.0, 2.0, 3.0]).logcumsumexp(0, Forward, Inclusive) => v([1.0, 2.313_262, 3.407_606]);
         diff:
             v([1.0, 4.0, 9.0, 16.0]).diff(1, 0) => v([3.0, 5.0, 7.0]),
             v([1.0, 4.0, 9.0, 16.0]).diff(2, -1) => v([2.0, 2.0]);
@@ -252,8 +254,8 @@ values! {
         argpartition: v([3.0, 1.0, 2.0]).argpartition(1, 0)?.slice(&[1], &[2]) => vector([2_u32]);
         topk: v([1.0, 5.0, 3.0, 9.0]).topk(2, 0)?.sort(0) => v([5.0, 9.0]);
         searchsorted:
-            v([1.0, 2.0, 2.0, 3.0]).searchsorted(&v([2.0, 0.0, 9.0]), "left") => vector([1_u32, 0, 4]),
-            v([1.0, 2.0, 2.0, 3.0]).searchsorted(&v([2.0, 0.0, 9.0]), "right") => vector([3_u32, 0, 4]);
+            v([1.0, 2.0, 2.0, 3.0]).searchsorted(&v([2.0, 0.0, 9.0]), Side::Left) => vector([1_u32, 0, 4]),
+            v([1.0, 2.0, 2.0, 3.0]).searchsorted(&v([2.0, 0.0, 9.0]), Side::Right) => vector([3_u32, 0, 4]);
 
         flatten:
             floats(&[1, 2, 2], [1.0, 2.0, 3.0, 4.0]).flatten(1, -1) => floats(&[1, 4], [1.0, 2.0, 3.0, 4.0]);
@@ -272,11 +274,11 @@ values! {
             v([1.0, 2.0]).tile(&[2]) => v([1.0, 2.0, 1.0, 2.0]),
             v([1.0]).tile(&[2, 2]) => floats(&[2, 2], [1.0; 4]);
         pad:
-            v([1.0, 2.0]).pad(&[(1, 2)], 9.0, "constant") => v([9.0, 1.0, 2.0, 9.0, 9.0]),
-            v([1.0, 2.0]).pad(&[(1, 2)], 0.0, "edge") => v([1.0, 1.0, 2.0, 2.0, 2.0]),
-            v([1.0, 2.0, 3.0]).pad(&[(2, 0)], 0.0, "reflect") => v([3.0, 2.0, 1.0, 2.0, 3.0]),
-            v([1.0, 2.0]).pad(&[(0, 2)], 0.0, "symmetric") => v([1.0, 2.0, 2.0, 1.0]),
-            vector([1]).pad(&[(0, 1)], f64::from(i32::MAX), "constant") => vector([1, i32::MAX]);
+            v([1.0, 2.0]).pad(&[(1, 2)], 9.0, PadMode::Constant) => v([9.0, 1.0, 2.0, 9.0, 9.0]),
+            v([1.0, 2.0]).pad(&[(1, 2)], 0.0, PadMode::Edge) => v([1.0, 1.0, 2.0, 2.0, 2.0]),
+            v([1.0, 2.0, 3.0]).pad(&[(2, 0)], 0.0, PadMode::Reflect) => v([3.0, 2.0, 1.0, 2.0, 3.0]),
+            v([1.0, 2.0]).pad(&[(0, 2)], 0.0, PadMode::Symmetric) => v([1.0, 2.0, 2.0, 1.0]),
+            vector([1]).pad(&[(0, 1)], f64::from(i32::MAX), PadMode::Constant) => vector([1, i32::MAX]);
         split: v([1.0, 2.0, 3.0, 4.0]).split(2, 0) => [v([1.0, 2.0]), v([3.0, 4.0])];
         split_at: v([1.0, 2.0, 3.0, 4.0]).split_at(&[1, 3], 0) => [v([1.0]), v([2.0, 3.0]), v([4.0])];
         unstack: matrix().unstack(1) => [v([1.0, 3.0]), v([2.0, 4.0])];
@@ -441,9 +443,9 @@ values! {
             mlx::tri(1, 2, i32::MAX, Bool) => vector([true, true]).reshape(&[1, 2]);
         stack: mlx::stack(&[v([1.0, 2.0]), v([3.0, 4.0])], 1) => floats(&[2, 2], [1.0, 3.0, 2.0, 4.0]);
         meshgrid:
-            mlx::meshgrid(&[v([1.0, 2.0]), v([3.0])], false, "xy") =>
+            mlx::meshgrid(&[v([1.0, 2.0]), v([3.0])], false, Indexing::Xy) =>
                 [floats(&[1, 2], [1.0, 2.0]), floats(&[1, 2], [3.0, 3.0])],
-            mlx::meshgrid(&[v([1.0, 2.0]), v([3.0])], true, "ij") =>
+            mlx::meshgrid(&[v([1.0, 2.0]), v([3.0])], true, Indexing::Ij) =>
                 [floats(&[2, 1], [1.0, 2.0]), floats(&[1, 1], [3.0])];
         broadcast_arrays:
             mlx::broadcast_arrays(&[v([1.0, 2.0]), scalar(3.0_f32)]) => [v([1.0, 2.0]), v([3.0, 3.0])];
@@ -524,13 +526,13 @@ values! {
         inv: linalg::inv(&matrix()) => floats(&[2, 2], [-2.0, 1.0, 1.5, -0.5]);
         pinv: linalg::pinv(&floats(&[2, 1], [3.0, 4.0])) => floats(&[1, 2], [0.12, 0.16]);
         tri_inv:
-            linalg::tri_inv(&floats(&[2, 2], [2.0, 0.0, 1.0, 4.0]), false) =>
+            linalg::tri_inv(&floats(&[2, 2], [2.0, 0.0, 1.0, 4.0]), Triangle::Lower) =>
                 floats(&[2, 2], [0.5, 0.0, -0.125, 0.25]);
         cholesky:
-            linalg::cholesky(&definite(), false) => floats(&[2, 2], [2.0, 0.0, 1.0, 1.414_213_5]),
-            linalg::cholesky(&definite(), true) => floats(&[2, 2], [2.0, 1.0, 0.0, 1.414_213_5]);
+            linalg::cholesky(&definite(), Triangle::Lower) => floats(&[2, 2], [2.0, 0.0, 1.0, 1.414_213_5]),
+            linalg::cholesky(&definite(), Triangle::Upper) => floats(&[2, 2], [2.0, 1.0, 0.0, 1.414_213_5]);
         cholesky_inv:
-            linalg::cholesky_inv(&linalg::cholesky(&definite(), false)?, false)?.matmul(&definite()) => unit();
+            linalg::cholesky_inv(&linalg::cholesky(&definite(), Triangle::Lower)?, Triangle::Lower)?.matmul(&definite()) => unit();
         lu:
             {
                 let (rows, l, u) = linalg::lu(&matrix())?;
@@ -542,7 +544,7 @@ values! {
         slogdet: linalg::slogdet(&matrix()) => [scalar(-1.0_f32), scalar(0.693_147_2_f32)];
         solve: linalg::solve(&matrix(), &v([5.0, 11.0])) => v([1.0, 2.0]);
         solve_triangular:
-            linalg::solve_triangular(&floats(&[2, 2], [2.0, 1.0, 0.0, 4.0]), &floats(&[2, 1], [4.0, 8.0]), true) =>
+            linalg::solve_triangular(&floats(&[2, 2], [2.0, 1.0, 0.0, 4.0]), &floats(&[2, 1], [4.0, 8.0]), Triangle::Upper) =>
                 floats(&[2, 1], [1.0, 2.0]);
         eigh:
             {

@@ -1,332 +1,328 @@
-//! How the types in the list of operations cross to the shim: the layouts are those of shim/base.h.
+//! How the arguments and outputs of operations cross. The table in `grad_mlx_sys`'s abi.rs has the type of each; one that
+//! differs here does not compile.
 
-use std::ffi::c_int;
+use std::ptr;
 
+use grad_mlx_sys as sys;
 use smallvec::SmallVec;
 
-use super::handle::{Handle, Handles};
-use super::{Made, RawArray, RawArrays};
-use crate::array::{Array as _, Dtype};
+use super::FfiResult;
+use super::handle::{Handle, from_raw_list};
+use crate::array::Dtype;
 use crate::mlx::Array;
 
 /// The type of an operation's argument.
 pub trait Argument: Copy {
-    /// The argument in MLX's own terms, to lend to the shim.
-    type Lent;
-    /// What crosses.
+    /// The argument as MLX takes it.
+    type Converted;
+    /// The type that crosses.
     type Raw;
 
-    /// MLX counts in 32 bits; a number that does not fit is refused.
-    fn lend(self) -> Made<Self::Lent>;
+    /// Converts the argument. MLX counts in 32 bits, so a number that does not fit is an error.
+    fn convert(self) -> FfiResult<Self::Converted>;
 
-    /// Valid as long as `lent` stays where it is.
-    fn raw(lent: &Self::Lent) -> Self::Raw;
+    /// Returns the value that crosses. It may point into `converted`.
+    fn as_raw(converted: &Self::Converted) -> Self::Raw;
 
-    /// Adds the shapes and dtypes of arrays among the arguments, for an error's message.
+    /// Adds the shape and dtype of each array in the argument, for an error.
     fn describe(self, _operands: &mut Vec<(Vec<usize>, Dtype)>) {}
 }
 
-/// What an operation returns.
+/// The type that an operation returns.
 pub trait Output: Sized {
-    /// What crosses.
+    /// The type that crosses.
     type Raw;
 
-    /// What the shim answered; null is a failure.
-    fn made(raw: Self::Raw) -> Made<Self>;
+    /// Takes ownership of an array or list from the shim; null becomes the shim's message.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be null or an array or a list that no one else owns.
+    unsafe fn from_raw(raw: Self::Raw) -> FfiResult<Self>;
 }
 
-/// Integers on loan.
-#[repr(C)]
-pub struct Numbers {
-    data: *const i32,
-    count: usize,
+/// Borrows integers.
+pub fn int_slice(ints: &[i32]) -> sys::IntSlice {
+    sys::IntSlice { data: ints.as_ptr(), len: ints.len() }
 }
 
-impl Numbers {
-    pub fn lent(numbers: &[i32]) -> Self {
-        Self { data: numbers.as_ptr(), count: numbers.len() }
-    }
+/// Borrows arrays.
+pub fn array_slice(arrays: &[Handle]) -> sys::ArraySlice {
+    // A handle has the layout of a pointer.
+    sys::ArraySlice { data: arrays.as_ptr().cast(), len: arrays.len() }
 }
 
-/// Arrays on loan.
-#[repr(C)]
-pub struct List {
-    data: *const *const RawArray,
-    count: usize,
-}
-
-impl List {
-    pub fn lent(arrays: &[Handle]) -> Self {
-        // A handle is laid out as its pointer.
-        Self { data: arrays.as_ptr().cast(), count: arrays.len() }
-    }
-}
-
-/// The arrays as the handles that they are.
-pub fn handles(arrays: &[Array]) -> &[Handle] {
-    // SAFETY: an array is laid out as its one field, the handle.
+/// Returns the arrays as the handles that they are.
+pub fn as_handles(arrays: &[Array]) -> &[Handle] {
+    // SAFETY: an array has the layout of its one field, the handle.
     unsafe { std::slice::from_raw_parts(arrays.as_ptr().cast(), arrays.len()) }
 }
 
-/// Text on loan.
-#[repr(C)]
-pub struct Text {
-    data: *const u8,
-    size: usize,
+fn to_length(length: usize) -> FfiResult<i32> {
+    i32::try_from(length).map_err(|_| format!("{length} does not fit the 32 bits in which MLX counts"))
 }
 
-/// A few integers by value: `Pair` and `Triple` there.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Few<const N: usize>([i32; N]);
-
-fn length(length: usize) -> Made<i32> {
-    i32::try_from(length).map_err(|_| format!("{length} is more than MLX counts to"))
-}
-
-/// The lengths of an array's axes, whose product MLX computes unchecked.
-pub fn lengths(shape: &[usize]) -> Made<SmallVec<[i32; 8]>> {
+/// Converts the lengths of an array's axes, whose product MLX computes unchecked.
+pub fn to_lengths(shape: &[usize]) -> FfiResult<IntArray> {
     let size = shape.iter().try_fold(1_u64, |size, &length| size.checked_mul(u64::try_from(length).ok()?));
-    let lengths = shape.iter().map(|&each| length(each)).collect::<Made<_>>()?;
+    let lengths = shape.iter().map(|&length| to_length(length)).collect::<FfiResult<_>>()?;
     match size {
         Some(size) if size <= 1 << 48 => Ok(lengths),
         _ => Err(format!("an array of shape {shape:?} is too large")),
     }
 }
 
-macro_rules! as_they_are {
+fn describe(array: &Array) -> (Vec<usize>, Dtype) {
+    (array.shape(), array.dtype())
+}
+
+/// Integers, without an allocation where they are few.
+pub type IntArray = SmallVec<[i32; 8]>;
+
+/// Arguments that cross as they are.
+macro_rules! unchanged {
     ($($type:ty),*) => {$(
         impl Argument for $type {
-            type Lent = Self;
+            type Converted = Self;
             type Raw = Self;
 
-            fn lend(self) -> Made<Self> {
+            fn convert(self) -> FfiResult<Self> {
                 Ok(self)
             }
 
-            fn raw(lent: &Self) -> Self {
-                *lent
+            fn as_raw(converted: &Self) -> Self {
+                *converted
             }
         }
     )*};
 }
-as_they_are!(bool, i32, u64, f32, f64);
-
-impl<'a> Argument for &'a Array {
-    type Lent = &'a Array;
-    type Raw = *const RawArray;
-
-    fn lend(self) -> Made<Self> {
-        Ok(self)
-    }
-
-    fn raw(lent: &Self) -> *const RawArray {
-        lent.handle().raw()
-    }
-
-    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
-        operands.push((self.shape(), self.dtype()));
-    }
-}
-
-impl<'a> Argument for Option<&'a Array> {
-    type Lent = Option<&'a Array>;
-    type Raw = *const RawArray;
-
-    fn lend(self) -> Made<Self> {
-        Ok(self)
-    }
-
-    fn raw(lent: &Self) -> *const RawArray {
-        lent.map_or(std::ptr::null(), |array| array.handle().raw())
-    }
-
-    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
-        operands.extend(self.map(|array| (array.shape(), array.dtype())));
-    }
-}
-
-impl<'a> Argument for &'a [Array] {
-    type Lent = &'a [Array];
-    type Raw = List;
-
-    fn lend(self) -> Made<Self> {
-        Ok(self)
-    }
-
-    fn raw(lent: &Self) -> List {
-        List::lent(handles(lent))
-    }
-
-    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
-        operands.extend(self.iter().map(|array| (array.shape(), array.dtype())));
-    }
-}
+unchanged!(bool, i32, u64, f32, f64);
+unchanged!(sys::PadMode, sys::Side, sys::Indexing, sys::ScanDirection, sys::ScanBound, sys::Triangle);
 
 impl Argument for isize {
-    type Lent = i32;
+    type Converted = i32;
     type Raw = i32;
 
-    fn lend(self) -> Made<i32> {
-        i32::try_from(self).map_err(|_| format!("there is no axis {self}"))
+    fn convert(self) -> FfiResult<i32> {
+        i32::try_from(self).map_err(|_| format!("axis {self} is out of bounds"))
     }
 
-    fn raw(lent: &i32) -> i32 {
-        *lent
+    fn as_raw(converted: &i32) -> i32 {
+        *converted
     }
 }
 
 impl Argument for usize {
-    type Lent = i32;
+    type Converted = i32;
     type Raw = i32;
 
-    fn lend(self) -> Made<i32> {
-        length(self)
+    fn convert(self) -> FfiResult<i32> {
+        to_length(self)
     }
 
-    fn raw(lent: &i32) -> i32 {
-        *lent
+    fn as_raw(converted: &i32) -> i32 {
+        *converted
     }
 }
 
 impl Argument for Dtype {
-    type Lent = Self;
-    type Raw = c_int;
+    type Converted = Self;
+    type Raw = sys::Dtype;
 
-    fn lend(self) -> Made<Self> {
+    fn convert(self) -> FfiResult<Self> {
         Ok(self)
     }
 
-    fn raw(lent: &Self) -> c_int {
-        *lent as c_int
+    fn as_raw(converted: &Self) -> sys::Dtype {
+        (*converted).into()
     }
 }
 
 impl Argument for Option<f32> {
-    type Lent = Self;
+    type Converted = Self;
     type Raw = *const f32;
 
-    fn lend(self) -> Made<Self> {
+    fn convert(self) -> FfiResult<Self> {
         Ok(self)
     }
 
-    fn raw(lent: &Self) -> *const f32 {
-        lent.as_ref().map_or(std::ptr::null(), std::ptr::from_ref)
+    fn as_raw(converted: &Self) -> *const f32 {
+        converted.as_ref().map_or(ptr::null(), ptr::from_ref)
     }
 }
 
 impl Argument for &[usize] {
-    type Lent = SmallVec<[i32; 8]>;
-    type Raw = Numbers;
+    type Converted = IntArray;
+    type Raw = sys::IntSlice;
 
-    fn lend(self) -> Made<Self::Lent> {
-        lengths(self)
+    fn convert(self) -> FfiResult<IntArray> {
+        to_lengths(self)
     }
 
-    fn raw(lent: &Self::Lent) -> Numbers {
-        Numbers::lent(lent)
+    fn as_raw(converted: &IntArray) -> sys::IntSlice {
+        int_slice(converted)
     }
 }
 
 impl Argument for &[isize] {
-    type Lent = SmallVec<[i32; 8]>;
-    type Raw = Numbers;
+    type Converted = IntArray;
+    type Raw = sys::IntSlice;
 
-    fn lend(self) -> Made<Self::Lent> {
-        self.iter().map(|axis| axis.lend()).collect()
+    fn convert(self) -> FfiResult<IntArray> {
+        self.iter().map(|axis| axis.convert()).collect()
     }
 
-    fn raw(lent: &Self::Lent) -> Numbers {
-        Numbers::lent(lent)
+    fn as_raw(converted: &IntArray) -> sys::IntSlice {
+        int_slice(converted)
     }
 }
 
 impl Argument for &[(usize, usize)] {
-    type Lent = SmallVec<[i32; 8]>;
-    type Raw = Numbers;
+    type Converted = IntArray;
+    type Raw = sys::IntSlice;
 
-    fn lend(self) -> Made<Self::Lent> {
-        self.iter().flat_map(|&(before, after)| [length(before), length(after)]).collect()
+    fn convert(self) -> FfiResult<IntArray> {
+        self.iter().flat_map(|&(before, after)| [to_length(before), to_length(after)]).collect()
     }
 
-    fn raw(lent: &Self::Lent) -> Numbers {
-        Numbers::lent(lent)
+    fn as_raw(converted: &IntArray) -> sys::IntSlice {
+        int_slice(converted)
     }
 }
 
 impl Argument for (usize, usize) {
-    type Lent = Few<2>;
-    type Raw = Few<2>;
+    type Converted = sys::IntPair;
+    type Raw = sys::IntPair;
 
-    fn lend(self) -> Made<Few<2>> {
-        Ok(Few([length(self.0)?, length(self.1)?]))
+    fn convert(self) -> FfiResult<sys::IntPair> {
+        Ok(sys::IntPair { first: to_length(self.0)?, second: to_length(self.1)? })
     }
 
-    fn raw(lent: &Few<2>) -> Few<2> {
-        *lent
+    fn as_raw(converted: &sys::IntPair) -> sys::IntPair {
+        *converted
     }
 }
 
 impl Argument for (usize, usize, usize) {
-    type Lent = Few<3>;
-    type Raw = Few<3>;
+    type Converted = sys::IntTriple;
+    type Raw = sys::IntTriple;
 
-    fn lend(self) -> Made<Few<3>> {
-        Ok(Few([length(self.0)?, length(self.1)?, length(self.2)?]))
+    fn convert(self) -> FfiResult<sys::IntTriple> {
+        Ok(sys::IntTriple { first: to_length(self.0)?, second: to_length(self.1)?, third: to_length(self.2)? })
     }
 
-    fn raw(lent: &Few<3>) -> Few<3> {
-        *lent
+    fn as_raw(converted: &sys::IntTriple) -> sys::IntTriple {
+        *converted
     }
 }
 
 impl<'a> Argument for &'a str {
-    type Lent = &'a str;
-    type Raw = Text;
+    type Converted = &'a str;
+    type Raw = sys::Str;
 
-    fn lend(self) -> Made<Self> {
+    fn convert(self) -> FfiResult<Self> {
         Ok(self)
     }
 
-    fn raw(lent: &Self) -> Text {
-        Text { data: lent.as_ptr(), size: lent.len() }
+    fn as_raw(converted: &Self) -> sys::Str {
+        sys::Str { data: converted.as_ptr().cast(), len: converted.len() }
+    }
+}
+
+impl<'a> Argument for &'a Array {
+    type Converted = &'a Array;
+    type Raw = *const sys::Array;
+
+    fn convert(self) -> FfiResult<Self> {
+        Ok(self)
+    }
+
+    fn as_raw(converted: &Self) -> *const sys::Array {
+        converted.handle().as_raw()
+    }
+
+    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
+        operands.push(describe(self));
+    }
+}
+
+impl<'a> Argument for Option<&'a Array> {
+    type Converted = Option<&'a Array>;
+    type Raw = *const sys::Array;
+
+    fn convert(self) -> FfiResult<Self> {
+        Ok(self)
+    }
+
+    fn as_raw(converted: &Self) -> *const sys::Array {
+        converted.map_or(ptr::null(), |array| array.handle().as_raw())
+    }
+
+    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
+        operands.extend(self.map(describe));
+    }
+}
+
+impl<'a> Argument for &'a [Array] {
+    type Converted = &'a [Array];
+    type Raw = sys::ArraySlice;
+
+    fn convert(self) -> FfiResult<Self> {
+        Ok(self)
+    }
+
+    fn as_raw(converted: &Self) -> sys::ArraySlice {
+        array_slice(as_handles(converted))
+    }
+
+    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
+        operands.extend(self.iter().map(describe));
     }
 }
 
 impl Output for Array {
-    type Raw = *mut RawArray;
+    type Raw = *mut sys::Array;
 
-    fn made(raw: *mut RawArray) -> Made<Self> {
-        Handle::made(raw).and_then(Self::new)
+    unsafe fn from_raw(raw: *mut sys::Array) -> FfiResult<Self> {
+        // SAFETY: the caller guarantees it.
+        unsafe { Handle::from_raw(raw) }.and_then(Self::new)
     }
 }
 
 impl Output for Vec<Array> {
-    type Raw = *mut RawArrays;
+    type Raw = *mut sys::Arrays;
 
-    fn made(raw: *mut RawArrays) -> Made<Self> {
-        Handles::made(raw)?.to_vec()?.into_iter().map(Array::new).collect()
+    unsafe fn from_raw(raw: *mut sys::Arrays) -> FfiResult<Self> {
+        // SAFETY: the caller guarantees it.
+        unsafe { from_raw_list(raw) }?.into_iter().map(Array::new).collect()
     }
 }
 
-/// As many arrays as the operation always makes.
-fn exactly<const N: usize>(raw: *mut RawArrays) -> Made<[Array; N]> {
-    let arrays = <Vec<Array>>::made(raw)?;
-    arrays.try_into().map_err(|arrays: Vec<Array>| format!("MLX made {} arrays, not {N}", arrays.len()))
+/// Takes the arrays out of a list of known length.
+///
+/// # Safety
+///
+/// As of [`Output::from_raw`].
+unsafe fn from_raw_array<const N: usize>(raw: *mut sys::Arrays) -> FfiResult<[Array; N]> {
+    // SAFETY: the caller guarantees it.
+    let arrays = unsafe { <Vec<Array>>::from_raw(raw) }?;
+    arrays.try_into().map_err(|arrays: Vec<Array>| format!("MLX returned {} arrays, not {N}", arrays.len()))
 }
 
 impl Output for (Array, Array) {
-    type Raw = *mut RawArrays;
+    type Raw = *mut sys::Arrays;
 
-    fn made(raw: *mut RawArrays) -> Made<Self> {
-        exactly(raw).map(|[first, second]| (first, second))
+    unsafe fn from_raw(raw: *mut sys::Arrays) -> FfiResult<Self> {
+        // SAFETY: the caller guarantees it.
+        unsafe { from_raw_array(raw) }.map(|[first, second]| (first, second))
     }
 }
 
 impl Output for (Array, Array, Array) {
-    type Raw = *mut RawArrays;
+    type Raw = *mut sys::Arrays;
 
-    fn made(raw: *mut RawArrays) -> Made<Self> {
-        exactly(raw).map(|[first, second, third]| (first, second, third))
+    unsafe fn from_raw(raw: *mut sys::Arrays) -> FfiResult<Self> {
+        // SAFETY: the caller guarantees it.
+        unsafe { from_raw_array(raw) }.map(|[first, second, third]| (first, second, third))
     }
 }

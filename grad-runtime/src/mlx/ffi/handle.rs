@@ -1,193 +1,190 @@
-//! `Handle`: an array of MLX, owned; and lists of them.
+//! Arrays of MLX, owned, and lists of them.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::CStr;
 use std::ptr::NonNull;
 
-use super::arguments::{List, Numbers};
-use super::{Made, RawArray, RawArrays, available, done, entered, last_error, loaded};
+use grad_mlx_sys as sys;
+
+use super::arguments::{array_slice, int_slice};
+use super::dtype::Plain;
+use super::{FfiResult, available, check, entered, last_error, loaded};
 use crate::array::Dtype;
 use crate::error::Result;
 
-/// An array of MLX, owned. MLX ties arrays to the thread that traces and evaluates them, so this one stays there.
+/// An owned array of MLX. MLX ties arrays to the thread that traces and evaluates them, so a handle is neither `Send` nor
+/// `Sync`.
 ///
-/// It is laid out as the pointer that it is, so that a slice of handles is a list of arrays to the shim.
+/// It has the layout of a pointer, so that a slice of handles is a list of arrays to the shim.
 #[repr(transparent)]
-pub struct Handle(NonNull<RawArray>);
+pub struct Handle(NonNull<sys::Array>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: the handle owns its array and is gone after this.
+        // SAFETY: the handle owns its array, and this is its last use.
         unsafe { (loaded().free)(self.0.as_ptr()) }
     }
 }
 
 impl Clone for Handle {
     fn clone(&self) -> Self {
-        // SAFETY: the array is alive.
-        Self::made(unsafe { (loaded().clone)(self.raw()) })
+        // SAFETY: the array is alive, and the new one belongs to the new handle.
+        unsafe { Self::from_raw((loaded().clone)(self.as_raw())) }
             .expect("copying a reference to an array fails only without memory")
     }
 }
 
-/// An element type that MLX reads as it lies in memory.
-///
-/// # Safety
-///
-/// Every bit pattern that MLX writes for the dtype numbered `DTYPE` in the shim must be a value of the type.
-pub unsafe trait Plain: Copy + Default {
-    const DTYPE: c_int;
-}
-
-macro_rules! plain {
-    ($($element:ty => $dtype:ident),*) => {$(
-        // SAFETY: the types are MLX's own; MLX writes bools as 0 and 1.
-        unsafe impl Plain for $element {
-            const DTYPE: c_int = Dtype::$dtype as c_int;
-        }
-    )*};
-}
-plain!(f32 => Float32, half::f16 => Float16, half::bf16 => BFloat16, i32 => Int32, u32 => UInt32, bool => Bool);
-
 impl Handle {
-    pub fn raw(&self) -> *const RawArray {
-        self.0.as_ptr()
-    }
-
-    /// What the shim answered; from here on it is this side's.
-    pub(super) fn made(raw: *mut RawArray) -> Made {
+    /// Takes ownership of an array from the shim; null becomes the shim's message.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be null or an array that no one else owns.
+    pub(super) unsafe fn from_raw(raw: *mut sys::Array) -> FfiResult {
         NonNull::new(raw).map(Self).ok_or_else(last_error)
     }
 
-    /// An array with a copy of `elements`, which must be as many as `shape` says.
-    pub fn from_data<T: Plain>(elements: &[T], shape: &[i32]) -> Result<Made> {
+    pub fn as_raw(&self) -> *const sys::Array {
+        self.0.as_ptr()
+    }
+
+    /// Creates an array with a copy of `elements`.
+    ///
+    /// # Panics
+    ///
+    /// If `shape` has not as many elements.
+    pub fn from_data<T: Plain>(elements: &[T], shape: &[i32]) -> Result<FfiResult> {
         let api = available()?;
         assert_eq!(
             shape.iter().map(|&length| i64::from(length)).product::<i64>(),
             i64::try_from(elements.len()).unwrap_or(-1),
             "the caller checks the shape"
         );
-        // SAFETY: the elements are as many as the shape says, and lie as the dtype has them.
-        let raw = unsafe { (api.from_data)(elements.as_ptr().cast(), Numbers::lent(shape), T::DTYPE) };
-        Ok(Self::made(raw))
+        // SAFETY: there is an element for each place in the shape, of the dtype's layout. The array is new.
+        Ok(unsafe { Self::from_raw((api.from_data)(elements.as_ptr().cast(), int_slice(shape), T::DTYPE.into())) })
     }
 
-    pub fn full(shape: &[i32], value: f32, dtype: c_int) -> Result<Made> {
+    /// Creates an array of one value.
+    pub fn full(shape: &[i32], value: f32, dtype: Dtype) -> Result<FfiResult> {
         let api = available()?;
-        // SAFETY: the shape is lent for the call.
-        Ok(Self::made(unsafe { (api.full)(Numbers::lent(shape), value, dtype) }))
+        // SAFETY: the shape is borrowed for the call. The array is new.
+        Ok(unsafe { Self::from_raw((api.full)(int_slice(shape), value, dtype.into())) })
     }
 
     pub fn shape(&self) -> &[i32] {
         let api = loaded();
-        // SAFETY: the array is alive, and its shape lives and stays as long as the array is borrowed. A scalar's shape
-        // may be a null pointer, which no slice may have.
+        // SAFETY: the array is alive, and its shape lives unchanged as long as the array is borrowed. The shape of a scalar
+        // may be a null pointer, which a slice may not have.
         unsafe {
-            match (api.ndim)(self.raw()) {
+            match (api.ndim)(self.as_raw()) {
                 0 => &[],
-                ndim => std::slice::from_raw_parts((api.shape)(self.raw()), ndim),
+                ndim => std::slice::from_raw_parts((api.shape)(self.as_raw()), ndim),
             }
         }
     }
 
-    pub fn dtype(&self) -> c_int {
+    pub fn dtype(&self) -> Dtype {
         // SAFETY: the array is alive.
-        unsafe { (loaded().dtype)(self.raw()) }
+        let number = unsafe { (loaded().dtype)(self.as_raw()) };
+        sys::Dtype::from_number(number).expect("the shim refuses arrays of other dtypes").into()
     }
 
-    /// The operation that will compute the elements, by MLX's name, unless they are there.
+    /// Returns MLX's name of the operation that will compute the elements, unless they are computed.
     pub fn operation(&self) -> Option<String> {
-        // SAFETY: the array is alive, and its operation's name lives as long as the operation.
+        // SAFETY: the array is alive, and the name of its operation lives as long as the operation.
         unsafe {
-            let name = (loaded().operation)(self.raw());
+            let name = (loaded().operation)(self.as_raw());
             (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
         }
     }
 
-    /// The elements, in row-major order; `T` must be the array's own type.
-    pub fn to_vec<T: Plain>(&self) -> Made<Vec<T>> {
+    /// Returns the elements in row-major order.
+    ///
+    /// # Panics
+    ///
+    /// If `T` is not the type of the elements.
+    pub fn to_vec<T: Plain>(&self) -> FfiResult<Vec<T>> {
         assert_eq!(self.dtype(), T::DTYPE, "the caller checks the dtype");
         let size: usize = self.shape().iter().map(|&length| usize::try_from(length).unwrap_or(0)).product();
         let mut elements = Vec::new();
-        let room = elements.try_reserve_exact(size);
-        room.map_err(|error| {
+        elements.try_reserve_exact(size).map_err(|error| {
             format!("there is no memory for the elements of the array, which may be a view: {error}")
         })?;
         elements.resize(size, T::default());
-        // SAFETY: there is room for the bytes, and MLX writes as many or fails.
-        let ok = unsafe { (entered()?.to_data)(self.raw(), elements.as_mut_ptr().cast(), size * size_of::<T>()) };
-        done(ok).map(|()| elements)
+        // SAFETY: the array is alive, and the vector has the bytes. The shim writes as many, or fails.
+        let ok =
+            unsafe { (entered()?.to_data)(self.as_raw(), elements.as_mut_ptr().cast(), size * size_of::<T>()) };
+        check(ok).map(|()| elements)
     }
 
-    pub fn eval(&self) -> Made<()> {
-        // SAFETY: the array is alive. Evaluation changes what it refers to, behind MLX's own synchronization.
-        done(unsafe { (entered()?.eval)(self.0.as_ptr()) })
+    pub fn eval(&self) -> FfiResult<()> {
+        // SAFETY: the array is alive, and stays on its thread. Evaluation changes what it refers to, which MLX
+        // synchronizes.
+        check(unsafe { (entered()?.eval)(self.0.as_ptr()) })
     }
 
-    /// The same as a constant; see `into_constant`.
-    pub fn constant(&self, in_transform: bool) -> Made {
+    /// Returns a copy as a constant; see [`into_constant`](Self::into_constant).
+    pub fn to_constant(&self, in_transform: bool) -> FfiResult {
         entered()?;
         self.clone().into_constant(in_transform)
     }
 
-    /// This array, just made, as a constant to every transform: unchanged if none is tracing it. `in_transform` says that one of
-    /// ours is running; MLX tells of others.
-    pub fn into_constant(self, in_transform: bool) -> Made {
-        // SAFETY: the array is alive, and this is its only handle.
-        done(unsafe { (loaded().make_constant)(self.0.as_ptr(), in_transform) }).map(|()| self)
+    /// Makes this a constant to every transform; an array that no transform traces stays as it is. `in_transform` says that a
+    /// function of Rust is being differentiated. MLX knows about other transforms.
+    pub fn into_constant(self, in_transform: bool) -> FfiResult {
+        // SAFETY: the array is alive, and no other handle refers to this descriptor of it.
+        check(unsafe { (loaded().make_constant)(self.0.as_ptr(), in_transform) }).map(|()| self)
     }
 }
 
-/// Computes the elements of all arrays.
-pub fn eval(arrays: &[Handle]) -> Result<Made<()>> {
+/// Evaluates all arrays.
+pub fn eval(arrays: &[Handle]) -> Result<FfiResult<()>> {
     let api = available()?;
-    // SAFETY: the arrays are alive, and lent for the call.
-    Ok(done(unsafe { (api.eval_all)(List::lent(arrays), false) }))
+    // SAFETY: the arrays are alive, and borrowed for the call.
+    Ok(check(unsafe { (api.eval_all)(array_slice(arrays), false) }))
 }
 
-/// Begins to compute the elements of all arrays.
-pub fn async_eval(arrays: &[Handle]) -> Result<Made<()>> {
+/// Starts to evaluate all arrays.
+pub fn async_eval(arrays: &[Handle]) -> Result<FfiResult<()>> {
     let api = available()?;
-    // SAFETY: as above.
-    Ok(done(unsafe { (api.eval_all)(List::lent(arrays), true) }))
+    // SAFETY: the arrays are alive, and borrowed for the call; MLX keeps references to what it computes.
+    Ok(check(unsafe { (api.eval_all)(array_slice(arrays), true) }))
 }
 
-/// A list of arrays on the C++ side, owned.
-pub(super) struct Handles(NonNull<RawArrays>);
+/// Takes the arrays out of a list that the shim returned; null becomes the shim's message.
+///
+/// # Safety
+///
+/// `raw` must be null or a list that no one else owns.
+pub(super) unsafe fn from_raw_list(raw: *mut sys::Arrays) -> FfiResult<Vec<Handle>> {
+    struct Owned(NonNull<sys::Arrays>);
 
-impl Handles {
-    /// What the shim answered; from here on it is this side's.
-    pub fn made(raw: *mut RawArrays) -> Made<Self> {
-        NonNull::new(raw).map(Self).ok_or_else(last_error)
+    impl Drop for Owned {
+        fn drop(&mut self) {
+            // SAFETY: the list is owned, and this is its last use.
+            unsafe { (loaded().arrays_free)(self.0.as_ptr()) }
+        }
     }
 
-    pub fn to_vec(&self) -> Made<Vec<Handle>> {
-        // SAFETY: the list is alive.
-        unsafe { arrays_of(self.0.as_ptr()) }
-    }
+    let list = NonNull::new(raw).map(Owned).ok_or_else(last_error)?;
+    // SAFETY: the list is alive.
+    unsafe { copy_list(list.0.as_ptr()) }
 }
 
-impl Drop for Handles {
-    fn drop(&mut self) {
-        // SAFETY: the list is owned, and gone after this.
-        unsafe { (loaded().list_free)(self.0.as_ptr()) }
-    }
-}
-
-/// The arrays of a list that belongs to the other side.
+/// Returns handles to the arrays of a borrowed list.
 ///
 /// # Safety
 ///
 /// The list must be alive.
-pub(super) unsafe fn arrays_of(list: *const RawArrays) -> Made<Vec<Handle>> {
+pub(super) unsafe fn copy_list(list: *const sys::Arrays) -> FfiResult<Vec<Handle>> {
     let api = loaded();
-    // SAFETY: the list is alive.
-    let length = unsafe { (api.list_length)(list) };
-    // SAFETY: the list is alive, and the index within it.
-    (0..length).map(|at| Handle::made(unsafe { (api.list_get)(list, at) })).collect()
+    // SAFETY: the caller guarantees that the list is alive.
+    let length = unsafe { (api.arrays_len)(list) };
+    // SAFETY: the list is alive, and the index within it. Each array is new.
+    (0..length).map(|index| unsafe { Handle::from_raw((api.arrays_get)(list, index)) }).collect()
 }
 
-/// A list to give away, or null if there is no memory.
-pub(super) fn give_away(arrays: &[Handle]) -> *mut RawArrays {
-    // SAFETY: the arrays are alive, and lent for the call.
-    unsafe { (loaded().list)(List::lent(arrays)) }
+/// Returns a list that the shim will own, or null if there is no memory.
+pub(super) fn to_raw_list(arrays: &[Handle]) -> *mut sys::Arrays {
+    // SAFETY: the arrays are alive, and borrowed for the call, which copies the references.
+    unsafe { (loaded().arrays_new)(array_slice(arrays)) }
 }

@@ -1,129 +1,38 @@
-//! The shim's functions, and safe ways to call them. All that is unsafe about MLX is here and in `library.rs`.
+//! Safe functions over the raw interface of `grad_mlx_sys`. All unsafe code about MLX is in this module.
 
 mod arguments;
-mod calls;
-mod function;
+mod callbacks;
+mod dtype;
 mod handle;
+mod operations;
 mod transforms;
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::CStr;
 use std::sync::OnceLock;
 
+use grad_mlx_sys::{self as sys, Api};
+
 use crate::error::{Error, Result};
-use arguments::{List, Numbers};
-pub use arguments::{handles, lengths};
-pub use calls::{fast, functions, linalg, random, shared};
-pub use function::{Failure, Lasting};
+use crate::mlx::Device;
+
+pub use arguments::{as_handles, to_lengths};
+pub use callbacks::{Failure, StoredFn};
 pub use handle::{Handle, async_eval, eval};
+pub use operations::{combination, creation, fast, linalg, random};
 pub use transforms::{Compiled, Derived, checkpoint, compile, custom, jvp, vjp, vmap};
 
-/// `mlx::core::array`, seen from here.
-#[repr(C)]
-pub struct RawArray {
-    _opaque: [u8; 0],
-}
+/// The result of a call into MLX: a value, or MLX's message.
+pub type FfiResult<T = Handle, E = String> = std::result::Result<T, E>;
 
-/// `std::vector<mlx::core::array>`, seen from here.
-#[repr(C)]
-pub struct RawArrays {
-    _opaque: [u8; 0],
-}
-
-/// `std::function<Arrays(const Arrays&)>`, seen from here.
-#[repr(C)]
-struct RawTransformable {
-    _opaque: [u8; 0],
-}
-
-/// A function of Rust's on its way into MLX, as the shim's `Function`.
-#[repr(C)]
-struct RawFunction {
-    state: *mut c_void,
-    call: extern "C" fn(*mut c_void, *const RawArrays) -> *mut RawArrays,
-    drop: extern "C" fn(*mut c_void),
-}
-
-macro_rules! api {
-    ($(fn $name:ident($($type:ty),*) $(-> $output:ty)?;)*) => {
-        /// The shim's functions, by the names that follow `grad_mlx_` there.
-        pub struct Api {
-            $($name: unsafe extern "C" fn($($type),*) $(-> $output)?,)*
-            operations: calls::Operations,
-        }
-
-        impl Api {
-            /// Finds every function in `shim`, which must stay loaded as long as the process runs.
-            #[cfg(mlx_shim)]
-            pub fn load(shim: &libloading::Library) -> std::result::Result<Self, libloading::Error> {
-                Ok(Self {
-                    $(
-                        // SAFETY: the shim was compiled from shim.cpp, which declares the function with this type.
-                        $name: unsafe { *shim.get(concat!("grad_mlx_", stringify!($name), "\0").as_bytes())? },
-                    )*
-                    operations: calls::Operations::load(shim)?,
-                })
-            }
-        }
-    };
-}
-api! {
-    fn error() -> *const c_char;
-    fn has_switch() -> bool;
-    fn is_grad_enabled() -> bool;
-    fn set_grad_enabled(bool);
-    fn enter_thread() -> bool;
-    fn is_available(c_int) -> bool;
-    fn default_device() -> c_int;
-    fn set_default_device(c_int) -> bool;
-    fn active_memory() -> usize;
-    fn peak_memory() -> usize;
-    fn reset_peak_memory() -> bool;
-    fn new_stream(c_int) -> c_int;
-    fn default_stream(c_int) -> c_int;
-    fn set_default_stream(c_int, c_int) -> bool;
-    fn synchronize(c_int, c_int) -> bool;
-    fn clone(*const RawArray) -> *mut RawArray;
-    fn free(*mut RawArray);
-    fn ndim(*const RawArray) -> usize;
-    fn shape(*const RawArray) -> *const i32;
-    fn dtype(*const RawArray) -> c_int;
-    fn operation(*const RawArray) -> *const c_char;
-    fn from_data(*const c_void, Numbers, c_int) -> *mut RawArray;
-    fn full(Numbers, f32, c_int) -> *mut RawArray;
-    fn to_data(*const RawArray, *mut c_void, usize) -> bool;
-    fn eval(*mut RawArray) -> bool;
-    fn eval_all(List, bool) -> bool;
-    fn make_constant(*mut RawArray, bool) -> bool;
-    fn list(List) -> *mut RawArrays;
-    fn list_length(*const RawArrays) -> usize;
-    fn list_get(*const RawArrays, usize) -> *mut RawArray;
-    fn list_free(*mut RawArrays);
-    fn vjp(RawFunction, List, List) -> *mut RawArrays;
-    fn jvp(RawFunction, List, List) -> *mut RawArrays;
-    fn vmap(RawFunction, List, Numbers) -> *mut RawArrays;
-    fn compile(RawFunction, bool) -> *mut RawTransformable;
-    fn call(*const RawTransformable, List) -> *mut RawArrays;
-    fn free_function(*mut RawTransformable);
-    fn checkpoint(RawFunction, List) -> *mut RawArrays;
-    fn custom(RawFunction, RawFunction, RawFunction, List) -> *mut RawArrays;
-}
-
-/// The shim's functions, or why they are not to be had. Whatever the outcome, it is the process's for good.
+/// Returns the shim's functions, or why there are none. The first call decides for the rest of the process.
 #[inline]
 pub fn api() -> Result<&'static Api> {
     static API: OnceLock<Result<Api, String>> = OnceLock::new();
 
-    #[cfg(mlx_shim)]
-    let load = super::library::load;
-    #[cfg(not(mlx_shim))]
-    let load = || {
-        let reason = option_env!("GRAD_MLX_MISSING").unwrap_or("the build did not say why");
-        Err::<Api, _>(format!("this program was built without MLX: {reason}"))
-    };
     let loaded = API.get_or_init(|| {
-        let api = load()?;
-        // SAFETY: it takes nothing.
-        if unsafe { (api.has_switch)() } {
+        let api = sys::load()?;
+        // SAFETY: the function takes no arguments.
+        if unsafe { (api.has_grad_mode)() } {
             super::switch::install();
         }
         Ok(api)
@@ -131,51 +40,40 @@ pub fn api() -> Result<&'static Api> {
     loaded.as_ref().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.clone() })
 }
 
-/// What a call into MLX answers: an array, or MLX's own message.
-pub type Made<T = Handle, E = String> = std::result::Result<T, E>;
-
 thread_local! {
     static THREAD: Thread = Thread::enter();
 }
 
-/// This thread's part in MLX, which keeps streams and traces for each thread and destroys them when it ends. This value
-/// comes to be after those, so it is destroyed before them: once it is gone, MLX must not be used here, and `entered` says
-/// so.
+/// Tells whether MLX may still be used on this thread. MLX keeps streams and traces for each thread and destroys them when
+/// the thread ends. This value is created after those, so it is destroyed before them; once it is gone, `entered` refuses.
 struct Thread;
 
 impl Thread {
     fn enter() -> Self {
-        // Without a device that works this fails, and so will the operations, which can say so.
-        // SAFETY: it takes nothing.
+        // Without a device that works this fails. So will the operations, which report it.
+        // SAFETY: the function takes no arguments.
         unsafe { (loaded().enter_thread)() };
         Self
     }
 }
 
 impl Drop for Thread {
-    fn drop(&mut self) {
-        // Nothing to do; but only what has a destructor is ever known to be destroyed.
-    }
+    // Empty, but only a value with a destructor is known to be destroyed.
+    fn drop(&mut self) {}
 }
 
-/// The functions that only touch the array they are given, on a path where a handle proves that they are there.
+/// Returns the functions that only touch the array they are given, where a handle proves that MLX is loaded.
 #[inline]
 fn loaded() -> &'static Api {
     api().expect("an array exists, so MLX is loaded")
 }
 
-/// The functions that use what MLX keeps for this thread.
-fn entered() -> Made<&'static Api> {
+/// Returns the functions that use MLX's thread-local state, where a handle proves that MLX is loaded.
+fn entered() -> FfiResult<&'static Api> {
     enter().map(|()| loaded()).map_err(Into::into)
 }
 
-#[inline]
-fn enter() -> Result<(), &'static str> {
-    const ENDING: &str = "this thread is ending, and MLX's part of it is gone: use arrays before its destructors";
-    THREAD.try_with(|_| ()).map_err(|_| ENDING)
-}
-
-/// As `entered`, where nothing proves that MLX is loaded.
+/// Returns the functions that use MLX's thread-local state.
 #[inline]
 fn available() -> Result<&'static Api> {
     let api = api()?;
@@ -183,94 +81,110 @@ fn available() -> Result<&'static Api> {
     Ok(api)
 }
 
-fn done(ok: bool) -> Made<()> {
+#[inline]
+fn enter() -> Result<(), &'static str> {
+    const ENDING: &str =
+        "this thread is ending and has destroyed its part of MLX; use arrays before thread-local destructors run";
+    THREAD.try_with(|_| ()).map_err(|_| ENDING)
+}
+
+/// Turns the shim's success flag into a result.
+fn check(ok: bool) -> FfiResult<()> {
     if ok { Ok(()) } else { Err(last_error()) }
 }
 
+/// Turns an index, which is negative for a failure, into a result.
+fn check_index(index: i32) -> FfiResult<i32> {
+    if index < 0 { Err(last_error()) } else { Ok(index) }
+}
+
 fn last_error() -> String {
-    // SAFETY: the shim answers with this thread's message, a C string that lives until its next failure.
+    // SAFETY: the shim returns this thread's message, a C string that lives until the thread's next failure.
     let message = unsafe { CStr::from_ptr((loaded().error)()) };
     message.to_string_lossy().into_owned()
 }
 
-/// Whether MLX has a device, by the shim's number.
-pub fn is_available(device: c_int) -> Result<bool> {
-    let api = api()?;
-    // SAFETY: any number is answered.
-    Ok(unsafe { (api.is_available)(device) })
+const fn device_kind(device: Device) -> sys::Device {
+    match device {
+        Device::Cpu => sys::Device::Cpu,
+        Device::Gpu => sys::Device::Gpu,
+    }
 }
 
-pub fn default_device() -> Result<c_int> {
+pub fn is_available(device: Device) -> Result<bool> {
     let api = api()?;
-    // SAFETY: it takes nothing.
-    Ok(unsafe { (api.default_device)() })
+    // SAFETY: the device is passed by value.
+    Ok(unsafe { (api.is_available)(device_kind(device)) })
 }
 
-pub fn set_default_device(device: c_int) -> Result<Made<()>> {
+pub fn default_device() -> Result<Device> {
     let api = api()?;
-    // SAFETY: any number is answered.
-    Ok(done(unsafe { (api.set_default_device)(device) }))
+    // SAFETY: the function takes no arguments.
+    let number = unsafe { (api.default_device)() };
+    Ok(if number == sys::Device::Gpu as i32 { Device::Gpu } else { Device::Cpu })
+}
+
+pub fn set_default_device(device: Device) -> Result<FfiResult<()>> {
+    let api = api()?;
+    // SAFETY: the device is passed by value.
+    Ok(check(unsafe { (api.set_default_device)(device_kind(device)) }))
 }
 
 pub fn active_memory() -> Result<usize> {
     let api = api()?;
-    // SAFETY: it takes nothing.
+    // SAFETY: the function takes no arguments.
     Ok(unsafe { (api.active_memory)() })
 }
 
 pub fn peak_memory() -> Result<usize> {
     let api = api()?;
-    // SAFETY: it takes nothing.
+    // SAFETY: the function takes no arguments.
     Ok(unsafe { (api.peak_memory)() })
 }
 
-pub fn reset_peak_memory() -> Result<Made<()>> {
+pub fn reset_peak_memory() -> Result<FfiResult<()>> {
     let api = api()?;
-    // SAFETY: it takes nothing.
-    Ok(done(unsafe { (api.reset_peak_memory)() }))
+    // SAFETY: the function takes no arguments.
+    Ok(check(unsafe { (api.reset_peak_memory)() }))
 }
 
-/// MLX's own switch, on this thread. Without one, everything is recorded.
+/// Returns whether MLX's own grad mode records on this thread. Without one, MLX always records.
 pub fn is_grad_enabled() -> bool {
-    // SAFETY: it takes nothing.
+    // SAFETY: the function takes no arguments.
     api().is_ok_and(|api| unsafe { (api.is_grad_enabled)() })
 }
 
 pub fn set_grad_enabled(enabled: bool) {
     if let Ok(api) = api() {
-        // SAFETY: either is taken.
+        // SAFETY: the flag is passed by value.
         unsafe { (api.set_grad_enabled)(enabled) }
     }
 }
 
-fn index(found: c_int) -> Made<c_int> {
-    if found < 0 { Err(last_error()) } else { Ok(found) }
+/// Creates a stream of this thread and returns its index.
+pub fn new_stream(device: Device) -> Result<FfiResult<i32>> {
+    let api = available()?;
+    // SAFETY: the device is passed by value.
+    Ok(check_index(unsafe { (api.new_stream)(device_kind(device)) }))
 }
 
-/// The index of a new stream of this thread.
-pub fn new_stream(device: c_int) -> Result<Made<c_int>> {
+/// Returns the index of this thread's default stream.
+pub fn default_stream(device: Device) -> Result<FfiResult<i32>> {
     let api = available()?;
-    // SAFETY: any number is answered.
-    Ok(index(unsafe { (api.new_stream)(device) }))
+    // SAFETY: the device is passed by value.
+    Ok(check_index(unsafe { (api.default_stream)(device_kind(device)) }))
 }
 
-/// The index of this thread's default stream.
-pub fn default_stream(device: c_int) -> Result<Made<c_int>> {
+/// Sets this thread's default stream. `stream` must be one of this thread and this device.
+pub fn set_default_stream(device: Device, stream: i32) -> Result<FfiResult<()>> {
     let api = available()?;
-    // SAFETY: any number is answered.
-    Ok(index(unsafe { (api.default_stream)(device) }))
+    // SAFETY: both are passed by value, and the caller guarantees that the stream is one of this thread.
+    Ok(check(unsafe { (api.set_default_stream)(device_kind(device), stream) }))
 }
 
-/// `stream` must be one of this thread's and this device's.
-pub fn set_default_stream(device: c_int, stream: c_int) -> Result<Made<()>> {
+/// Blocks until the stream has computed all its operations. `stream` must be one of this thread and this device.
+pub fn synchronize(device: Device, stream: i32) -> Result<FfiResult<()>> {
     let api = available()?;
-    // SAFETY: the caller had the index from `new_stream` or `default_stream`, on this thread.
-    Ok(done(unsafe { (api.set_default_stream)(device, stream) }))
-}
-
-/// Waits for what was given to the stream.
-pub fn synchronize(device: c_int, stream: c_int) -> Result<Made<()>> {
-    let api = available()?;
-    // SAFETY: as above.
-    Ok(done(unsafe { (api.synchronize)(device, stream) }))
+    // SAFETY: as in `set_default_stream`.
+    Ok(check(unsafe { (api.synchronize)(device_kind(device), stream) }))
 }

@@ -1,98 +1,99 @@
-//! MLX's transforms, given functions of Rust.
+//! MLX's transforms of functions of Rust.
 
 use std::ptr::NonNull;
 
-use super::arguments::{List, Numbers};
-use super::function::{Failure, Lasting, during_call, finished, kept, none};
-use super::handle::{Handle, Handles};
-use super::{Made, RawTransformable, entered, last_error, loaded};
+use grad_mlx_sys as sys;
+
+use super::arguments::{array_slice, int_slice};
+use super::callbacks::{Failure, StoredFn, no_function, resume, store, with_callback};
+use super::handle::{Handle, from_raw_list};
+use super::{FfiResult, entered, last_error, loaded};
 use crate::error::Result;
 
-/// What a function gave, and the derivatives.
-pub type Derived<E> = Made<(Vec<Handle>, Vec<Handle>), Failure<E>>;
+/// The outputs of a function, and the derivatives.
+pub type Derived<E> = FfiResult<(Vec<Handle>, Vec<Handle>), Failure<E>>;
 
-/// The outputs, and a cotangent for each primal, of which there must be at least one.
+/// Returns the outputs, and a cotangent for each primal. There must be a primal.
 pub fn vjp<F, E>(function: F, primals: &[Handle], cotangents: &[Handle]) -> Derived<E>
 where
     F: FnOnce(Vec<Handle>) -> Result<Vec<Handle>, E>,
 {
     let api = entered().map_err(Failure::Mlx)?;
-    // SAFETY: the arrays are alive and lent for the call, as the function is.
-    let call = |function| unsafe { (api.vjp)(function, List::lent(primals), List::lent(cotangents)) };
-    let mut outputs = during_call(function, call)?;
+    // SAFETY: the arrays are alive and borrowed for the call. The shim returns a new list, and mx::vjp runs the function
+    // before it returns.
+    let mut outputs = unsafe {
+        with_callback(function, |function| (api.vjp)(function, array_slice(primals), array_slice(cotangents)))
+    }?;
     let cotangents = outputs.split_off(outputs.len() - primals.len());
     Ok((outputs, cotangents))
 }
 
-/// The outputs, and a tangent for each of them.
+/// Returns the outputs, and a tangent for each of them.
 pub fn jvp<F, E>(function: F, primals: &[Handle], tangents: &[Handle]) -> Derived<E>
 where
     F: FnOnce(Vec<Handle>) -> Result<Vec<Handle>, E>,
 {
     let api = entered().map_err(Failure::Mlx)?;
     // SAFETY: as in `vjp`.
-    let call = |function| unsafe { (api.jvp)(function, List::lent(primals), List::lent(tangents)) };
-    let mut outputs = during_call(function, call)?;
+    let mut outputs = unsafe {
+        with_callback(function, |function| (api.jvp)(function, array_slice(primals), array_slice(tangents)))
+    }?;
     let tangents = outputs.split_off(outputs.len() / 2);
     Ok((outputs, tangents))
 }
 
-/// The function mapped over `axes` of its inputs, -1 for none, and over axis 0 of its outputs.
-pub fn vmap<F, E>(function: F, inputs: &[Handle], axes: &[i32]) -> Made<Vec<Handle>, Failure<E>>
+/// Returns the outputs of the function mapped over `axes` of its inputs, -1 for none, stacked along axis 0.
+pub fn vmap<F, E>(function: F, inputs: &[Handle], axes: &[i32]) -> FfiResult<Vec<Handle>, Failure<E>>
 where
     F: FnOnce(Vec<Handle>) -> Result<Vec<Handle>, E>,
 {
     let api = entered().map_err(Failure::Mlx)?;
     // SAFETY: as in `vjp`.
-    during_call(function, |function| unsafe { (api.vmap)(function, List::lent(inputs), Numbers::lent(axes)) })
+    unsafe { with_callback(function, |function| (api.vmap)(function, array_slice(inputs), int_slice(axes))) }
 }
 
-/// A compiled function, owned. It stays on its thread, as arrays do.
-pub struct Compiled(NonNull<RawTransformable>);
+/// An owned compiled function. It stays on its thread, as arrays do.
+pub struct Compiled(NonNull<sys::Transformable>);
 
-pub fn compile(function: Lasting, shapeless: bool) -> Made<Compiled> {
+pub fn compile(function: StoredFn, shapeless: bool) -> FfiResult<Compiled> {
     let api = entered()?;
-    // SAFETY: the function is the shim's from here on.
-    let compiled = unsafe { (api.compile)(kept(function), shapeless) };
+    // SAFETY: the shim owns the function from here on.
+    let compiled = unsafe { (api.compile)(store(function), shapeless) };
     NonNull::new(compiled).map(Compiled).ok_or_else(last_error)
 }
 
 impl Compiled {
-    pub fn call<E>(&self, inputs: &[Handle]) -> Made<Vec<Handle>, Failure<E>> {
+    pub fn call<E>(&self, inputs: &[Handle]) -> FfiResult<Vec<Handle>, Failure<E>> {
         let api = entered().map_err(Failure::Mlx)?;
-        // SAFETY: the function and the arrays are alive.
-        finished(listed(unsafe { (api.call)(self.0.as_ptr(), List::lent(inputs)) }))
+        // SAFETY: the function and the arrays are alive. The shim returns a new list.
+        resume(unsafe { from_raw_list((api.call)(self.0.as_ptr(), array_slice(inputs))) })
     }
 }
 
 impl Drop for Compiled {
     fn drop(&mut self) {
-        // SAFETY: the function is owned, and gone after this.
+        // SAFETY: the function is owned, and this is its last use.
         unsafe { (loaded().free_function)(self.0.as_ptr()) }
     }
 }
 
-/// What `function` makes of the inputs; for a gradient it is called again.
-pub fn checkpoint<E>(function: Lasting, inputs: &[Handle]) -> Made<Vec<Handle>, Failure<E>> {
+/// Returns the outputs of `function`, which is called again for a gradient.
+pub fn checkpoint<E>(function: StoredFn, inputs: &[Handle]) -> FfiResult<Vec<Handle>, Failure<E>> {
     let api = entered().map_err(Failure::Mlx)?;
-    // SAFETY: the arrays are alive; the function is the shim's from here on.
-    finished(listed(unsafe { (api.checkpoint)(kept(function), List::lent(inputs)) }))
+    // SAFETY: the arrays are alive, and the shim owns the function from here on. It returns a new list.
+    resume(unsafe { from_raw_list((api.checkpoint)(store(function), array_slice(inputs))) })
 }
 
-/// What `function` makes of the inputs. `backward` makes cotangents of primals, cotangents and outputs; `forward` makes
-/// tangents of primals and tangents.
+/// Returns the outputs of `function`. `backward` takes primals, cotangents and outputs and returns cotangents; `forward` takes
+/// primals and tangents and returns tangents.
 pub fn custom<E>(
-    function: Lasting,
-    backward: Option<Lasting>,
-    forward: Option<Lasting>,
+    function: StoredFn,
+    backward: Option<StoredFn>,
+    forward: Option<StoredFn>,
     inputs: &[Handle],
-) -> Made<Vec<Handle>, Failure<E>> {
+) -> FfiResult<Vec<Handle>, Failure<E>> {
     let api = entered().map_err(Failure::Mlx)?;
-    let [backward, forward] = [backward, forward].map(|function| function.map_or_else(none, kept));
+    let [backward, forward] = [backward, forward].map(|function| function.map_or_else(no_function, store));
     // SAFETY: as in `checkpoint`.
-    finished(listed(unsafe { (api.custom)(kept(function), backward, forward, List::lent(inputs)) }))
-}
-
-fn listed(raw: *mut super::RawArrays) -> Made<Vec<Handle>> {
-    Handles::made(raw)?.to_vec()
+    resume(unsafe { from_raw_list((api.custom)(store(function), backward, forward, array_slice(inputs))) })
 }

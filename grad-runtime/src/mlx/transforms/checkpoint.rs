@@ -1,30 +1,31 @@
-//! Functions computed again for their gradient.
+//! Functions that are called again for their gradient.
 
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::running::Running;
-use super::{Function, failed, over_handles};
+use super::depth::Differentiating;
+use super::{Function, on_handles, transform_error};
 use crate::error::Result;
 use crate::mlx::Array;
 use crate::mlx::ffi;
 use grad_core::ModeSnapshot;
 use grad_core::{Backend, Mlx};
 
-/// A function whose intermediate results are not kept for its gradient, but computed again.
+/// Wraps a function whose intermediate results are computed again for its gradient instead of kept.
 ///
-/// It is called once more when the gradient is taken, in the grad modes of the first call. Where the mode is off there is
-/// nothing to keep, and it is the function itself. To the transforms around, an array that it captures is a constant: what
-/// is to be differentiated or mapped must be an input.
+/// When the gradient is taken, the function is called again, in the grad modes of the first call. Where the mode is off
+/// nothing is recorded, and a call only calls the function. An array that the function captures is a constant to transforms:
+/// pass what is to be differentiated or mapped as an input.
 ///
 /// ```
-/// use grad_runtime::{Array, mlx, no_grad};
+/// use grad_runtime::mlx::{self, Array};
+/// use grad_runtime::no_grad;
 ///
 /// // x² · stop(x)
 /// let layer = mlx::checkpoint(|x| Ok(vec![x[0].square()?.multiply(&no_grad! { x[0].abs()? })?]));
-/// let x = mlx::Array::scalar(3.0_f32)?;
-/// let gradients = mlx::Array::grad(|x| Ok::<_, grad_runtime::Error>(layer.call(x)?.remove(0)), &[x])?;
+/// let x = Array::scalar(3.0_f32)?;
+/// let gradients = Array::grad(|x| Ok::<_, grad_runtime::Error>(layer.call(x)?.remove(0)), &[x])?;
 /// assert_eq!(gradients[0].item::<f32>()?, 18.0);
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
@@ -35,40 +36,58 @@ where
     Checkpoint(Rc::new(function))
 }
 
-/// A checkpointed function; see [`checkpoint`]. It stays on its thread, as arrays do.
+/// A function that [`checkpoint`] wrapped. It stays on its thread, as arrays do.
+///
+/// ```
+/// use grad_runtime::mlx::{self, Array, Checkpoint};
+///
+/// let layers: Vec<Checkpoint> = vec![mlx::checkpoint(|x| Ok(vec![x[0].sin()?])), mlx::checkpoint(|x| Ok(vec![x[0].exp()?]))];
+/// let mut x = vec![Array::scalar(0.0_f32)?];
+/// for layer in &layers {
+///     x = layer.call(&x)?;
+/// }
+/// assert_eq!(x[0].item::<f32>()?, 1.0);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Checkpoint(Function);
 
 impl Checkpoint {
-    /// What the function makes of `inputs`.
+    /// Calls the function.
     ///
     /// # Errors
     ///
-    /// What the function returns. If it fails when it is called again, that is the error of the transform that takes the
-    /// gradient.
+    /// Returns the error of the function. If it fails when it is called again, the transform that takes the gradient returns
+    /// that error.
     ///
     /// # Panics
     ///
     /// If the function panics, with its payload.
     ///
-    /// See [`checkpoint`] for an example.
+    /// ```
+    /// use grad_runtime::mlx::{self, Array};
+    ///
+    /// let square = mlx::checkpoint(|x| Ok(vec![x[0].square()?]));
+    /// assert_eq!(square.call(&[Array::scalar(3.0_f32)?])?[0].item::<f32>()?, 9.0);
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         if !Mlx.grad_mode().is_enabled() {
             return (self.0)(inputs);
         }
         ffi::api()?;
-        let outputs = ffi::checkpoint(lasting(&self.0), ffi::handles(inputs));
-        let outputs = outputs.map_err(|failure| failed("checkpoint", inputs, failure))?;
-        Ok(outputs.into_iter().map(Array::traced).collect())
+        let outputs = ffi::checkpoint(store_fn(&self.0), ffi::as_handles(inputs));
+        let outputs = outputs.map_err(|failure| transform_error("checkpoint", inputs, failure))?;
+        Ok(outputs.into_iter().map(Array::from_trace).collect())
     }
 }
 
-/// `function` as MLX keeps it: called now, and again when a transform needs it, in the modes of now.
-pub fn lasting(function: &Function) -> ffi::Lasting {
+/// Returns `function` as MLX stores it: called once, and called again for a transform in the modes of now.
+pub fn store_fn(function: &Function) -> ffi::StoredFn {
     let (function, modes, called) = (function.clone(), ModeSnapshot::current(), Cell::new(false));
     Box::new(move |inputs| {
-        let _running = called.replace(true).then(|| Running::again(modes));
-        over_handles(|inputs: &[Array]| function(inputs))(inputs)
+        let _differentiating = called.replace(true).then(|| Differentiating::restart(modes));
+        on_handles(|inputs: &[Array]| function(inputs))(inputs)
     })
 }
 

@@ -1,30 +1,31 @@
-//! Functions traced once and then run without their Rust code.
+//! Functions that are traced once and then run without their Rust code.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::running::{Tracing, is_tracing};
-use super::{Function, failed, over_handles, refuse};
+use super::depth::{Tracing, is_transforming};
+use super::{Function, on_handles, operation_error, transform_error};
 use crate::error::Result;
 use crate::mlx::Array;
 use crate::mlx::ffi;
 use grad_core::ModeSnapshot;
 
-/// Compiles a function of arrays: its Rust code runs when it is first called, to see which operations it is made of, and
-/// MLX then runs those, fused where the device can.
+/// Compiles a function of arrays. The first call runs its Rust code to record the operations that it consists of; later calls
+/// run those operations, fused where the device can.
 ///
-/// It is traced once for each combination of shapes and dtypes of the inputs, and for each grad mode that it is called in,
-/// so that it remembers nothing of the mode it was first traced in. While it is traced, arrays have no elements, and what
-/// it captures is taken as it is then.
+/// The function is traced once for each combination of shapes and dtypes of the inputs, and once for each grad mode that it
+/// is called in. While it is traced, arrays have no elements, and what it captures is recorded as it is then.
 ///
-/// Inside a transform's function the function itself is called, to be part of what is transformed; it may call itself.
+/// Inside the function of another transform, a call runs the Rust code, which becomes part of what is transformed. A compiled
+/// function may call itself.
 ///
 /// ```
 /// use std::cell::Cell;
 /// use std::rc::Rc;
 ///
-/// use grad_runtime::{Array, mlx, no_grad};
+/// use grad_runtime::mlx::{self, Array};
+/// use grad_runtime::no_grad;
 ///
 /// let traced = Rc::new(Cell::new(0));
 /// let square = mlx::compile({
@@ -34,7 +35,7 @@ use grad_core::ModeSnapshot;
 ///         Ok(vec![x[0].square()?])
 ///     }
 /// });
-/// let x = mlx::Array::scalar(3.0_f32)?;
+/// let x = Array::scalar(3.0_f32)?;
 /// for _ in 0..3 {
 ///     assert_eq!(square.call(&[x.clone()])?[0].item::<f32>()?, 9.0);
 ///     no_grad!(square.call(&[x.clone()])?);
@@ -46,67 +47,91 @@ pub fn compile<F>(function: F) -> Compiled
 where
     F: Fn(&[Array]) -> Result<Vec<Array>> + 'static,
 {
-    Compiled { function: Rc::new(function), shapeless: false, traced: RefCell::default() }
+    Compiled { function: Rc::new(function), shapeless: false, traced: Rc::default() }
 }
 
-/// A function that is compiled when it is called; see [`compile`]. It stays on its thread, as arrays do.
+/// A function that [`compile`] wrapped. It stays on its thread, as arrays do. Clones share what is compiled.
+///
+/// ```
+/// use grad_runtime::mlx::{self, Array, Compiled};
+///
+/// struct Model {
+///     step: Compiled,
+/// }
+/// let model = Model { step: mlx::compile(|x| Ok(vec![x[0].exp()?])) };
+/// assert_eq!(model.step.clone().call(&[Array::scalar(0.0_f32)?])?[0].item::<f32>()?, 1.0);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+#[derive(Clone)]
 pub struct Compiled {
     function: Function,
     shapeless: bool,
-    traced: RefCell<Vec<(ModeSnapshot, Rc<ffi::Compiled>)>>,
+    traced: Rc<RefCell<Traced>>,
 }
 
+/// The function as compiled for each grad mode that it has been called in.
+type Traced = Vec<(ModeSnapshot, Rc<ffi::Compiled>)>;
+
 impl Compiled {
-    /// The same, not traced again for other shapes.
+    /// Returns a function that is not traced again for other shapes.
     ///
     /// # Safety
     ///
-    /// The operations that the function is made of must be right for all shapes it is called with. MLX runs those of the
-    /// first call and checks nothing: an array of a length that was taken from the first inputs, or indices that are in
-    /// bounds for those, is then read out of bounds.
+    /// The operations that the function consists of must be valid for all shapes that it is called with. MLX runs those of the
+    /// first call and checks nothing. If one depends on the first shapes, such as a slice up to a length or indices that were
+    /// in bounds, it reads out of bounds.
     ///
     /// ```
-    /// use grad_runtime::{Array, Dtype, mlx};
+    /// use grad_runtime::Dtype;
+    /// use grad_runtime::mlx::{self, Array};
     ///
     /// let sum = mlx::compile(|x| Ok(vec![x[0].exp()?.sum(&[0], false)?]));
-    /// // SAFETY: an elementwise operation and a sum over an axis are the same for any length.
+    /// // SAFETY: an elementwise operation and a sum over an axis are valid for any length.
     /// let sum = unsafe { sum.shapeless() };
     /// for length in [2, 3] {
-    ///     let sum = sum.call(&[mlx::Array::zeros(&[length], Dtype::Float32)?])?;
+    ///     let sum = sum.call(&[Array::zeros(&[length], Dtype::Float32)?])?;
     ///     assert_eq!(sum[0].item::<f32>()?, length as f32);
     /// }
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
     #[must_use]
-    #[allow(unsafe_code, reason = "it has a contract; what relies on it is in `ffi`")]
+    #[allow(unsafe_code, reason = "the caller must guarantee something; the code that relies on it is in `ffi`")]
     pub unsafe fn shapeless(self) -> Self {
-        Self { shapeless: true, traced: RefCell::default(), ..self }
+        Self { shapeless: true, traced: Rc::default(), ..self }
     }
 
-    /// What the function makes of `inputs`.
+    /// Calls the function, and compiles it first if it is not compiled for these inputs and this grad mode.
     ///
     /// # Errors
     ///
-    /// What the function returns; [`Error::Operation`](crate::Error::Operation) if it cannot be compiled, for example
-    /// because it looks at elements.
+    /// Returns the error of the function; [`Error::Operation`](crate::Error::Operation) if it cannot be compiled, for example
+    /// because it reads elements.
     ///
     /// # Panics
     ///
     /// If the function panics, with its payload.
     ///
-    /// See [`compile`] for an example.
+    /// ```
+    /// use grad_runtime::mlx::{self, Array};
+    ///
+    /// let square = mlx::compile(|x| Ok(vec![x[0].square()?]));
+    /// assert_eq!(square.call(&[Array::scalar(3.0_f32)?])?[0].item::<f32>()?, 9.0);
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         const NAME: &str = "compile";
-        // MLX asks the arrays whether a transform is running, and an inner transform takes that mark from them. Nor may it
-        // compile a function while it compiles the same for other shapes: it would lose the place of the outer one.
-        if is_tracing() {
+        // MLX asks the arrays' tracer flags whether a transform is running, and an inner transform clears those. Nor may it
+        // compile a function while it compiles the same one for other shapes, since it would overwrite that one's entry.
+        if is_transforming() {
             return (self.function)(inputs);
         }
         ffi::api()?;
-        let compiled = self.for_modes(ModeSnapshot::current()).map_err(|reason| refuse(NAME, inputs, reason))?;
-        let outputs = compiled.call(ffi::handles(inputs)).map_err(|failure| failed(NAME, inputs, failure))?;
-        // The function has kept the rule already.
-        Ok(outputs.into_iter().map(Array::traced).collect())
+        let compiled =
+            self.for_modes(ModeSnapshot::current()).map_err(|reason| operation_error(NAME, inputs, reason))?;
+        let outputs =
+            compiled.call(ffi::as_handles(inputs)).map_err(|failure| transform_error(NAME, inputs, failure))?;
+        // The function has made its outputs constants already, where the mode is off.
+        Ok(outputs.into_iter().map(Array::from_trace).collect())
     }
 
     fn for_modes(&self, modes: ModeSnapshot) -> Result<Rc<ffi::Compiled>, String> {
@@ -115,17 +140,17 @@ impl Compiled {
             return Ok(compiled.clone());
         }
         let function = self.function.clone();
-        let kept: ffi::Lasting = Box::new(move |inputs| {
+        let stored: ffi::StoredFn = Box::new(move |inputs| {
             let _tracing = Tracing::start();
-            over_handles(|inputs: &[Array]| function(inputs))(inputs)
+            on_handles(|inputs: &[Array]| function(inputs))(inputs)
         });
-        let compiled = Rc::new(ffi::compile(kept, self.shapeless)?);
+        let compiled = Rc::new(ffi::compile(stored, self.shapeless)?);
         traced.push((modes, compiled.clone()));
         Ok(compiled)
     }
 }
 
-/// The modes that it has been traced in.
+/// Shows the modes that it has been traced in.
 impl fmt::Debug for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let modes: Vec<ModeSnapshot> = self.traced.borrow().iter().map(|(modes, _)| *modes).collect();

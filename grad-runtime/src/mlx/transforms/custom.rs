@@ -1,31 +1,33 @@
-//! Functions with derivatives of their own.
+//! Functions with their own derivatives.
 
 use std::fmt;
 use std::rc::Rc;
 
-use super::checkpoint::lasting;
-use super::running::Running;
-use super::{Function, failed, handed_out, over_handles};
+use super::checkpoint::store_fn;
+use super::depth::Differentiating;
+use super::{Function, finish_outputs, on_handles, transform_error};
 use crate::error::Result;
 use crate::mlx::Array;
 use crate::mlx::ffi;
 use grad_core::{Backend, Mlx};
 
-/// A function whose derivatives can be defined: see [`CustomFunction::vjp`] and [`CustomFunction::jvp`].
+/// Wraps a function to define its derivatives with [`CustomFunction::vjp`] and [`CustomFunction::jvp`]. A derivative that is
+/// not defined is derived.
 ///
-/// To transforms it is one operation of its inputs: what it returns in a no-grad scope is a constant, whatever its
-/// derivatives say, and so is what it captures. Under [`vmap`](crate::mlx::vmap) the derivatives are mapped too.
+/// To transforms, the function is a single operation on its inputs. In a no-grad scope its outputs are constants, whatever its
+/// derivatives; arrays that it captures are always constants. Under [`vmap`](crate::mlx::vmap) the derivatives are mapped too.
 ///
 /// ```
-/// use grad_runtime::{Array, mlx, no_grad};
+/// use grad_runtime::mlx::{self, Array};
+/// use grad_runtime::no_grad;
 ///
 /// // The sign, with the gradient of the identity: a straight-through estimator.
 /// let sign = mlx::custom_function(|x| Ok(vec![x[0].sign()?]))
 ///     .vjp(|_primals, cotangents, _outputs| Ok(cotangents.to_vec()));
-/// let x = mlx::Array::scalar(3.0_f32)?;
-/// let loss = |x: &[mlx::Array]| Ok::<_, grad_runtime::Error>(sign.call(x)?.remove(0));
-/// assert_eq!(mlx::Array::grad(loss, &[x.clone()])?[0].item::<f32>()?, 1.0);
-/// assert_eq!(mlx::Array::grad(|x| no_grad!(loss(x)), &[x])?[0].item::<f32>()?, 0.0);
+/// let x = Array::scalar(3.0_f32)?;
+/// let loss = |x: &[Array]| Ok::<_, grad_runtime::Error>(sign.call(x)?.remove(0));
+/// assert_eq!(Array::grad(loss, &[x.clone()])?[0].item::<f32>()?, 1.0);
+/// assert_eq!(Array::grad(|x| no_grad!(loss(x)), &[x])?[0].item::<f32>()?, 0.0);
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn custom_function<F>(function: F) -> CustomFunction
@@ -35,12 +37,20 @@ where
     CustomFunction { function: Rc::new(function), vjp: None, jvp: None }
 }
 
-/// Makes cotangents of primals, cotangents and outputs.
+/// Takes primals, cotangents and outputs, and returns cotangents of the primals.
 type Backward = Rc<dyn Fn(&[Array], &[Array], &[Array]) -> Result<Vec<Array>>>;
-/// Makes tangents of primals and tangents.
+/// Takes primals and their tangents, and returns tangents of the outputs.
 type Forward = Rc<dyn Fn(&[Array], &[Array]) -> Result<Vec<Array>>>;
 
-/// A function with derivatives of its own; see [`custom_function`]. It stays on its thread, as arrays do.
+/// A function that [`custom_function`] wrapped. It stays on its thread, as arrays do.
+///
+/// ```
+/// use grad_runtime::mlx::{self, Array, CustomFunction};
+///
+/// let round: CustomFunction = mlx::custom_function(|x| Ok(vec![x[0].round(0)?])).vjp(|_, cotangents, _| Ok(cotangents.to_vec()));
+/// assert_eq!(round.call(&[Array::scalar(1.7_f32)?])?[0].item::<f32>()?, 2.0);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct CustomFunction {
     function: Function,
@@ -49,13 +59,22 @@ pub struct CustomFunction {
 }
 
 impl CustomFunction {
-    /// Defines the product of cotangents with the Jacobian: `vjp` gets the primals, a cotangent for each output, and the
-    /// outputs, and returns a cotangent for each primal, of its shape.
+    /// Defines the product of cotangents with the Jacobian. `vjp` takes the primals, a cotangent for each output, and the
+    /// outputs. It returns a cotangent for each primal, of its shape.
     ///
-    /// It is called while a transform takes the gradient, with grad mode `Enabled`, since a transform further out may
-    /// differentiate it again; scopes inside it count.
+    /// A transform that takes the gradient calls it with grad mode `Enabled`, since a transform further out may differentiate
+    /// it again; scopes inside it count.
     ///
-    /// See [`custom_function`] for an example.
+    /// ```
+    /// use grad_runtime::mlx::{self, Array};
+    ///
+    /// // The gradient is clipped, the value is not.
+    /// let clip = mlx::custom_function(|x| Ok(x.to_vec()))
+    ///     .vjp(|_, cotangents, _| Ok(vec![cotangents[0].minimum(&Array::scalar(1.0_f32)?)?]));
+    /// let loss = |x: &[Array]| clip.call(x)?[0].square();
+    /// assert_eq!(Array::grad(loss, &[Array::scalar(3.0_f32)?])?[0].item::<f32>()?, 1.0);
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn vjp<F>(mut self, vjp: F) -> Self
     where
@@ -65,13 +84,13 @@ impl CustomFunction {
         self
     }
 
-    /// Defines the product of the Jacobian with tangents: `jvp` gets the primals and a tangent for each, zeros for one
-    /// that does not move, and returns a tangent for each output, of its shape. It is called as in [`vjp`](Self::vjp).
+    /// Defines the product of the Jacobian with tangents. `jvp` takes the primals and a tangent for each, zeros for a primal that
+    /// has none. It returns a tangent for each output, of its shape. It is called as [`vjp`](Self::vjp) is.
     ///
     /// ```
-    /// use grad_runtime::{Array, mlx};
+    /// use grad_runtime::mlx::{self, Array};
     ///
-    /// let (x, one) = (mlx::Array::scalar(3.0_f32)?, mlx::Array::scalar(1.0_f32)?);
+    /// let (x, one) = (Array::scalar(3.0_f32)?, Array::scalar(1.0_f32)?);
     /// let sign = mlx::custom_function(|x| Ok(vec![x[0].sign()?])).jvp(|_primals, tangents| Ok(tangents.to_vec()));
     /// let (_, tangents) = mlx::jvp(|x| sign.call(x), &[x], &[one])?;
     /// assert_eq!(tangents[0].item::<f32>()?, 1.0);
@@ -86,48 +105,54 @@ impl CustomFunction {
         self
     }
 
-    /// What the function makes of `inputs`.
+    /// Calls the function.
     ///
     /// # Errors
     ///
-    /// What the function returns. If a derivative fails, or returns arrays of other shapes, that is the error of the
-    /// transform that asked for it.
+    /// Returns the error of the function. If a derivative fails or returns arrays of other shapes, the transform that called it
+    /// returns that error.
     ///
     /// # Panics
     ///
     /// If the function panics, with its payload.
     ///
-    /// See [`custom_function`] for an example.
+    /// ```
+    /// use grad_runtime::mlx::{self, Array};
+    ///
+    /// let sign = mlx::custom_function(|x| Ok(vec![x[0].sign()?]));
+    /// assert_eq!(sign.call(&[Array::scalar(-3.0_f32)?])?[0].item::<f32>()?, -1.0);
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         const NAME: &str = "custom_function";
         if !Mlx.grad_mode().is_enabled() {
             let outputs = (self.function)(inputs)?;
-            return handed_out(NAME, inputs, outputs.into_iter().map(Array::into_handle).collect());
+            return finish_outputs(NAME, inputs, outputs.into_iter().map(Array::into_handle).collect());
         }
         ffi::api()?;
-        let of_inputs = inputs.len();
-        let backward = self.vjp.clone().map(|vjp| -> ffi::Lasting {
+        let count = inputs.len();
+        let backward = self.vjp.clone().map(|vjp| -> ffi::StoredFn {
             Box::new(move |given| {
-                let _running = Running::start();
-                over_handles(|given: &[Array]| {
-                    let (primals, others) = given.split_at(of_inputs);
+                let _differentiating = Differentiating::start();
+                on_handles(|given: &[Array]| {
+                    let (primals, others) = given.split_at(count);
                     let (cotangents, outputs) = others.split_at(others.len() / 2);
                     vjp(primals, cotangents, outputs)
                 })(given)
             })
         });
-        let forward = self.jvp.clone().map(|jvp| -> ffi::Lasting {
+        let forward = self.jvp.clone().map(|jvp| -> ffi::StoredFn {
             Box::new(move |given| {
-                let _running = Running::start();
-                over_handles(|given: &[Array]| {
-                    let (primals, tangents) = given.split_at(of_inputs);
+                let _differentiating = Differentiating::start();
+                on_handles(|given: &[Array]| {
+                    let (primals, tangents) = given.split_at(count);
                     jvp(primals, tangents)
                 })(given)
             })
         });
-        let outputs = ffi::custom(lasting(&self.function), backward, forward, ffi::handles(inputs));
-        let outputs = outputs.map_err(|failure| failed(NAME, inputs, failure))?;
-        Ok(outputs.into_iter().map(Array::traced).collect())
+        let outputs = ffi::custom(store_fn(&self.function), backward, forward, ffi::as_handles(inputs));
+        let outputs = outputs.map_err(|failure| transform_error(NAME, inputs, failure))?;
+        Ok(outputs.into_iter().map(Array::from_trace).collect())
     }
 }
 

@@ -1,33 +1,32 @@
 //! Functions mapped over an axis.
 
-use super::running::Tracing;
-use super::{failed, handed_out, over_handles, refuse};
-use crate::array::Array as _;
+use super::depth::Tracing;
+use super::{finish_outputs, on_handles, operation_error, transform_error};
 use crate::error::{Error, Result};
 use crate::mlx::Array;
 use crate::mlx::ffi;
 
-/// Maps a function over an axis of each input, all of one length, and stacks what it returns along `out_axes`.
+/// Maps a function over an axis of each input, all of the same length, and stacks its outputs along `out_axes`.
 ///
-/// `function` is called once, with arrays that lack the mapped axis and have no elements: it cannot look at them.
-/// `in_axes` has the axis of each input, or `None` for one that is the same for all; `out_axes` has one for each output.
-/// The function runs in the grad mode of the call, and in a no-grad scope the results are constants.
+/// `function` is called once, with arrays that lack the mapped axis; it cannot read their elements. `in_axes` has the axis of
+/// each input, or `None` for an input that is not mapped; `out_axes` has one for each output. The function runs in the grad
+/// mode of the call, and in a no-grad scope the results are constants.
 ///
 /// # Errors
 ///
-/// What `function` returns; [`Error::Operation`] if the axes do not fit, or a mapped one is empty.
+/// Returns the error of `function`; [`Error::Operation`] if the axes do not fit, or a mapped axis is empty.
 ///
 /// # Panics
 ///
 /// If `function` panics, with its payload.
 ///
 /// ```
-/// use grad_runtime::{Array, mlx};
+/// use grad_runtime::mlx::{self, Array};
 ///
 /// // A gradient for each row.
-/// let rows = mlx::Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2])?;
+/// let rows = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2])?;
 /// let gradients = mlx::vmap(
-///     |row| mlx::Array::grad(|x| x[0].square()?.sum_all(), row),
+///     |row| Array::grad(|x| x[0].square()?.sum_all(), row),
 ///     &[rows],
 ///     &[Some(0)],
 ///     &[0],
@@ -46,19 +45,22 @@ where
     E: From<Error>,
 {
     const NAME: &str = "vmap";
-    let mapped = counted(inputs, in_axes).map_err(|reason| refuse(NAME, inputs, reason))?;
+    let mapped = resolve_axes(inputs, in_axes).map_err(|reason| operation_error(NAME, inputs, reason))?;
     let traced = |inputs: &[Array]| {
         let _tracing = Tracing::start();
         function(inputs)
     };
-    let outputs = ffi::vmap(over_handles(traced), ffi::handles(inputs), &mapped)
-        .map_err(|failure| failed(NAME, inputs, failure))?;
+    let outputs = ffi::vmap(on_handles(traced), ffi::as_handles(inputs), &mapped)
+        .map_err(|failure| transform_error(NAME, inputs, failure))?;
     if outputs.len() != out_axes.len() {
-        let reason =
-            format!("the function returned {} arrays, and there are {} out_axes", outputs.len(), out_axes.len());
-        return Err(refuse(NAME, inputs, reason).into());
+        let reason = format!(
+            "the function returned {} arrays, and there are {} out_axes; give one for each",
+            outputs.len(),
+            out_axes.len()
+        );
+        return Err(operation_error(NAME, inputs, reason).into());
     }
-    let outputs: Vec<Array> = handed_out(NAME, inputs, outputs)?;
+    let outputs: Vec<Array> = finish_outputs(NAME, inputs, outputs)?;
     let moved = outputs.into_iter().zip(out_axes).map(|(output, &axis)| match axis {
         0 => Ok(output),
         axis => output.moveaxis(0, axis),
@@ -66,26 +68,25 @@ where
     Ok(moved.collect::<Result<_>>()?)
 }
 
-/// The axes as MLX has them: from the start, and -1 for none.
-fn counted(inputs: &[Array], in_axes: &[Option<isize>]) -> Result<Vec<i32>, String> {
+/// Returns the axes as MLX takes them: counted from the first, and -1 for none.
+fn resolve_axes(inputs: &[Array], in_axes: &[Option<isize>]) -> Result<Vec<i32>, String> {
     if in_axes.len() != inputs.len() {
-        return Err(format!("there are {} inputs and {} in_axes", inputs.len(), in_axes.len()));
+        return Err(format!("there are {} inputs and {} in_axes; give one for each", inputs.len(), in_axes.len()));
     }
     if in_axes.iter().all(Option::is_none) {
-        return Err("no input has an axis to map over".into());
+        return Err("no input has an axis to map over; give one".into());
     }
     let axes = inputs.iter().zip(in_axes).map(|(input, axis)| {
         let Some(axis) = *axis else { return Ok(-1) };
         let ndim = input.ndim().cast_signed();
         let from_start = if axis < 0 { axis.saturating_add(ndim) } else { axis };
-        let fits = (0..ndim).contains(&from_start);
-        if fits && input.shape()[from_start.cast_unsigned()] == 0 {
+        if !(0..ndim).contains(&from_start) {
+            return Err(format!("axis {axis} is out of bounds for an input of {ndim} axes"));
+        }
+        if input.shape()[from_start.cast_unsigned()] == 0 {
             return Err(format!("axis {axis} is empty, so there is nothing to map over"));
         }
-        i32::try_from(from_start)
-            .ok()
-            .filter(|_| fits)
-            .ok_or_else(|| format!("there is no axis {axis} to map over"))
+        Ok(i32::try_from(from_start).expect("MLX counts axes in 32 bits"))
     });
     axes.collect()
 }

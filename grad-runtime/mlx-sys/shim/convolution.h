@@ -1,10 +1,10 @@
-// Convolutions: MLX divides by their numbers, and computes lengths in 32 bits.
+// Convolutions. MLX divides by the numbers it is given, and computes lengths in 32 bits.
 #pragma once
 
 #include <algorithm>
 #include <limits>
 
-#include "base.h"
+#include "convert.h"
 
 namespace ops {
 
@@ -12,7 +12,8 @@ using namespace mlx::core;
 
 using Integers = std::vector<int>;
 
-// Numbers that make no difference become small ones: the gradient computes with them as well.
+// Checks the operands, and replaces large numbers that make no difference by small ones, since the gradient computes with
+// them too.
 void require_convolution(
     const array& a,
     const array& weight,
@@ -23,29 +24,30 @@ void require_convolution(
     Integers& input_dilation,
     int groups) {
   if (groups < 1) {
-    throw std::invalid_argument("there must be one group or more");
+    throw std::invalid_argument("there are " + std::to_string(groups) + " groups; give 1 or more");
   }
   size_t axes = stride.size();
   if (a.ndim() != axes + 2 || weight.ndim() != axes + 2) {
     throw std::invalid_argument(
-        "the array and the weight need " + std::to_string(axes) + " spatial axes, one for each stride, "
+        "the array and the weight need " + std::to_string(axes) +
+        " spatial axes, one for each stride, "
         "between their first and their last");
   }
   if (padding_lo.size() != axes || padding_hi.size() != axes || kernel_dilation.size() != axes ||
       input_dilation.size() != axes) {
-    throw std::invalid_argument("each list needs a number for each spatial axis");
+    throw std::invalid_argument("the lists differ in length; give a number for each spatial axis");
   }
   if (a.size() == 0 || weight.size() == 0) {
-    throw std::invalid_argument("the array and the weight must not be empty");
+    throw std::invalid_argument("the array or the weight is empty");
   }
-  // Of what is computed on the way: the array dilated and padded.
+  // The size of the dilated and padded array, which MLX computes on the way.
   double size = static_cast<double>(a.shape(0)) * a.shape(-1);
   for (size_t i = 0; i < axes; ++i) {
     if (stride[i] < 1 || kernel_dilation[i] < 1 || input_dilation[i] < 1) {
-      throw std::invalid_argument("strides and dilations must be 1 or more");
+      throw std::invalid_argument("a stride or dilation is 0; give 1 or more");
     }
     if (padding_lo[i] < 0 || padding_hi[i] < 0) {
-      throw std::invalid_argument("paddings must be 0 or more");
+      throw std::invalid_argument("a padding is negative; give 0 or more");
     }
     int64_t length = a.shape(i + 1), kernel = weight.shape(i + 1);
     kernel_dilation[i] = kernel == 1 ? 1 : kernel_dilation[i];
@@ -65,8 +67,8 @@ void require_convolution(
   }
 }
 
-// The array with zeros between its entries.
-array dilated(array a, const Integers& dilation) {
+// Puts `dilation - 1` zeros between the entries of each spatial axis.
+array dilate(array a, const Integers& dilation) {
   for (size_t i = 0; i < dilation.size(); ++i) {
     int axis = static_cast<int>(i) + 1, length = a.shape(axis);
     std::vector<std::pair<int, int>> widths(a.ndim() + 1, {0, 0});
@@ -79,7 +81,7 @@ array dilated(array a, const Integers& dilation) {
   return a;
 }
 
-array convolved(
+array convolve(
     const array& a,
     const array& weight,
     Integers stride,
@@ -90,21 +92,21 @@ array convolved(
     int groups,
     bool flip) {
   require_convolution(a, weight, stride, padding_lo, padding_hi, kernel_dilation, input_dilation, groups);
-  // Padded at the end beyond the weight's reach, a dilated array gets a gradient of the wrong shape from MLX.
-  bool beyond = false;
+  // MLX computes a gradient of the wrong shape for a dilated array with more padding at the end than the weight covers.
+  bool dilate_first = false;
   for (size_t i = 0; i < stride.size(); ++i) {
     int64_t reach = int64_t{kernel_dilation[i]} * (weight.shape(i + 1) - 1);
-    beyond |= input_dilation[i] > 1 && padding_hi[i] > reach;
+    dilate_first |= input_dilation[i] > 1 && padding_hi[i] > reach;
   }
   Integers ones(stride.size(), 1);
   return mx::conv_general(
-      beyond ? dilated(a, input_dilation) : a,
+      dilate_first ? dilate(a, input_dilation) : a,
       weight,
       stride,
       padding_lo,
       padding_hi,
       kernel_dilation,
-      beyond ? ones : input_dilation,
+      dilate_first ? ones : input_dilation,
       groups,
       flip);
 }
@@ -122,14 +124,14 @@ array conv_general(
   auto integers = [](const Shape& shape) { return Integers(shape.begin(), shape.end()); };
   auto strides = integers(stride), lo = integers(padding_lo), hi = integers(padding_hi);
   auto kernel = integers(kernel_dilation), input = integers(input_dilation);
-  return convolved(a, weight, strides, lo, hi, kernel, input, groups, flip);
+  return convolve(a, weight, strides, lo, hi, kernel, input, groups, flip);
 }
 
 array conv(const array& a, const array& weight, Integers stride, Integers padding, Integers dilation, int groups) {
-  return convolved(a, weight, stride, padding, padding, dilation, Integers(stride.size(), 1), groups, false);
+  return convolve(a, weight, stride, padding, padding, dilation, Integers(stride.size(), 1), groups, false);
 }
 
-// As MLX defines it: a convolution of the array dilated by the stride.
+// As MLX defines it: a convolution of the array, dilated by the stride.
 array conv_transpose(
     const array& a,
     const array& weight,
@@ -142,12 +144,12 @@ array conv_transpose(
   if (a.ndim() != axes + 2 || weight.ndim() != axes + 2) {
     throw std::invalid_argument("the array and the weight need " + std::to_string(axes + 2) + " axes");
   }
-  // Padding beyond the weight's reach takes elements off the result.
+  // Negative padding, where `padding` exceeds what the weight covers, removes elements of the result.
   Integers lo, hi;
   Shape first(axes + 2, 0), last(axes + 2, 0);
   for (size_t i = 0; i < axes; ++i) {
     if (dilation[i] < 1 || weight.shape(i + 1) < 1) {
-      throw std::invalid_argument("dilations and the weight's spatial lengths must be 1 or more");
+      throw std::invalid_argument("a dilation or a spatial length of the weight is 0; give 1 or more");
     }
     int64_t before = int64_t{dilation[i]} * (weight.shape(i + 1) - 1) - padding[i];
     int64_t after = before + output_padding[i];
@@ -160,7 +162,7 @@ array conv_transpose(
     last[i + 1] = static_cast<int>(std::max<int64_t>(-after, 0));
   }
   Integers ones(axes, 1);
-  auto result = convolved(a, weight, ones, lo, hi, dilation, stride, groups, true);
+  auto result = convolve(a, weight, ones, lo, hi, dilation, stride, groups, true);
   Shape stop = result.shape();
   for (size_t i = 1; i <= axes; ++i) {
     stop[i] -= last[i];
@@ -171,15 +173,15 @@ array conv_transpose(
   return first == Shape(axes + 2, 0) && stop == result.shape() ? result : mx::slice(result, first, stop);
 }
 
-using Two = std::pair<int, int>;
-using Three = std::tuple<int, int, int>;
+using Pair = std::pair<int, int>;
+using Triple = std::tuple<int, int, int>;
 
-Integers integers(const Two& two) {
-  return {two.first, two.second};
+Integers integers(const Pair& pair) {
+  return {pair.first, pair.second};
 }
 
-Integers integers(const Three& three) {
-  return {std::get<0>(three), std::get<1>(three), std::get<2>(three)};
+Integers integers(const Triple& triple) {
+  return {std::get<0>(triple), std::get<1>(triple), std::get<2>(triple)};
 }
 
 array conv1d(const array& a, const array& weight, int stride, int padding, int dilation, int groups) {
@@ -187,12 +189,17 @@ array conv1d(const array& a, const array& weight, int stride, int padding, int d
 }
 
 array conv2d(
-    const array& a, const array& weight, const Two& stride, const Two& padding, const Two& dilation, int groups) {
+    const array& a, const array& weight, const Pair& stride, const Pair& padding, const Pair& dilation, int groups) {
   return conv(a, weight, integers(stride), integers(padding), integers(dilation), groups);
 }
 
 array conv3d(
-    const array& a, const array& weight, const Three& stride, const Three& padding, const Three& dilation, int groups) {
+    const array& a,
+    const array& weight,
+    const Triple& stride,
+    const Triple& padding,
+    const Triple& dilation,
+    int groups) {
   return conv(a, weight, integers(stride), integers(padding), integers(dilation), groups);
 }
 
@@ -204,10 +211,10 @@ array conv_transpose1d(
 array conv_transpose2d(
     const array& a,
     const array& weight,
-    const Two& stride,
-    const Two& padding,
-    const Two& dilation,
-    const Two& output_padding,
+    const Pair& stride,
+    const Pair& padding,
+    const Pair& dilation,
+    const Pair& output_padding,
     int groups) {
   return conv_transpose(
       a, weight, integers(stride), integers(padding), integers(dilation), integers(output_padding), groups);
@@ -216,10 +223,10 @@ array conv_transpose2d(
 array conv_transpose3d(
     const array& a,
     const array& weight,
-    const Three& stride,
-    const Three& padding,
-    const Three& dilation,
-    const Three& output_padding,
+    const Triple& stride,
+    const Triple& padding,
+    const Triple& dilation,
+    const Triple& output_padding,
     int groups) {
   return conv_transpose(
       a, weight, integers(stride), integers(padding), integers(dilation), integers(output_padding), groups);

@@ -1,26 +1,30 @@
-// Operations that read or write where indices and ranges say, in bounds.
+// Operations that take indices and ranges, with their bounds checked.
 #pragma once
 
-#include "base.h"
+#include <cstdint>
+
+#include "convert.h"
 
 namespace {
 
-// Indices of slices of length `size` along an axis of length `length`, which MLX would use unchecked: those already
-// computed are checked, others are clamped, as in JAX.
+// Returns indices of slices of length `size` along an axis of length `length`, in bounds; MLX would use them unchecked.
+// Indices that are computed are checked; others are clamped, as in JAX.
 array in_bounds(const array& indices, int length, int size = 1) {
   if (indices.dtype() != mx::int32 && indices.dtype() != mx::uint32) {
-    throw std::invalid_argument("indices must be int32 or uint32: convert them with `astype`");
+    throw std::invalid_argument("the indices are neither int32 nor uint32; convert them with `astype`");
   }
   if (size > length && indices.size() > 0) {
     throw std::out_of_range(
-        size == 1 ? "the axis is empty, so there is nothing to take" : "a slice is longer than its axis");
+        size == 1 ? "the axis is empty, so no index is in bounds"
+                  : "a slice of length " + std::to_string(size) + " is longer than its axis, of length " +
+                        std::to_string(length));
   }
   int last = length - size;
   if (!indices.is_available() || indices.is_tracer()) {
-    // In their own dtype: a large uint32 is a negative int32.
+    // Clamped in their own dtype, since a large uint32 would be a negative int32.
     return mx::clip(indices, array(0, indices.dtype()), array(last, indices.dtype()));
   }
-  // Those that lie in a row are read where they lie: MLX's copy would wait for the device.
+  // Contiguous indices are read in place: a copy by MLX would wait for the device.
   array row = indices.flags().row_contiguous ? indices : mx::contiguous(indices);
   row.eval();
   for (size_t i = 0; i < row.size(); ++i) {
@@ -33,18 +37,20 @@ array in_bounds(const array& indices, int length, int size = 1) {
   return indices;
 }
 
-// An axis counted from the start.
+// Returns an axis as counted from the first.
 int axis_of(const array& a, int axis) {
   int ndim = static_cast<int>(a.ndim());
   if (axis < -ndim || axis >= ndim) {
-    throw std::invalid_argument("there is no axis " + std::to_string(axis));
+    throw std::invalid_argument(
+        "axis " + std::to_string(axis) + " is out of bounds for an array of " + std::to_string(ndim) + " axes");
   }
   return axis < 0 ? axis + ndim : axis;
 }
 
 Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& axes, const mx::Shape& sizes) {
   if (indices.size() != axes.size() || sizes.size() != a.ndim()) {
-    throw std::invalid_argument("there must be an array of indices for each of the axes, and a slice size for each axis");
+    throw std::invalid_argument(
+        "there must be an array of indices for each of `axes`, and a slice size for each axis of the array");
   }
   Arrays all;
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -54,15 +60,16 @@ Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& 
   return all;
 }
 
-// The same for updates, whose last axes are a slice.
+// The same for updates, whose last axes have the lengths of a slice.
 Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& axes, const array& updates) {
   if (updates.ndim() < a.ndim()) {
-    throw std::invalid_argument("the updates need the axes of the indices and then those of a slice");
+    throw std::invalid_argument(
+        "the updates have too few axes; they need those of the indices, followed by those of a slice");
   }
   return in_bounds(a, indices, axes, mx::Shape(updates.shape().end() - a.ndim(), updates.shape().end()));
 }
 
-std::string in_words(const mx::Shape& numbers) {
+std::string shape_text(const mx::Shape& numbers) {
   std::string all;
   for (int number : numbers) {
     all += (all.empty() ? "" : ", ") + std::to_string(number);
@@ -70,7 +77,7 @@ std::string in_words(const mx::Shape& numbers) {
   return "[" + all + "]";
 }
 
-// A range within each axis; MLX would clamp.
+// Requires a range within each axis; MLX would clamp it.
 void require_range(const array& a, const mx::Shape& start, const mx::Shape& stop, const mx::Shape& strides) {
   bool fits = start.size() == a.ndim() && stop.size() == a.ndim() && strides.size() == a.ndim();
   for (size_t i = 0; fits && i < a.ndim(); ++i) {
@@ -78,9 +85,9 @@ void require_range(const array& a, const mx::Shape& start, const mx::Shape& stop
   }
   if (!fits) {
     throw std::invalid_argument(
-        in_words(start) + ".." + in_words(stop) + " by " + in_words(strides) +
-        " is not a range within each of its axes: give for each axis a start, a stop no less than that and no more than its "
-        "length, and a stride of at least 1");
+        shape_text(start) + ".." + shape_text(stop) + " by " + shape_text(strides) +
+        " is not a range within each axis; give for each axis a start, a stop from there up to its length, and a "
+        "stride of at least 1");
   }
 }
 
@@ -130,11 +137,11 @@ array gather(const array& a, const Arrays& indices, const std::vector<int>& axes
   return mx::gather(a, in_bounds(a, indices, axes, slice_sizes), axes, slice_sizes);
 }
 
-// MLX divides by the size of the updates.
-#define SCATTER(name)                                                                                            \
-  array name(const array& a, const Arrays& indices, const array& updates, const std::vector<int>& axes) {       \
-    auto result = mx::name(a, in_bounds(a, indices, axes, updates), updates, axes);                             \
-    return updates.size() == 0 ? mx::copy(a) : result;                                                          \
+// Returns a copy for empty updates, by whose size MLX would divide.
+#define SCATTER(name)                                                                                     \
+  array name(const array& a, const Arrays& indices, const array& updates, const std::vector<int>& axes) { \
+    auto result = mx::name(a, in_bounds(a, indices, axes, updates), updates, axes);                       \
+    return updates.size() == 0 ? mx::copy(a) : result;                                                    \
   }
 SCATTER(scatter)
 SCATTER(scatter_add)

@@ -1,13 +1,12 @@
-// The operations of ops.rs: `ops::NAME` is what Rust's NAME calls. Most are MLX's own; defined here are those that MLX's C++
-// interface lacks or has under overloads, and those that would read or write out of bounds.
-// What there is more to say about has a file of its own.
+// The operations of src/ops.rs: Rust's NAME calls `ops::NAME`. Most are MLX's own. Defined here and in the headers below are
+// those that MLX's C++ interface lacks or overloads, and those that would read or write out of bounds.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "base.h"
+#include "convert.h"
 #include "convolution.h"
 #include "gelu.h"
 #include "indices.h"
@@ -17,10 +16,11 @@
 
 namespace {
 
-// MLX's CUDA kernel for the gradient is wrong where the last axis is no whole number of 16-byte vectors (0.32.4): there
-// the norm is put together from operations whose gradients are right, in float32 as the kernel computes.
-array normalized(const array& a, const std::optional<array>& weight, const std::optional<array>& bias, float eps) {
-  // Refuses what it refuses; computed only if it is returned.
+// MLX's CUDA kernel (0.32.4) computes a wrong gradient where the last axis is not a multiple of 16 bytes. There the norm is
+// composed of operations whose gradients are right, in float32 as in the kernel.
+array layer_norm_with_gradient(
+    const array& a, const std::optional<array>& weight, const std::optional<array>& bias, float eps) {
+  // Checks the operands. It is computed only if it is returned.
   array fused = mx::fast::layer_norm(a, weight, bias, eps);
   bool on_cuda = mx::default_device() == mx::Device::gpu && mx::cu::is_available();
   if (!on_cuda || a.shape(-1) * a.itemsize() % 16 == 0) {
@@ -42,15 +42,14 @@ namespace ops {
 
 using namespace mlx::core;
 
-// What MLX's C++ interface does not name, by the definitions of its Python one.
+// Functions that only MLX's Python interface has, by its definitions.
 
 array relu(const array& a) {
   return maximum(a, array(0, a.dtype()));
 }
 
-array gelu(const array& integers_too) {
-  bool inexact = issubdtype(integers_too.dtype(), mx::inexact);
-  array a = inexact ? integers_too : mx::astype(integers_too, float32);
+array gelu(const array& any) {
+  array a = issubdtype(any.dtype(), mx::inexact) ? any : mx::astype(any, float32);
   return a.dtype() == float32 && default_device() == Device::cpu ? gelu_on_cpu(a) : composed_gelu(a);
 }
 
@@ -58,14 +57,14 @@ array silu(const array& a) {
   return mx::multiply(a, mx::sigmoid(a));
 }
 
-// Overloads under names of their own.
+// Overloads, each under its own name.
 
 array where_cond(const array& condition, const array& x, const array& y) {
   return mx::where(condition, x, y);
 }
 
 array layer_norm(const array& a, const array& weight, const array& bias, float eps) {
-  return normalized(a, weight, bias, eps);
+  return layer_norm_with_gradient(a, weight, bias, eps);
 }
 
 Arrays split_at(const array& a, const Shape& indices, int axis) {
@@ -76,15 +75,13 @@ array tile(const array& a, const Shape& repetitions) {
   return mx::tile(a, std::vector<int>(repetitions.begin(), repetitions.end()));
 }
 
-// What MLX would do unchecked.
-
-// A processor traps where the smallest int32 is divided by -1, so that nothing is divided by -1.
+// Integer division. Dividing the smallest int32 by -1 is a trap, so nothing is divided by -1.
 
 bool divides_int32(const array& a, const array& b) {
   return mx::promote_types(a.dtype(), b.dtype()) == mx::int32;
 }
 
-array not_minus_one(const array& b) {
+array replace_minus_one(const array& b) {
   return mx::where(mx::equal(b, array(-1)), array(1), b);
 }
 
@@ -93,53 +90,63 @@ array floor_divide(const array& a, const array& b) {
     return mx::floor_divide(a, b);
   }
   auto negated = mx::negative(mx::astype(a, mx::int32));
-  return mx::where(mx::equal(b, array(-1)), negated, mx::floor_divide(a, not_minus_one(b)));
+  return mx::where(mx::equal(b, array(-1)), negated, mx::floor_divide(a, replace_minus_one(b)));
 }
 
 array remainder(const array& a, const array& b) {
-  return mx::remainder(a, divides_int32(a, b) ? not_minus_one(b) : b);
+  return mx::remainder(a, divides_int32(a, b) ? replace_minus_one(b) : b);
 }
 
-// MLX's own writes both results to one buffer where it may reuse an operand's, and traps at integers divided by zero.
+// MLX's divmod writes both results to one buffer where it may reuse an operand's, and traps on an integer division by zero.
 Arrays divmod(const array& a, const array& b) {
   return {ops::floor_divide(a, b), ops::remainder(a, b)};
 }
 
-// MLX goes on where nothing is left.
+// Checks of numbers and lengths
+
+// MLX does not stop where no elements are left.
 array diff(const array& a, int n, int axis) {
   if (n > a.shape(axis_of(a, axis))) {
-    throw std::invalid_argument("there are not that many differences along the axis");
+    throw std::invalid_argument(
+        "the axis has length " + std::to_string(a.shape(axis_of(a, axis))) + ", which allows no " + std::to_string(n) +
+        " differences");
   }
   return mx::diff(a, n, axis);
 }
 
 Arrays split(const array& a, int parts, int axis) {
   if (parts > std::max(a.shape(axis_of(a, axis)), 1)) {
-    throw std::invalid_argument("the axis has fewer entries than there would be parts");
+    throw std::invalid_argument(
+        "the axis has length " + std::to_string(a.shape(axis_of(a, axis))) + ", too few for " + std::to_string(parts) +
+        " parts");
   }
   return mx::split(a, parts, axis);
 }
 
-// The gradient of MLX's `pad` has no place for that of the value, so that this is never an array that is traced.
+// The value is a number, since MLX's `pad` has no gradient for an array there and reads out of bounds.
 array pad(const array& a, const std::vector<std::pair<int, int>>& widths, double value, const std::string& mode) {
   if (widths.size() != a.ndim()) {
-    throw std::invalid_argument("there must be a pair of widths for each axis");
+    throw std::invalid_argument(
+        "there are " + std::to_string(widths.size()) + " pairs of widths for " + std::to_string(a.ndim()) +
+        " axes; give one for each axis");
   }
   if (mode == "reflect" || mode == "symmetric") {
-    // MLX adds a few operations for each time that the axis repeats.
+    // MLX adds several operations for each repetition of the axis.
     for (size_t i = 0; i < widths.size(); ++i) {
       if (std::max(widths[i].first, widths[i].second) > a.shape(i)) {
-        throw std::invalid_argument("a mirrored axis must be as long as its widths, or longer");
+        throw std::invalid_argument(
+            "axis " + std::to_string(i) + " has length " + std::to_string(a.shape(i)) +
+            ", less than a width; mirror no more than there is");
       }
     }
   }
   return mx::pad(a, widths, array(value, a.dtype()), mode);
 }
 
-// The gradient of MLX's scans looks for the element that a maximum comes from, and where it is NaN writes out of bounds.
+// The gradient of MLX's scans searches for the element that equals the maximum, and writes out of bounds where that is NaN.
 using Scan = array(const array&, int, bool, bool, StreamOrDevice);
 
-array extreme(const array& a, int axis, bool reverse, bool inclusive, Scan* scan, double least) {
+array nan_aware_scan(const array& a, int axis, bool reverse, bool inclusive, Scan* scan, double least) {
   if (!issubdtype(a.dtype(), floating)) {
     return scan(a, axis, reverse, inclusive, {});
   }
@@ -151,30 +158,31 @@ array extreme(const array& a, int axis, bool reverse, bool inclusive, Scan* scan
 }
 
 array cummax(const array& a, int axis, bool reverse, bool inclusive) {
-  return extreme(a, axis, reverse, inclusive, mx::cummax, -std::numeric_limits<double>::infinity());
+  return nan_aware_scan(a, axis, reverse, inclusive, mx::cummax, -std::numeric_limits<double>::infinity());
 }
 
 array cummin(const array& a, int axis, bool reverse, bool inclusive) {
-  return extreme(a, axis, reverse, inclusive, mx::cummin, std::numeric_limits<double>::infinity());
+  return nan_aware_scan(a, axis, reverse, inclusive, mx::cummin, std::numeric_limits<double>::infinity());
 }
 
-// MLX takes one element of `src` for each that is true, and finds too few only where it computes the result: its gradient
-// then writes out of bounds. As with indices, a mask that is computed is checked; for others `src` goes on in zeros.
+// MLX takes one element of `src` for each place where the mask is true. If there are too few it notices when it computes the
+// result, but the gradient writes out of bounds. As with indices, a mask that is computed is checked; for another one, `src`
+// is padded with zeros.
 array masked_scatter(const array& a, const array& mask, const array& src) {
   auto result = mx::masked_scatter(a, mask, src);
   if (src.size() == 0) {
-    throw std::invalid_argument("there are no elements to put where the mask is true");
+    throw std::invalid_argument("`src` is empty; give an entry for each place where the mask is true");
   }
-  bool in_a_row = src.ndim() == a.ndim() - mask.ndim() + 1;
-  if (!in_a_row || static_cast<size_t>(src.shape(0)) >= mask.size()) {
+  bool is_flat = src.ndim() == a.ndim() - mask.ndim() + 1;
+  if (!is_flat || static_cast<size_t>(src.shape(0)) >= mask.size()) {
     return result;
   }
   if (mask.is_available() && !mask.is_tracer()) {
     int needed = mx::sum(mx::astype(mask, mx::int32)).item<int>();
     if (needed > src.shape(0)) {
       throw std::invalid_argument(
-          "the mask is true " + std::to_string(needed) + " times, and there are only " + std::to_string(src.shape(0)) +
-          " entries to put there");
+          "the mask is true in " + std::to_string(needed) + " places, and `src` has only " +
+          std::to_string(src.shape(0)) + " entries");
     }
   }
   std::vector<std::pair<int, int>> widths(src.ndim(), {0, 0});
@@ -182,47 +190,47 @@ array masked_scatter(const array& a, const array& mask, const array& src) {
   return mx::masked_scatter(a, mask, mx::pad(src, widths, array(0, src.dtype())));
 }
 
-// Diagonals: those far out are all empty, and MLX computes their lengths in 32 bits.
+// Diagonals. Those outside the matrix are empty; MLX computes their lengths in 32 bits, which overflows far outside.
 
-int near(int k, int rows, int columns) {
+int clamp_diagonal(int k, int rows, int columns) {
   return std::clamp(k, -rows, columns);
 }
 
 array eye(int n, int m, int k, Dtype dtype) {
-  return mx::eye(n, m, near(k, n, m), dtype);
+  return mx::eye(n, m, clamp_diagonal(k, n, m), dtype);
 }
 
 array tri(int n, int m, int k, Dtype dtype) {
-  return n == 0 || m == 0 ? mx::zeros({n, m}, dtype) : mx::tri(n, m, near(k, n, m), dtype);
+  return n == 0 || m == 0 ? mx::zeros({n, m}, dtype) : mx::tri(n, m, clamp_diagonal(k, n, m), dtype);
 }
 
 array tril(const array& a, int k) {
-  return mx::tril(a, a.ndim() < 2 ? k : near(k, a.shape(-2), a.shape(-1)));
+  return mx::tril(a, a.ndim() < 2 ? k : clamp_diagonal(k, a.shape(-2), a.shape(-1)));
 }
 
 array triu(const array& a, int k) {
-  // One more, as it takes the triangle below `k - 1`.
-  return mx::triu(a, a.ndim() < 2 ? k : near(k, a.shape(-2) - 1, a.shape(-1)));
+  // MLX computes the triangle below `k - 1`, so the range begins one further down.
+  return mx::triu(a, a.ndim() < 2 ? k : clamp_diagonal(k, a.shape(-2) - 1, a.shape(-1)));
 }
 
 array diagonal(const array& a, int offset, int axis1, int axis2) {
   int rows = a.shape(axis_of(a, axis1)), columns = a.shape(axis_of(a, axis2));
-  return mx::diagonal(a, near(offset, rows, columns), axis1, axis2);
+  return mx::diagonal(a, clamp_diagonal(offset, rows, columns), axis1, axis2);
 }
 
 array trace(const array& a, int offset, int axis1, int axis2) {
   int rows = a.shape(axis_of(a, axis1)), columns = a.shape(axis_of(a, axis2));
-  auto result = mx::trace(a, near(offset, rows, columns), axis1, axis2);
+  auto result = mx::trace(a, clamp_diagonal(offset, rows, columns), axis1, axis2);
   bool empty = a.size() == 0 || offset >= columns || -int64_t{offset} >= rows;
-  return empty ? mx::zeros(result.shape(), result.dtype()) : result; // See `plain`.
+  return empty ? mx::zeros(result.shape(), result.dtype()) : result; // As rebuilt_if_empty.
 }
 
 array diag(const array& a, int k) {
   if (a.ndim() == 2) {
-    return mx::diag(a, near(k, a.shape(0), a.shape(1)));
+    return mx::diag(a, clamp_diagonal(k, a.shape(0), a.shape(1)));
   }
   if (std::abs(int64_t{k}) + static_cast<int64_t>(a.size()) > (1 << 24)) {
-    throw std::invalid_argument("the matrix would be too large");
+    throw std::invalid_argument("the matrix would have more than 2^24 rows");
   }
   return mx::diag(a, k);
 }
@@ -246,7 +254,7 @@ namespace fast {
 using namespace mlx::core::fast;
 
 array layer_norm(const array& a, const std::optional<array>& weight, const std::optional<array>& bias, float eps) {
-  return normalized(a, weight, bias, eps);
+  return layer_norm_with_gradient(a, weight, bias, eps);
 }
 
 array scaled_dot_product_attention(
@@ -265,5 +273,3 @@ array cross_entropy(const array& logits, const array& targets) {
 } // namespace fast
 
 } // namespace ops
-
-#include "ops.inc"

@@ -1,26 +1,26 @@
-//! Finding and loading libmlx and the shim, in a program that was built with them.
+//! Loads libmlx and the shim.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::error::Error;
+use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::fmt::Display;
 use std::fs;
 
 use libloading::Library;
 
-use super::ffi::Api;
+use crate::Api;
 
-/// Loads libmlx and the shim, or says why that cannot be.
 pub fn load() -> Result<Api, String> {
     let mlx = load_mlx()?;
-    // SAFETY: the symbol is `const char* mlx::core::version()` as Linux and macOS mangle it; it takes nothing and returns
-    // a static string.
+    // SAFETY: the symbol is `const char* mlx::core::version()` as Linux and macOS mangle it. The function takes no arguments
+    // and returns a static string.
     let found = unsafe {
         let version = mlx
-            .get::<unsafe extern "C" fn() -> *const std::ffi::c_char>(b"_ZN3mlx4core7versionEv\0")
+            .get::<unsafe extern "C" fn() -> *const c_char>(b"_ZN3mlx4core7versionEv\0")
             .map_err(|error| format!("the library that was loaded is not libmlx: {}", reason(&error)))?;
-        std::ffi::CStr::from_ptr(version()).to_string_lossy().into_owned()
+        CStr::from_ptr(version()).to_string_lossy().into_owned()
     };
-    // MLX's C++ interface promises nothing from one version to the next.
+    // MLX's C++ interface may differ from one version to the next.
     let wanted = env!("GRAD_MLX_VERSION");
     if found.split(".dev").next() != Some(wanted) {
         return Err(format!(
@@ -29,9 +29,11 @@ pub fn load() -> Result<Api, String> {
         ));
     }
     let shim = load_shim()?;
-    let api =
-        Api::load(&shim).map_err(|error| format!("the shim is not the one that was built: {}", reason(&error)))?;
-    // Their code runs as long as the process does.
+    // SAFETY: the shim defines the symbol as a constant of the type that build/bindings.rs wrote from that of `Api`: the same
+    // fields in the same order.
+    let api = unsafe { shim.get::<*const Api>(b"grad_mlx_api\0").map(|api| **api) };
+    let api = api.map_err(|error| format!("the shim is not the one that was built: {}", reason(&error)))?;
+    // The functions stay valid as long as the libraries stay loaded.
     std::mem::forget((mlx, shim));
     Ok(api)
 }
@@ -46,7 +48,7 @@ fn load_mlx() -> Result<Library, String> {
     load_blas()?;
     let mut failures = Vec::new();
     for candidate in candidates {
-        // SAFETY: libmlx's initializers set up tables of its own and nothing else.
+        // SAFETY: libmlx's initializers only create its own tables.
         match unsafe { open(&candidate) } {
             Ok(library) => return Ok(library),
             Err(error) => failures.push(format!("{}: {}", candidate.display(), reason(&error))),
@@ -55,34 +57,27 @@ fn load_mlx() -> Result<Library, String> {
     Err(format!("libmlx did not load ({}): name it in GRAD_MLX_LIBRARY", failures.join("; ")))
 }
 
-/// Puts a fast BLAS ahead of the reference one that MLX's Linux wheels carry: what is loaded first, and globally,
-/// is what libmlx binds to. It is worth 10 to 35 times on matrix products.
+/// Loads a fast BLAS, globally and before libmlx, which then uses it in place of the reference BLAS in MLX's Linux wheels.
+/// Matrix products run 10 to 35 times as fast.
 #[cfg(target_os = "linux")]
 fn load_blas() -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
-    // SAFETY: a BLAS sets up its threads and buffers when it is loaded and nothing else.
+    // SAFETY: a BLAS's initializers only create its own threads and buffers.
     let load = |name: &OsString| unsafe { Library::open(Some(name), RTLD_NOW | RTLD_GLOBAL) };
-    match env::var_os("GRAD_MLX_BLAS") {
-        Some(off) if off == "off" => {}
-        Some(path) => {
-            let library = load(&path).map_err(|error| {
-                format!("GRAD_MLX_BLAS is {}, which did not load: {}", path.display(), reason(&error))
-            })?;
-            std::mem::forget(library);
-        }
-        None => {
-            let names = ["libopenblas.so.0", "libopenblas.so"].map(OsString::from);
-            if let Some(library) = names.iter().find_map(|name| load(name).ok()) {
-                std::mem::forget(library);
-            }
-        }
-    }
+    let library = match env::var_os("GRAD_MLX_BLAS") {
+        Some(off) if off == "off" => None,
+        Some(path) => Some(load(&path).map_err(|error| {
+            format!("GRAD_MLX_BLAS is {}, which did not load: {}", path.display(), reason(&error))
+        })?),
+        None => ["libopenblas.so.0", "libopenblas.so"].iter().find_map(|name| load(&name.into()).ok()),
+    };
+    std::mem::forget(library);
     Ok(())
 }
 
-/// Loads the shim, which travels inside this program: a loader takes files only, so it becomes one for a moment, in a
-/// folder of its own that nobody else may enter.
+/// Loads the shim, which is part of this program. The loader takes files only, so the shim becomes one for a moment, in a
+/// new folder that no other user may enter.
 fn load_shim() -> Result<Library, String> {
     const SHIM: &[u8] = include_bytes!(env!("GRAD_MLX_SHIM"));
 
@@ -93,32 +88,31 @@ fn load_shim() -> Result<Library, String> {
     let folder = tempfile::Builder::new().prefix("grad-mlx-").tempdir().map_err(|error| cannot(&error))?;
     let path = folder.path().join(format!("shim{}", env::consts::DLL_SUFFIX));
     fs::write(&path, SHIM).map_err(|error| cannot(&error))?;
-    // SAFETY: the file is the shim of this build, written just now where only this user can; it has no initializers that
-    // reach outside of it.
+    // SAFETY: the file is the shim of this build, just written where only this user can write. Its initializers touch
+    // nothing outside of it.
     unsafe { open(path.as_os_str()) }.map_err(|error| cannot(&reason(&error)))
 }
 
-/// Loads a library with all the symbols it needs: bound later, a missing one would end the process.
+/// Loads a library and binds all its symbols: one that were bound later and is missing would end the process.
 ///
 /// # Safety
 ///
-/// The library's initializers run.
+/// The library's initializers must be safe to run.
 unsafe fn open(path: &OsStr) -> Result<Library, libloading::Error> {
     #[cfg(unix)]
     {
         use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-        // SAFETY: the caller says so.
+        // SAFETY: the caller guarantees it.
         unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
     }
     #[cfg(not(unix))]
-    // SAFETY: the caller says so.
+    // SAFETY: the caller guarantees it.
     unsafe {
         Library::new(path)
     }
 }
 
-/// The loader's own words; `libloading` keeps them as the source of its error.
+/// Returns the loader's message, which `libloading` keeps as the source of its error.
 fn reason(error: &libloading::Error) -> String {
-    let source = std::error::Error::source(error);
-    source.map_or_else(|| error.to_string(), ToString::to_string)
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }

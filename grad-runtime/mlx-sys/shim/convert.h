@@ -1,0 +1,133 @@
+// Arguments of Rust as MLX takes them. The table in src/abi.rs says which function converts which type.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "abi.h"
+#include "mlx/mlx.h"
+
+namespace mx = mlx::core;
+using mx::array;
+
+namespace {
+
+template <typename T>
+T same(T value) {
+  return value;
+}
+
+const array& to_array(const array* a) {
+  return *a;
+}
+
+Arrays to_arrays(abi::ArraySlice slice) {
+  Arrays all;
+  all.reserve(slice.len);
+  for (size_t i = 0; i < slice.len; ++i) {
+    all.push_back(*slice.data[i]);
+  }
+  return all;
+}
+
+template <typename T>
+std::optional<T> to_optional(const T* value) {
+  return value ? std::make_optional(*value) : std::nullopt;
+}
+
+mx::Shape to_shape(abi::IntSlice slice) {
+  return mx::Shape(slice.data, slice.data + slice.len);
+}
+
+std::vector<int> to_ints(abi::IntSlice slice) {
+  return std::vector<int>(slice.data, slice.data + slice.len);
+}
+
+std::vector<std::pair<int, int>> to_pairs(abi::IntSlice slice) {
+  std::vector<std::pair<int, int>> all;
+  for (size_t i = 0; i + 1 < slice.len; i += 2) {
+    all.emplace_back(slice.data[i], slice.data[i + 1]);
+  }
+  return all;
+}
+
+std::pair<int, int> to_pair(abi::IntPair pair) {
+  return {pair.first, pair.second};
+}
+
+std::tuple<int, int, int> to_tuple(abi::IntTriple triple) {
+  return {triple.first, triple.second, triple.third};
+}
+
+std::string to_string(abi::Str text) {
+  return std::string(text.data, text.len);
+}
+
+mx::Device to_device(abi::Device device) {
+  return device == abi::Device::Cpu ? mx::Device::cpu : mx::Device::gpu;
+}
+
+mx::Dtype to_dtype(abi::Dtype dtype) {
+  switch (dtype) {
+#define CASE(name, number, mlx_dtype, element) \
+  case abi::Dtype::name:                       \
+    return mlx_dtype;
+    FOR_EACH_DTYPE(CASE)
+#undef CASE
+  }
+  throw std::invalid_argument("unknown dtype");
+}
+
+std::string to_pad_mode(abi::PadMode mode) {
+  switch (mode) {
+    case abi::PadMode::Constant:
+      return "constant";
+    case abi::PadMode::Edge:
+      return "edge";
+    case abi::PadMode::Reflect:
+      return "reflect";
+    case abi::PadMode::Symmetric:
+      return "symmetric";
+  }
+  throw std::invalid_argument("unknown pad mode");
+}
+
+std::string to_side(abi::Side side) {
+  return side == abi::Side::Left ? "left" : "right";
+}
+
+std::string to_indexing(abi::Indexing indexing) {
+  return indexing == abi::Indexing::Xy ? "xy" : "ij";
+}
+
+bool is_reverse(abi::ScanDirection direction) {
+  return direction == abi::ScanDirection::Reverse;
+}
+
+bool is_inclusive(abi::ScanBound bound) {
+  return bound == abi::ScanBound::Inclusive;
+}
+
+bool is_upper(abi::Triangle triangle) {
+  return triangle == abi::Triangle::Upper;
+}
+
+// Returns Rust's number of a dtype, or -1 if it has none.
+int32_t dtype_number(mx::Dtype dtype) {
+  switch (dtype.val()) {
+#define CASE(name, number, mlx_dtype, element) \
+  case mlx_dtype.val():                        \
+    return number;
+    FOR_EACH_DTYPE(CASE)
+#undef CASE
+    default:
+      return -1;
+  }
+}
+
+} // namespace

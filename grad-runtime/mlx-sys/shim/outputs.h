@@ -1,0 +1,64 @@
+// Results of MLX as Rust takes them.
+#pragma once
+
+#include <stdexcept>
+#include <utility>
+
+#include "convert.h"
+#include "errors.h"
+
+namespace {
+
+// Every array that Rust receives passes here.
+const array& require_supported(const array& result) {
+  if (dtype_number(result.dtype()) < 0) {
+    throw std::invalid_argument(
+        "the result would be neither float32, float16, bfloat16, int32, uint32 nor bool; "
+        "convert the operands with `astype` first");
+  }
+  // MLX multiplies lengths unchecked.
+  int64_t size = 1;
+  bool fits = true;
+  for (int length : result.shape()) {
+    fits &= length >= 0 && !__builtin_mul_overflow(size, length, &size);
+  }
+  if (!fits || size > (int64_t{1} << 48)) {
+    throw std::length_error("the result would be too large");
+  }
+  return result;
+}
+
+// Returns the array itself, or a new one if it was computed and is empty: MLX's reductions read the strides of an empty
+// array, which a transposition leaves meaningless. A new array carries no gradient.
+array rebuilt_if_empty(array result) {
+  require_supported(result);
+  if (result.size() == 0 && result.has_primitive()) {
+    return mx::zeros(result.shape(), result.dtype());
+  }
+  return result;
+}
+
+template <typename F>
+array* return_array(F&& f) noexcept {
+  return try_or(static_cast<array*>(nullptr), [&] { return new array(rebuilt_if_empty(f())); });
+}
+
+Arrays to_list(Arrays arrays) {
+  return arrays;
+}
+Arrays to_list(std::pair<array, array> arrays) {
+  return {std::move(arrays.first), std::move(arrays.second)};
+}
+
+template <typename F>
+Arrays* return_arrays(F&& f) noexcept {
+  return try_or(static_cast<Arrays*>(nullptr), [&] {
+    Arrays results = to_list(f());
+    for (auto& result : results) {
+      result = rebuilt_if_empty(std::move(result));
+    }
+    return new Arrays(std::move(results));
+  });
+}
+
+} // namespace

@@ -1,0 +1,210 @@
+// A C interface to MLX's C++ one. src/abi.rs declares its functions and describes each. Throughout:
+//   - an array crosses as a pointer to one on the heap, which the receiver owns;
+//   - no exception leaves: a function that fails returns null, false or -1 and stores a message for grad_mlx_error;
+//   - Rust decides what it can. This translates, and adds what MLX lacks: checks where a call would read out of bounds
+//     (operations.h), and the state of nested transforms (transforms.h, tracer_flags.h).
+
+#include <cstring>
+#include <type_traits>
+
+#include "convert.h"
+#include "errors.h"
+#include "operations.h"
+#include "outputs.h"
+#include "scheduler.h"
+#include "transforms.h"
+
+namespace {
+
+// Stand-ins for the functions of a grad mode that this MLX does not have. Where MLX declares functions of these names,
+// overload resolution prefers them to templates.
+struct Missing {};
+template <typename = void>
+Missing is_grad_enabled() {
+  return {};
+}
+template <typename Enabled>
+void set_grad_enabled(Enabled) {}
+
+bool is_enabled(bool enabled) {
+  return enabled;
+}
+bool is_enabled(Missing) {
+  return true;
+}
+
+} // namespace
+
+// Not in the namespace above, whose functions would hide MLX's.
+static auto mlx_grad_mode() {
+  using namespace mlx::core;
+  return is_grad_enabled();
+}
+
+extern "C" const char* grad_mlx_error() noexcept {
+  return last_error;
+}
+
+// MLX's own grad mode
+
+extern "C" bool grad_mlx_has_grad_mode() noexcept {
+  return !std::is_same_v<decltype(mlx_grad_mode()), Missing>;
+}
+
+extern "C" bool grad_mlx_is_grad_enabled() noexcept {
+  return is_enabled(mlx_grad_mode());
+}
+
+extern "C" void grad_mlx_set_grad_enabled(bool enabled) noexcept {
+  using namespace mlx::core;
+  set_grad_enabled(enabled);
+}
+
+// Threads, devices and memory
+
+extern "C" bool grad_mlx_enter_thread() noexcept {
+  return succeeds([] {
+    claim_scheduler_thread();
+    auto square = [](const array& x) { return mx::square(x); };
+    mx::vjp(square, array(1.0f), array(1.0f)).second.eval();
+  });
+}
+
+extern "C" bool grad_mlx_is_available(abi::Device device) noexcept {
+  return try_or(false, [&] { return mx::is_available(to_device(device)); });
+}
+
+extern "C" int32_t grad_mlx_default_device() noexcept {
+  return try_or(int32_t{-1}, [] {
+    auto device = mx::default_device() == mx::Device::cpu ? abi::Device::Cpu : abi::Device::Gpu;
+    return static_cast<int32_t>(device);
+  });
+}
+
+extern "C" bool grad_mlx_set_default_device(abi::Device device) noexcept {
+  return succeeds([&] { mx::set_default_device(to_device(device)); });
+}
+
+extern "C" size_t grad_mlx_active_memory() noexcept {
+  return try_or(size_t{0}, [] { return mx::get_active_memory(); });
+}
+
+extern "C" size_t grad_mlx_peak_memory() noexcept {
+  return try_or(size_t{0}, [] { return mx::get_peak_memory(); });
+}
+
+extern "C" bool grad_mlx_reset_peak_memory() noexcept {
+  return succeeds([] { mx::reset_peak_memory(); });
+}
+
+// Streams
+
+extern "C" int32_t grad_mlx_new_stream(abi::Device device) noexcept {
+  return try_or(int32_t{-1}, [&] { return mx::new_stream(to_device(device)).index; });
+}
+
+extern "C" int32_t grad_mlx_default_stream(abi::Device device) noexcept {
+  return try_or(int32_t{-1}, [&] { return mx::default_stream(to_device(device)).index; });
+}
+
+extern "C" bool grad_mlx_set_default_stream(abi::Device device, int32_t index) noexcept {
+  return succeeds([&] { mx::set_default_stream(mx::Stream(index, to_device(device))); });
+}
+
+extern "C" bool grad_mlx_synchronize(abi::Device device, int32_t index) noexcept {
+  return succeeds([&] { mx::synchronize(mx::Stream(index, to_device(device))); });
+}
+
+// Arrays
+
+extern "C" array* grad_mlx_clone(const array* a) noexcept {
+  return return_array([&] { return *a; });
+}
+
+extern "C" void grad_mlx_free(array* a) noexcept {
+  delete a;
+}
+
+extern "C" size_t grad_mlx_ndim(const array* a) noexcept {
+  return a->ndim();
+}
+
+extern "C" const int32_t* grad_mlx_shape(const array* a) noexcept {
+  return a->shape().data();
+}
+
+extern "C" int32_t grad_mlx_dtype(const array* a) noexcept {
+  return dtype_number(a->dtype());
+}
+
+extern "C" const char* grad_mlx_operation(const array* a) noexcept {
+  return a->has_primitive() && !a->is_available() ? a->primitive().name() : nullptr;
+}
+
+extern "C" array* grad_mlx_from_data(const void* data, abi::IntSlice shape, abi::Dtype dtype) noexcept {
+  return return_array([&] {
+    switch (dtype) {
+#define CASE(name, number, mlx_dtype, element) \
+  case abi::Dtype::name:                       \
+    return array(static_cast<const element*>(data), to_shape(shape), mlx_dtype);
+      FOR_EACH_DTYPE(CASE)
+#undef CASE
+    }
+    throw std::invalid_argument("unknown dtype");
+  });
+}
+
+extern "C" array* grad_mlx_full(abi::IntSlice shape, float value, abi::Dtype dtype) noexcept {
+  return return_array([&] { return mx::full(to_shape(shape), array(value), to_dtype(dtype)); });
+}
+
+extern "C" bool grad_mlx_to_data(const array* a, void* data, size_t size) noexcept {
+  return succeeds([&] {
+    array row = mx::contiguous(*a);
+    row.eval();
+    if (row.nbytes() != size) {
+      throw std::logic_error("the array has another size than the buffer");
+    }
+    if (size > 0) {
+      std::memcpy(data, row.data<void>(), size);
+    }
+  });
+}
+
+extern "C" bool grad_mlx_eval(array* a) noexcept {
+  return succeeds([&] { a->eval(); });
+}
+
+extern "C" bool grad_mlx_eval_all(abi::ArraySlice arrays, bool is_async) noexcept {
+  return succeeds([&] { is_async ? mx::async_eval(to_arrays(arrays)) : mx::eval(to_arrays(arrays)); });
+}
+
+// MLX's flag alone does not tell: an inner transform clears it on arrays of outer ones.
+extern "C" bool grad_mlx_make_constant(array* a, bool in_transform) noexcept {
+  return succeeds([&] {
+    if (in_transform || a->is_tracer()) {
+      auto stream = a->has_primitive() ? a->primitive().stream() : mx::default_stream(mx::default_device());
+      *a = mx::stop_gradient(*a, stream);
+    }
+  });
+}
+
+// Lists of arrays
+
+extern "C" Arrays* grad_mlx_arrays_new(abi::ArraySlice arrays) noexcept {
+  return try_or(static_cast<Arrays*>(nullptr), [&] { return new Arrays(to_arrays(arrays)); });
+}
+
+extern "C" size_t grad_mlx_arrays_len(const Arrays* arrays) noexcept {
+  return arrays->size();
+}
+
+extern "C" array* grad_mlx_arrays_get(const Arrays* arrays, size_t index) noexcept {
+  return return_array([&] { return arrays->at(index); });
+}
+
+extern "C" void grad_mlx_arrays_free(Arrays* arrays) noexcept {
+  delete arrays;
+}
+
+#include "operations.inc"

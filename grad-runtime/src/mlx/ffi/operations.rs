@@ -1,0 +1,75 @@
+//! MLX's operations, from the list in `grad_mlx_sys`.
+
+use grad_mlx_sys::{Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
+
+use super::arguments::{Argument, Output};
+use super::available;
+use crate::array::Dtype;
+use crate::error::{Error, Result};
+use crate::mlx::Array;
+
+/// Calls the shim's function of an operation.
+macro_rules! call {
+    ($section:ident.$name:ident($($argument:ident: $type:ty),*)) => {{
+        let api = available()?;
+        let call = || {
+            $(let $argument = Argument::convert($argument)?;)*
+            // SAFETY: the arguments outlive the call, and the arrays among them are alive. The shim returns a new array or
+            // list.
+            unsafe {
+                Output::from_raw((api.operations.$section.$name)($(<$type as Argument>::as_raw(&$argument)),*))
+            }
+        };
+        call().map_err(|reason| {
+            #[allow(unused_mut, reason = "not all take arrays")]
+            let mut operands = Vec::new();
+            $(Argument::describe($argument, &mut operands);)*
+            Error::Operation { op: stringify!($name), operands, reason }
+        })
+    }};
+}
+
+/// Defines a section of the list.
+macro_rules! section {
+    (methods $(#[$about:meta])* $section:ident {$(
+        $(#[$doc:meta])*
+        fn $name:ident($this:ident: &Array $(, $argument:ident: $type:ty)* $(,)?) -> $output:ty $(, $shared:ident)?;
+    )*}) => {
+        $(#[$about])*
+        impl Array {$(
+            $(#[$doc])*
+            #[allow(clippy::too_many_arguments, reason = "they are MLX's")]
+            pub fn $name(&self $(, $argument: $type)*) -> Result<$output> {
+                let $this = self;
+                call!($section.$name($this: &Array $(, $argument: $type)*))
+            }
+        )*}
+    };
+    (functions $($section:tt)*) => {
+        section! { module $($section)* }
+    };
+    (module $(#[$about:meta])* $section:ident {$(
+        $(#[$doc:meta])*
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
+    )*}) => {
+        $(#[$about])*
+        pub mod $section {
+            use super::*;
+
+            $(
+                $(#[$doc])*
+                #[allow(clippy::too_many_arguments, reason = "they are MLX's")]
+                pub fn $name($($argument: $type),*) -> Result<$output> {
+                    call!($section.$name($($argument: $type),*))
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! operations {
+    ($($(#[$about:meta])* $kind:ident $section:ident $operations:tt)*) => {
+        $(section! { $kind $(#[$about])* $section $operations })*
+    };
+}
+grad_mlx_sys::for_each_op!(operations);
