@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "accumulation.h"
 #include "convert.h"
 #include "outputs.h"
 
@@ -113,7 +114,7 @@ array solve_triangular(const array& a, const array& b, bool upper) {
 // MLX has these two on every device.
 
 array norm(const array& a, const std::vector<int>& axes, bool keepdims) {
-  return mx::linalg::norm(a, axes, keepdims);
+  return in_float32(a, [&](const array& x) { return mx::linalg::norm(x, axes, keepdims); });
 }
 
 array cross(const array& a, const array& b, int axis) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "accumulation.h"
 #include "convert.h"
 #include "convolution.h"
 #include "gelu.h"
@@ -57,9 +58,29 @@ array silu(const array& a) {
   return mx::multiply(a, mx::sigmoid(a));
 }
 
+// Integers and bools have no gradient; MLX would pass one through a conversion to them and back.
+array astype(const array& a, Dtype dtype) {
+  array converted = mx::astype(a, dtype);
+  bool loses_gradient = issubdtype(a.dtype(), mx::inexact) && !issubdtype(dtype, mx::inexact);
+  return loses_gradient && converted.is_tracer() ? mx::stop_gradient(converted) : converted;
+}
+
+// MLX's jvp ignores `alpha` and `beta`.
+array addmm(const array& c, const array& a, const array& b, float alpha, float beta) {
+  array fused = mx::addmm(c, a, b, alpha, beta);
+  if ((alpha == 1 && beta == 1) || !fused.is_tracer()) {
+    return fused;
+  }
+  array product = mx::multiply(mx::matmul(a, b), array(alpha, fused.dtype()));
+  return mx::add(mx::multiply(c, array(beta, fused.dtype())), product);
+}
+
 // Overloads, each under its own name.
 
 array where_cond(const array& condition, const array& x, const array& y) {
+  if (condition.dtype() != mx::bool_) {
+    throw std::invalid_argument("the condition is not bool; compare, or convert it with `astype`");
+  }
   return mx::where(condition, x, y);
 }
 

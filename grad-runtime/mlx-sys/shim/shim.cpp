@@ -9,6 +9,7 @@
 
 #include "convert.h"
 #include "errors.h"
+#include "evaluation.h"
 #include "operations.h"
 #include "outputs.h"
 #include "scheduler.h"
@@ -161,7 +162,7 @@ extern "C" array* grad_mlx_full(abi::IntSlice shape, float value, abi::Dtype dty
 extern "C" bool grad_mlx_to_data(const array* a, void* data, size_t size) noexcept {
   return succeeds([&] {
     array row = mx::contiguous(*a);
-    row.eval();
+    evaluate(row);
     if (row.nbytes() != size) {
       throw std::logic_error("the array has another size than the buffer");
     }
@@ -172,11 +173,14 @@ extern "C" bool grad_mlx_to_data(const array* a, void* data, size_t size) noexce
 }
 
 extern "C" bool grad_mlx_eval(array* a) noexcept {
-  return succeeds([&] { a->eval(); });
+  return succeeds([&] { evaluate(*a); });
 }
 
 extern "C" bool grad_mlx_eval_all(abi::ArraySlice arrays, bool is_async) noexcept {
-  return succeeds([&] { is_async ? mx::async_eval(to_arrays(arrays)) : mx::eval(to_arrays(arrays)); });
+  return succeeds([&] {
+    auto all = to_arrays(arrays);
+    evaluate_in_transform(all, [&] { is_async ? mx::async_eval(all) : mx::eval(all); });
+  });
 }
 
 // MLX's flag alone does not tell: an inner transform clears it on arrays of outer ones.

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "convert.h"
+#include "mlx/primitives.h"
 
 namespace {
 
@@ -22,6 +24,11 @@ struct RunningFunction {
     --running_functions;
   }
 };
+
+// Returns whether an array is a constant to every transform: the output of stop_gradient.
+bool is_stop_gradient(const array& a) {
+  return a.has_primitive() && std::strcmp(a.primitive().name(), "StopGradient") == 0;
+}
 
 bool has_tracer_input(const array& a) {
   return std::any_of(a.inputs().begin(), a.inputs().end(), [](const array& input) { return input.is_tracer(); });

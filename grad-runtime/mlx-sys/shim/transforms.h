@@ -2,21 +2,15 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <unordered_set>
 #include <utility>
 
-#include "mlx/primitives.h"
 #include "outputs.h"
 #include "tracer_flags.h"
 
 namespace {
-
-bool is_stopped(const array& a) {
-  return a.has_primitive() && std::strcmp(a.primitive().name(), "StopGradient") == 0;
-}
 
 void require_same_shape(const array& expected, const array& found, const char* what) {
   if (expected.shape() != found.shape()) {
@@ -54,7 +48,7 @@ std::pair<Arrays, Arrays> vector_jacobian(
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
       require_same_shape(outputs[i], cotangents[i], "a cotangent");
-      if (!is_stopped(outputs[i])) {
+      if (!is_stop_gradient(outputs[i])) {
         wanted.push_back(cotangents[i]);
         if (!distinct.insert(outputs[i].id()).second) {
           outputs[i] = mx::copy(outputs[i]);
@@ -250,7 +244,7 @@ extern "C" Transformable* grad_mlx_compile(abi::Callback function, bool shapeles
     auto unstopped = [function = to_transformable(function)](const Arrays& inputs) {
       auto outputs = function(inputs);
       for (auto& output : outputs) {
-        while (is_stopped(output)) {
+        while (is_stop_gradient(output)) {
           output = array(output.inputs()[0]);
         }
       }
