@@ -32,7 +32,7 @@ fn elements_that_memory_cannot_hold() {
     let view = mlx::Array::ones(&[1, 1], Dtype::Float32).unwrap().broadcast_to(&[1 << 23, 1 << 23]).unwrap();
     let message = view.to_vec::<f32>().unwrap_err().to_string();
     assert!(
-        message.starts_with("to_buffer of float32[8388608, 8388608]: there is no memory for the elements"),
+        message.starts_with("to_vec of float32[8388608, 8388608]: there is no memory for the elements"),
         "{message}"
     );
 }

@@ -15,16 +15,17 @@ pub fn load() -> Result<Api, String> {
     // SAFETY: the symbol is `const char* mlx::core::version()` as Linux and macOS mangle it. The function takes no arguments
     // and returns a static string.
     let found = unsafe {
-        let version = mlx
-            .get::<unsafe extern "C" fn() -> *const c_char>(b"_ZN3mlx4core7versionEv\0")
-            .map_err(|error| format!("the library that was loaded is not libmlx: {}", reason(&error)))?;
+        let version =
+            mlx.get::<unsafe extern "C" fn() -> *const c_char>(b"_ZN3mlx4core7versionEv\0").map_err(|error| {
+                format!("the loaded library is not libmlx: {}; name libmlx in GRAD_MLX_LIBRARY", reason(&error))
+            })?;
         CStr::from_ptr(version()).to_string_lossy().into_owned()
     };
     // MLX's C++ interface may differ from one version to the next.
     let wanted = env!("GRAD_MLX_VERSION");
     if found.split(".dev").next() != Some(wanted) {
         return Err(format!(
-            "libmlx is version {found}, and this program was built for {wanted}: rebuild it with MLX {found} in place \
+            "libmlx is version {found}, and this program was built for {wanted}; rebuild it with MLX {found} in place \
              (or named in MLX_DIR), or name a libmlx of version {wanted} in GRAD_MLX_LIBRARY"
         ));
     }
@@ -54,7 +55,7 @@ fn load_mlx() -> Result<Library, String> {
             Err(error) => failures.push(format!("{}: {}", candidate.display(), reason(&error))),
         }
     }
-    Err(format!("libmlx did not load ({}): name it in GRAD_MLX_LIBRARY", failures.join("; ")))
+    Err(format!("cannot load libmlx ({}); name it in GRAD_MLX_LIBRARY", failures.join("; ")))
 }
 
 /// Loads a fast BLAS, globally and before libmlx, which then uses it in place of the reference BLAS in MLX's Linux wheels.
@@ -68,7 +69,11 @@ fn load_blas() -> Result<(), String> {
     let library = match env::var_os("GRAD_MLX_BLAS") {
         Some(off) if off == "off" => None,
         Some(path) => Some(load(&path).map_err(|error| {
-            format!("GRAD_MLX_BLAS is {}, which did not load: {}", path.display(), reason(&error))
+            format!(
+                "cannot load GRAD_MLX_BLAS: {}: {}; name another BLAS, or `off`",
+                path.display(),
+                reason(&error)
+            )
         })?),
         None => ["libopenblas.so.0", "libopenblas.so"].iter().find_map(|name| load(&name.into()).ok()),
     };
@@ -83,7 +88,7 @@ fn load_shim() -> Result<Library, String> {
 
     let cannot = |reason: &dyn Display| {
         let folder = env::temp_dir();
-        format!("the shim cannot be loaded from {}: {reason}; TMPDIR names another folder for it", folder.display())
+        format!("cannot load the shim from {}: {reason}; set TMPDIR to another folder", folder.display())
     };
     let folder = tempfile::Builder::new().prefix("grad-mlx-").tempdir().map_err(|error| cannot(&error))?;
     let path = folder.path().join(format!("shim{}", env::consts::DLL_SUFFIX));
