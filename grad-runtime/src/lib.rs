@@ -1,7 +1,7 @@
 //! Gradient-free scopes: inside `#[no_grad]` and `no_grad! { … }` nothing is recorded, on Apple's MLX, on
 //! libtorch, on any engine that implements [`Backend`], and on a plain CPU.
 //!
-//! ```
+//! ```standalone_crate
 //! #[macro_use] extern crate grad_runtime; // no_grad! and its siblings, once, at the crate root
 //! # fn main() {
 //! use grad_runtime::prelude::*;           // #[no_grad] and its siblings, the traits

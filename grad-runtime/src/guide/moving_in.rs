@@ -15,7 +15,7 @@
 //! | `torch.func.grad(f, argnums=(0, 1))(x, y)` | `params::grad(\|(x, y)\| f(x, y), &(x, y))` |
 //! | `torch.func.grad_and_value(f, has_aux=True)(params)` | `params::value_and_grad_with_aux(f, &params)` |
 //!
-//! ```
+//! ```standalone_crate
 //! #[macro_use] extern crate grad_runtime;
 //! # fn main() {
 //! use grad_runtime::prelude::*;

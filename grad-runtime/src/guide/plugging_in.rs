@@ -77,7 +77,7 @@
 //!
 //! A library that came with a switch keeps it, and lets this crate move it. Implement [`Backend`] on a unit type:
 //!
-//! ```
+//! ```standalone_crate
 //! # #[macro_use] extern crate grad_runtime;
 //! use std::cell::Cell;
 //! use grad_runtime::prelude::*;

@@ -122,7 +122,7 @@
 //! time; so `no_grad!(|x| …)` and `no_grad!(async move { … })` are a closure and a future that record nothing. `.await`
 //! in a block is an error, for the mode would be everybody's while the task waits.
 //!
-//! ```
+//! ```standalone_crate
 //! #[macro_use] extern crate grad_runtime;
 //! # fn main() {
 //! use grad_runtime::is_grad_enabled;
