@@ -1,4 +1,4 @@
-//! Engines, those that keep the law and those that break it, over the smallest one there can be.
+//! Engines that keep the guarantees and engines that break one, made from the smallest engine there is.
 
 use std::cell::Cell;
 use std::panic::catch_unwind;
@@ -9,18 +9,19 @@ use std::thread;
 use grad_runtime::testing::{Engine, assert_engine, check_engine};
 use grad_runtime::{Backend, Cpu, GradMode, Mlx, grad_mode, inference_mode, is_grad_enabled, no_grad};
 
-use crate::backends::Plain;
+use support::backend;
+use support::backends::Plain;
 
 use GradMode::{Enabled, Inference, NoGrad};
 
-/// A number that knows whether a gradient flows through it.
+/// A number that is recorded or not.
 #[derive(Clone, Copy)]
 struct Number {
     value: f64,
     recorded: bool,
 }
 
-/// Squares, as the test says.
+/// An engine whose one operation the test defines.
 struct Square {
     backend: &'static dyn Backend,
     operation: fn(Number) -> Number,
@@ -54,29 +55,29 @@ fn square(x: Number, recorded: bool) -> Number {
     Number { value: x.value * x.value, recorded }
 }
 
-/// One at a time: they switch every backend, and one of those here is broken.
+/// Returns the message of the violation, or "kept". The checks run one at a time: they switch every backend, one of them broken.
 fn message(backend: &'static dyn Backend, operation: fn(Number) -> Number) -> String {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    static LOCK: Mutex<()> = Mutex::new(());
+    let _alone = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     check_engine(&Square { backend, operation })
         .map_or_else(|violation| violation.to_string(), |()| "kept".to_owned())
 }
 
 #[test]
-fn engines_that_keep_the_law_pass() {
+fn engines_that_keep_the_guarantees_pass() {
     assert_eq!(message(&Cpu, |x| square(x, x.recorded && is_grad_enabled())), "kept");
     assert_eq!(message(&Mlx, |x| square(x, x.recorded && Mlx.grad_mode().is_enabled())), "kept");
     assert_eq!(message(&Plain, |x| square(x, x.recorded && Plain.grad_mode().is_enabled())), "kept");
 }
 
 #[test]
-fn the_callers_scopes_are_set_aside() {
+fn the_scopes_of_the_caller_do_not_count() {
     let _guard = inference_mode(true);
     assert_eq!(message(&Cpu, |x| square(x, x.recorded && is_grad_enabled())), "kept");
     assert_eq!(grad_mode(), Inference);
 }
 
-/// Engines that live on the stack, and what they hand out with them.
+/// An engine on the stack, whose arrays borrow from it.
 #[test]
 fn an_engine_that_is_a_borrowed_tape() {
     struct Tape(Cell<usize>);
@@ -110,7 +111,7 @@ fn an_engine_that_is_a_borrowed_tape() {
 }
 
 #[test]
-fn law_3_an_operation_is_recorded_in_a_scope() {
+fn guarantee_3_an_operation_is_recorded_in_a_scope() {
     assert_eq!(
         message(&Cpu, |x| square(x, x.recorded)),
         "engine `testing::engines::Square` on backend `cpu` breaks law 3: what is made while the mode is off is a constant, \
@@ -123,7 +124,7 @@ fn law_3_an_operation_is_recorded_in_a_scope() {
 }
 
 #[test]
-fn law_3_inference_mode_is_forgotten() {
+fn guarantee_3_inference_mode_is_forgotten() {
     let message = message(&Cpu, |x| square(x, x.recorded && grad_mode() != NoGrad));
     assert!(message.contains("breaks law 3: "), "{message}");
     assert!(
@@ -135,10 +136,10 @@ fn law_3_inference_mode_is_forgotten() {
 }
 
 #[test]
-fn law_3_a_value_changes_in_a_scope() {
+fn guarantee_3_a_value_changes_in_a_scope() {
     let message = message(&Cpu, |x| {
         let recorded = x.recorded && is_grad_enabled();
-        // A shorter sum, or a faster kernel that rounds otherwise.
+        // As a faster kernel would, it rounds in another way.
         if recorded { square(x, true) } else { Number { value: 9.0 + f64::EPSILON * 8.0, recorded } }
     });
     assert!(message.contains("breaks law 3: "), "{message}");
@@ -151,9 +152,9 @@ fn law_3_a_value_changes_in_a_scope() {
     );
 }
 
-/// The mode decides about leaves, and whatever was recorded goes on being.
+/// The mode counts for leaves only: results are recorded as their inputs were.
 #[test]
-fn law_3_results_are_recorded_as_their_inputs_were() {
+fn guarantee_3_a_scope_counts_for_leaves_only() {
     let message = message(&Cpu, |x| {
         let is_leaf = x.value.to_bits() == 3.0_f64.to_bits();
         square(x, x.recorded && (!is_leaf || is_grad_enabled()))
@@ -166,7 +167,7 @@ fn law_3_results_are_recorded_as_their_inputs_were() {
 }
 
 #[test]
-fn law_3_a_constant_is_recorded_later() {
+fn guarantee_3_a_constant_is_recorded_later() {
     let message = message(&Cpu, |x| square(x, is_grad_enabled()));
     assert!(message.contains("breaks law 3: "), "{message}");
     assert!(
@@ -180,7 +181,7 @@ fn law_3_a_constant_is_recorded_later() {
 
 /// Each operation in a scope empties the tape.
 #[test]
-fn law_3_what_was_recorded_before_a_scope_is_lost() {
+fn guarantee_3_what_was_recorded_before_a_scope_is_lost() {
     struct Emptied;
     thread_local!(static TAPE: Cell<usize> = const { Cell::new(0) });
     impl Engine for Emptied {
@@ -225,7 +226,7 @@ fn nothing_is_ever_recorded() {
 }
 
 #[test]
-fn law_2_a_scope_is_never_left() {
+fn guarantee_2_a_scope_is_never_left() {
     thread_local!(static STUCK: Cell<bool> = const { Cell::new(false) });
     let message = message(&Cpu, |x| {
         STUCK.set(STUCK.get() || !is_grad_enabled());
@@ -241,13 +242,13 @@ fn law_2_a_scope_is_never_left() {
     );
 }
 
-/// A tape with place for eight results, so that it is full when it comes to `enable_grad`.
+/// A tape for eight results, which is full when the check reaches `enable_grad`.
 #[test]
-fn law_7_a_tape_is_full_inside_enable_grad() {
-    thread_local!(static PLACES: Cell<usize> = const { Cell::new(8) });
+fn guarantee_7_a_tape_is_full_inside_enable_grad() {
+    thread_local!(static FREE: Cell<usize> = const { Cell::new(8) });
     let message = message(&Cpu, |x| {
-        let recorded = x.recorded && is_grad_enabled() && PLACES.get() > 0;
-        PLACES.set(PLACES.get() - usize::from(recorded));
+        let recorded = x.recorded && is_grad_enabled() && FREE.get() > 0;
+        FREE.set(FREE.get() - usize::from(recorded));
         square(x, recorded)
     });
     assert!(message.contains("breaks law 7: "), "{message}");
@@ -261,7 +262,7 @@ fn law_7_a_tape_is_full_inside_enable_grad() {
 }
 
 #[test]
-fn law_10_the_engine_asks_another_backend_than_it_names() {
+fn guarantee_10_the_engine_asks_another_backend_than_it_names() {
     let message = message(&Plain, |x| square(x, x.recorded && is_grad_enabled()));
     assert!(
         message.starts_with("engine `testing::engines::Square` on backend `plain` breaks law 10: "),
@@ -279,7 +280,7 @@ fn law_10_the_engine_asks_another_backend_than_it_names() {
 }
 
 #[test]
-fn law_10_the_engine_asks_two_backends() {
+fn guarantee_10_the_engine_asks_two_backends() {
     let message = message(&Plain, |x| square(x, x.recorded && Plain.grad_mode().is_enabled() && is_grad_enabled()));
     assert!(message.contains("breaks law 10: "), "{message}");
     assert!(
@@ -288,26 +289,17 @@ fn law_10_the_engine_asks_two_backends() {
     );
 }
 
-/// Threads without a name, as a pool's, share one mode, which everybody obeys.
+/// Threads without a name, as in a pool, share one mode that every thread follows.
 #[test]
-fn law_1_another_threads_scope_is_obeyed() {
+fn guarantee_1_the_scope_of_another_thread_counts() {
     static POOL_IS_OFF: AtomicBool = AtomicBool::new(false);
     thread_local!(static MODE: Cell<GradMode> = const { Cell::new(Enabled) });
-    struct Pool;
-    impl Backend for Pool {
-        fn name(&self) -> &'static str {
-            "pool"
+    backend!(Pool, "pool", || MODE.get(), |mode| {
+        if thread::current().name().is_none() {
+            POOL_IS_OFF.store(!mode.is_enabled(), Relaxed);
         }
-        fn grad_mode(&self) -> GradMode {
-            MODE.get()
-        }
-        fn set_grad_mode(&self, mode: GradMode) {
-            if thread::current().name().is_none() {
-                POOL_IS_OFF.store(!mode.is_enabled(), Relaxed);
-            }
-            MODE.set(mode);
-        }
-    }
+        MODE.set(mode);
+    });
     let message =
         message(&Pool, |x| square(x, x.recorded && Pool.grad_mode().is_enabled() && !POOL_IS_OFF.load(Relaxed)));
     assert!(message.contains("on backend `pool` breaks law 1: "), "{message}");
@@ -320,9 +312,9 @@ fn law_1_another_threads_scope_is_obeyed() {
     );
 }
 
-/// What an engine's own panic says is not hidden, and the scopes of the check are left.
+/// An engine's panic passes through, and the scopes of the check are left.
 #[test]
-fn an_engines_panic_is_its_own() {
+fn a_panic_of_the_engine_passes_through() {
     let panic = catch_unwind(|| {
         assert_engine(&Square {
             backend: &Cpu,

@@ -1,5 +1,6 @@
 //! Pages to read: no code is in here.
 
+pub mod guarantees;
 pub mod moving_in;
 #[cfg(feature = "mlx")]
 pub mod operations_of_mlx;
