@@ -1,12 +1,11 @@
-//! Operators: each is the method of its name, with operands owned and borrowed, and beside a number.
+//! Operators: each gives the result of its method, for owned and borrowed operands and for numbers.
 
 use grad_runtime::{Array, Dtype, Error, Result, no_grad};
-
-use crate::{array, elements};
+use support::arrays::{array, elements};
 
 type Function<A> = fn(&A) -> Result<A>;
 
-/// Each pair of operands, whose results must be those of `method`.
+/// Checks that an operator gives the results of its method, for each pair of operands.
 macro_rules! check {
     ($operator:tt $method:ident on $array:ty) => {{
         let (x, y): ($array, $array) = (array(&[1.0, -2.0, 3.5, 0.25], &[2, 2]), array(&[4.0, 0.5], &[2]));
@@ -19,7 +18,7 @@ macro_rules! check {
         let expected = elements(&number.$method(&x).unwrap());
         assert_eq!([1.5 $operator &x, 1.5 $operator x.clone()].map(|found| elements(&found.unwrap())), [expected.clone(), expected]);
 
-        // x · (x ∘ 2) and x · (2 ∘ x), where what is in parentheses is constant if it is made in a scope.
+        // d/dx of x · (x ∘ x), x · (x ∘ 2) and x · (2 ∘ x). In a scope, the result of the operator is a constant.
         let slope = |f: Function<$array>| {
             let gradient = <$array>::grad(|x| x[0].multiply(&f(&x[0])?), &[<$array>::scalar(4.0_f32).unwrap()]);
             gradient.unwrap()[0].item::<f32>().unwrap()
@@ -48,7 +47,7 @@ macro_rules! on_a_backend {
             use super::*;
 
             #[test]
-            fn law_3_each_operator_is_its_method() {
+            fn guarantee_3_each_operator_is_its_method() {
                 check!(+ add on $array);
                 check!(- subtract on $array);
                 check!(* multiply on $array);
@@ -56,7 +55,7 @@ macro_rules! on_a_backend {
             }
 
             #[test]
-            fn law_3_the_sign() {
+            fn guarantee_3_negation() {
                 let x: $array = array(&[1.0, -2.0], &[2]);
                 assert_eq!(elements(&(-&x).unwrap()), [-1.0, 2.0]);
                 assert_eq!(elements(&(-x.clone()).unwrap()), [-1.0, 2.0]);

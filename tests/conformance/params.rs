@@ -1,4 +1,4 @@
-//! Gradients over structures: each kind that is `Params`, what is derived, and the law.
+//! Gradients over structures: each type that implements `Params`, the derive macro, and guarantees 3 and 5.
 #![expect(clippy::float_cmp, reason = "the numbers in these tests are exact")]
 
 use std::cell::{Cell, RefCell};
@@ -9,8 +9,9 @@ use std::rc::Rc;
 use grad_runtime::params::{grad, value_and_grad, value_and_grad_with_aux};
 use grad_runtime::prelude::*;
 use grad_runtime::{Error, Params, Result, inference_mode, no_grad};
+use support::arrays::{array, assert_close, elements};
 
-use crate::{array, assert_close, elements, on_every_backend};
+use crate::on_every_backend;
 
 #[derive(Debug, Params)]
 struct Linear<A: Array> {
@@ -23,7 +24,7 @@ struct Linear<A: Array> {
 }
 
 impl<A: Array> Linear<A> {
-    /// Each weight different from the next.
+    /// Makes a layer whose weights all differ.
     fn new(inputs: usize, outputs: usize) -> Result<Self> {
         let spread = |count| (1_u8..).take(count).map(|at| (f32::from(at) * 2.7).sin()).collect::<Vec<_>>();
         Ok(Self {
@@ -80,18 +81,18 @@ impl<A: Array> Model<A> {
     }
 }
 
-/// What holds something of any kind.
+/// A generic container.
 #[derive(Clone, Debug, Params, PartialEq)]
 struct Pair<T, const N: usize = 1>(T, [T; N]);
 
-/// What holds itself.
+/// A recursive type.
 #[derive(Params)]
 enum Tree<A> {
     Leaf(A),
     Node(Box<Tree<A>>, Box<Self>),
 }
 
-/// Where the dependency has another name.
+/// A type in a crate where the dependency has another name.
 #[derive(Params)]
 #[params(crate = crate::params::renamed)]
 struct Renamed<A: Array>(A);
@@ -110,7 +111,7 @@ impl<A: Array> Family for Of<A> {
     type Array = A;
 }
 
-/// Bounds of every kind, and a parameter that is in a skipped field alone.
+/// A type with bounds of every kind, and with a parameter that only a skipped field uses.
 #[derive(Params)]
 struct Bounded<'a, F: Family, A: Array + 'a, G> {
     by_family: Vec<F::Array>,
@@ -128,7 +129,7 @@ struct Empty;
 #[derive(Params)]
 enum Never {}
 
-/// An error of the user's.
+/// An error type of the caller.
 #[derive(Debug, PartialEq)]
 enum Mine {
     Own(u8),
@@ -145,7 +146,7 @@ fn number<A: Array>(value: f32) -> A {
     A::scalar(value).unwrap()
 }
 
-/// The names of the arrays, in order, and the elements of each.
+/// Returns the names of the arrays in order, and their elements.
 fn contents<A: Array, P: Params<A>>(params: &P) -> (Vec<String>, Vec<f32>) {
     let mut names = Vec::new();
     params
@@ -157,7 +158,7 @@ fn contents<A: Array, P: Params<A>>(params: &P) -> (Vec<String>, Vec<f32>) {
     (names, params.arrays().iter().flat_map(elements).collect())
 }
 
-/// Visits and replaces the arrays of `params`, which are the numbers from 1 on, and expects those names.
+/// Visits and replaces the arrays of `params`, which are the numbers from 1 on, and checks their names.
 #[track_caller]
 fn check<A: Array, P: Params<A>>(params: &P, names: &[&str]) -> P {
     let numbers = |from: u8| (from..).take(names.len()).map(f32::from).collect::<Vec<_>>();
@@ -193,7 +194,7 @@ on_every_backend! {
         assert!(model.named().into_keys().eq(names));
     }
 
-    fn what_is_no_array_is_the_same_in_the_gradients<A>() {
+    fn other_fields_are_the_same_in_the_gradients<A>() {
         let model = Model::<A>::new().unwrap();
         let gradients = grad(|model: &Model<A>| model.forward(&array(&[1.0, 2.0], &[1, 2]))?.sum_all(), &model).unwrap();
         let [Layer::Linear(linear), Layer::Tanh, Layer::Linear(_), Layer::Scale { note, .. }] = &gradients.layers[..] else {
@@ -205,21 +206,21 @@ on_every_backend! {
         assert_eq!(shapes(&gradients), shapes(&model));
     }
 
-    fn the_same_gradients_as_by_a_slice<A>() {
+    fn gradients_are_those_of_a_slice_of_arrays<A>() {
         let (x, y): (A, A) = (array(&[1.0, 2.0], &[2]), array(&[3.0, 4.0], &[2]));
         let by_slice = A::grad(|primals| primals[0].multiply(&primals[1])?.square()?.sum_all(), &[x.clone(), y.clone()]).unwrap();
         let (by_x, by_y) = grad(|(x, y)| x.multiply(y)?.square()?.sum_all(), &(x, y)).unwrap();
         assert_eq!([elements(&by_x), elements(&by_y)], [elements(&by_slice[0]), elements(&by_slice[1])]);
     }
 
-    fn by_argument<A>() {
+    fn with_respect_to_single_arguments<A>() {
         let (w, x) = (number::<A>(3.0), number::<A>(2.0));
         let f = |w: &A, x: &A| w.square()?.multiply(x);
         assert_eq!(grad(|w| f(w, &x), &w).unwrap().item(), Ok(12.0_f32));
         assert_eq!(grad(|x| f(&w, x), &x).unwrap().item(), Ok(9.0_f32));
         let (by_w, by_x) = grad(|(w, x)| f(w, x), &(w.clone(), x.clone())).unwrap();
         assert_eq!((by_w.item(), by_x.item()), (Ok(12.0_f32), Ok(9.0_f32)));
-        // What the value does not depend on has gradient zero.
+        // An argument that the value does not depend on has gradient zero.
         let (_, by_x) = grad(|(w, _)| w.square(), &(w, x)).unwrap();
         assert_eq!(by_x.item(), Ok(0.0_f32));
     }
@@ -234,14 +235,14 @@ on_every_backend! {
         assert_close(&hessian, &[108.0, 72.0, 72.0, 16.0], 1e-5);
     }
 
-    fn law_3_what_is_made_in_a_scope_inside<A>() {
+    fn guarantee_3_a_scope_inside<A>() {
         let params = (number::<A>(3.0), [number::<A>(2.0)]);
         // x · stop(x²) · y: x² y and x³.
         let (by_x, [by_y]) = grad(|(x, [y])| x.multiply(&no_grad!(x.square()?))?.multiply(y), &params).unwrap();
         assert_eq!((by_x.item(), by_y.item()), (Ok(18.0_f32), Ok(27.0_f32)));
     }
 
-    fn law_5_a_transform_in_a_scope_starts_enabled<A>() {
+    fn guarantee_5_a_transform_in_a_scope_starts_enabled<A>() {
         let mode = RefCell::new(None);
         let by_x = no_grad! {
             grad(|x: &A| { *mode.borrow_mut() = Some(A::backend().grad_mode()); x.square() }, &number(3.0)).unwrap()
@@ -251,8 +252,8 @@ on_every_backend! {
         assert_eq!(refused.unwrap_err(), Error::InferenceMode { transform: "value_and_grad" });
     }
 
-    /// All three of value, auxiliary output and gradient; x³ and 3x² at 2, and x² beside.
-    fn law_5_what_is_returned_further_out<A>() {
+    /// Value, auxiliary output and gradient, x³, x² and 3x² at 2, as constants to an outer transform and recorded.
+    fn guarantee_5_results_inside_an_outer_transform<A>() {
         let inner = |x: &A| value_and_grad_with_aux(
             |x: &A| Ok::<_, Error>((x.square()?.multiply(x)?, (x.square()?, "beside", vec![Some(x.negative()?)]))),
             x,
@@ -268,12 +269,12 @@ on_every_backend! {
         assert_eq!(outer(&|x| Ok(inner(x)?.0.1.0)), 12.0);
         assert_eq!(outer(&|x| Ok(inner(x)?.0.1.2.remove(0).unwrap())), -4.0);
         assert_eq!(outer(&|x| Ok(inner(x)?.1)), 36.0);
-        // In a scope, g is constant.
+        // In a scope, g is a constant.
         assert_eq!(outer(&|x| Ok(no_grad!(inner(x)?).0.0)), 8.0);
         assert_eq!(outer(&|x| Ok(no_grad!(inner(x)?).0.1.0)), 4.0);
         assert_eq!(outer(&|x| Ok(no_grad!(inner(x)?).0.1.2.remove(0).unwrap())), -2.0);
         assert_eq!(outer(&|x| Ok(no_grad!(inner(x)?).1)), 12.0);
-        // Also what the inner function makes of the outer array without its own.
+        // The same for an auxiliary output that depends on the outer array only.
         let captured = |x: &A| value_and_grad_with_aux(|y: &A| Ok::<_, Error>((y.square()?, x.square()?)), &number(1.0));
         assert_eq!(outer(&|x| Ok(captured(x)?.0.1)), 12.0);
         assert_eq!(outer(&|x| Ok(no_grad!(captured(x)?).0.1)), 4.0);
@@ -309,8 +310,8 @@ on_every_backend! {
         check(&(n(), n(), n(), n(), n(), n(), n(), n(), n(), n(), n(), n()), &names);
     }
 
-    /// The maps of a model and of its gradients have orders of their own.
-    fn two_hash_maps_go_together_by_their_keys<A>() {
+    /// Two maps may iterate in different orders.
+    fn hash_maps_are_zipped_by_key<A>() {
         let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
         let map = |keys: &mut dyn Iterator<Item = &'static str>| {
             keys.map(|key| (key, number::<A>(f32::from(key.as_bytes()[0])))).collect::<HashMap<_, _>>()
@@ -384,7 +385,7 @@ on_every_backend! {
         );
     }
 
-    fn errors_of_the_function_come_back<A>() {
+    fn errors_of_the_function_are_returned<A>() {
         let x = number::<A>(1.0);
         assert_eq!(grad(|_: &A| Err::<A, _>(Mine::Own(1)), &x).unwrap_err(), Mine::Own(1));
         let aux = value_and_grad_with_aux(|_: &A| Err::<(A, A), _>(Mine::Own(2)), &x);
@@ -396,7 +397,7 @@ on_every_backend! {
     }
 }
 
-/// Arrays that are no parameter: each field says which.
+/// Types with arrays of one backend, without a type parameter.
 macro_rules! of_one_backend {
     ($feature:literal $array:ty, $test:ident) => {
         #[cfg(feature = $feature)]

@@ -1,4 +1,4 @@
-//! Arrays in safetensors files: there and back, and the files that are refused.
+//! Arrays in safetensors files: saved and loaded unchanged, and errors for invalid files.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -7,10 +7,11 @@ use std::path::Path;
 use grad_runtime::safetensors::{load, load_where, save};
 use grad_runtime::{Array, Buffer, Dtype, Error, Params, no_grad};
 use half::{bf16, f16};
+use support::arrays::array;
 
-use crate::{array, on_every_backend};
+use crate::on_every_backend;
 
-/// A file as the format has it, from its description and its elements.
+/// Writes a file of the format from its header and its data.
 fn write(path: &Path, header: &str, elements: &[u8]) {
     let mut contents = (header.len() as u64).to_le_bytes().to_vec();
     contents.extend(header.as_bytes());
@@ -18,7 +19,7 @@ fn write(path: &Path, header: &str, elements: &[u8]) {
     fs::write(path, contents).unwrap();
 }
 
-/// Why the file at `path` cannot be loaded.
+/// Returns the reason why the file cannot be loaded.
 #[track_caller]
 fn refusal<A: Array>(path: &Path) -> String {
     match load::<A>(path).unwrap_err() {
@@ -28,7 +29,7 @@ fn refusal<A: Array>(path: &Path) -> String {
 }
 
 on_every_backend! {
-    fn every_dtype_there_and_back<A>() {
+    fn every_dtype_is_loaded_as_saved<A>() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("all.safetensors");
         let floats = [0.0, -1.5, f32::MAX, f32::INFINITY, 1e-3, f32::MIN_POSITIVE];
@@ -51,7 +52,7 @@ on_every_backend! {
             assert_eq!(found.to_buffer(), array.to_buffer(), "{name}");
         }
 
-        // A NaN keeps its bits; what is written again is the same.
+        // A NaN keeps its bits. The order of the entries does not change the file.
         let nan = A::from_slice(&[f32::from_bits(0x7fc0_1234)], &[1]).unwrap();
         save(&path, [("nan", &nan)]).unwrap();
         let Buffer::Float32(found) = load::<A>(&path).unwrap()["nan"].to_buffer().unwrap() else { unreachable!() };
@@ -64,7 +65,7 @@ on_every_backend! {
         assert!(load::<A>(&path).unwrap().is_empty());
     }
 
-    fn a_model_by_the_names_of_its_parameters<A>() {
+    fn a_model_by_parameter_names<A>() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         let model = vec![(array::<A>(&[1.0, 2.0], &[2]), Some(array::<A>(&[3.0], &[1]))), (array::<A>(&[4.0], &[1]), None)];
@@ -75,7 +76,7 @@ on_every_backend! {
         assert_eq!(twice.arrays().iter().map(|array| array.to_vec::<f32>().unwrap()).collect::<Vec<_>>(), [vec![2.0, 4.0], vec![6.0], vec![8.0]]);
     }
 
-    fn what_is_loaded_is_a_constant_and_what_is_saved_stays_recorded<A>() {
+    fn guarantee_3_loaded_arrays_are_constants_and_saved_ones_stay_recorded<A>() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
         let slope = A::grad(|x| {
@@ -86,9 +87,9 @@ on_every_backend! {
         assert_eq!(slope[0].item(), Ok(3.0_f32));
     }
 
-    fn a_file_of_others<A>() {
+    fn a_file_of_another_program<A>() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("others.safetensors");
+        let path = folder.path().join("other.safetensors");
         let header = r#"{"__metadata__":{"format":"pt"},"b":{"dtype":"BOOL","shape":[2],"data_offsets":[8,10]},"i":{"dtype":"I32","shape":[1,2],"data_offsets":[0,8]}}"#;
         write(&path, header, &[1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0]);
         let loaded = load::<A>(&path).unwrap();
@@ -97,7 +98,7 @@ on_every_backend! {
         assert_eq!(loaded["b"].to_vec(), Ok(vec![true, false]));
     }
 
-    fn a_dtype_without_arrays_is_named<A>() {
+    fn an_unsupported_dtype_is_named<A>() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
         for (dtype, size) in [("F64", 8), ("I64", 8), ("U8", 1), ("I16", 2), ("F8_E4M3", 1)] {
@@ -136,14 +137,14 @@ on_every_backend! {
             write(&path, header, &[0; 4]);
             refusal::<A>(&path);
         }
-        // A shape that the format has and no array: an error that names it.
+        // A shape that the format allows and arrays do not have.
         let header = format!(r#"{{"wide":{{"dtype":"F32","shape":[0,{0},{0}],"data_offsets":[0,0]}}}}"#, u64::MAX / 2);
         write(&path, &header, &[]);
         let reason = refusal::<A>(&path);
         assert!(reason.contains("wide") || reason.contains("overflow"), "{reason}");
     }
 
-    fn what_cannot_be_read<A>() {
+    fn a_file_that_cannot_be_read<A>() {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path().join("missing"), folder.path().to_owned()] {
             let reason = refusal::<A>(&path);
@@ -153,7 +154,7 @@ on_every_backend! {
         }
     }
 
-    fn what_cannot_be_written_leaves_the_old_file<A>() {
+    fn a_failed_save_leaves_the_old_file<A>() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
         let x: A = array(&[1.0], &[1]);
@@ -167,14 +168,14 @@ on_every_backend! {
             assert!(matches!(&refused, Error::File { path: named, .. } if *named == path), "{refused}");
         }
         let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
-        assert_eq!(names, ["x.safetensors"], "nothing is left beside");
+        assert_eq!(names, ["x.safetensors"], "no temporary file is left");
     }
 
-    fn others_may_read_it_as_any_file<A>() {
+    fn a_file_has_default_permissions<A>() {
         let folder = tempfile::tempdir().unwrap();
         let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions();
         save(folder.path().join("x"), [("x", &array::<A>(&[1.0], &[1]))]).unwrap();
-        fs::write(folder.path().join("any"), []).unwrap();
-        assert_eq!(mode("x"), mode("any"));
+        fs::write(folder.path().join("plain"), []).unwrap();
+        assert_eq!(mode("x"), mode("plain"));
     }
 }

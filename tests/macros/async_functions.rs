@@ -1,27 +1,17 @@
-//! Attributes on `async fn`: the mode holds at each poll, and is the caller's own in between.
+//! Attributes on `async fn`: the scope is entered for each poll, and the caller's mode is untouched in between.
 
 use std::fmt::Display;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 use futures::executor::block_on;
 use grad_runtime::GradMode::{Enabled, Inference, NoGrad};
 use grad_runtime::prelude::*;
 use grad_runtime::{GradMode, grad_mode};
+use support::polling::{poll, ready, suspend};
 
 use crate::{Witness, dropped};
-
-/// Pending once, then ready.
-async fn suspend() {
-    let mut polled = false;
-    poll_fn(move |_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
-}
-
-fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
 
 #[no_grad]
 async fn modes(list: &mut Vec<GradMode>) -> usize {
@@ -34,7 +24,7 @@ async fn modes(list: &mut Vec<GradMode>) -> usize {
 }
 
 #[test]
-fn the_mode_holds_at_each_poll_and_is_the_callers_in_between() {
+fn guarantee_8_each_poll_is_in_the_scope_and_the_callers_mode_is_untouched() {
     let mut list = vec![];
     let mut future = Box::pin(modes(&mut list));
     for _ in 0..2 {
@@ -48,14 +38,14 @@ fn the_mode_holds_at_each_poll_and_is_the_callers_in_between() {
 }
 
 #[test]
-fn nothing_happens_before_the_first_poll() {
+fn nothing_runs_before_the_first_poll() {
     let mut list = vec![];
     drop(modes(&mut list));
     assert_eq!(list, []);
 }
 
 #[test]
-fn a_caller_in_a_scope_of_its_own_keeps_it() {
+fn a_caller_keeps_its_own_scope() {
     #[enable_grad]
     async fn enabled(list: &mut Vec<GradMode>) {
         list.push(grad_mode());
@@ -74,8 +64,26 @@ fn a_caller_in_a_scope_of_its_own_keeps_it() {
     assert_eq!(list, [Enabled, Inference]);
 }
 
+/// A future that held a guard while it is suspended would not be `Send`, nor leave the mode of its poller as it was.
 #[test]
-fn interleaved_futures_do_not_disturb_each_other() {
+fn guarantee_9_no_guard_lives_across_a_suspension() {
+    #[no_grad]
+    async fn suspends() -> GradMode {
+        suspend().await;
+        grad_mode()
+    }
+    fn spawnable<F: Future + Send + 'static>(future: F) -> F {
+        future
+    }
+    let mut future = Box::pin(spawnable(suspends()));
+    assert!(poll(future.as_mut()).is_pending());
+    assert_eq!(grad_mode(), Enabled);
+    let (mode, after) = std::thread::spawn(move || (poll(future.as_mut()), grad_mode())).join().unwrap();
+    assert_eq!((mode, after), (Poll::Ready(NoGrad), Enabled), "suspended on one thread, resumed on another");
+}
+
+#[test]
+fn guarantee_8_interleaved_futures() {
     #[no_grad]
     async fn off() -> [GradMode; 2] {
         let first = grad_mode();
@@ -101,7 +109,7 @@ fn interleaved_futures_do_not_disturb_each_other() {
 }
 
 #[test]
-fn dropped_half_way_it_cleans_up_inside_and_restores() {
+fn guarantee_2_a_future_dropped_half_way_restores() {
     #[no_grad]
     #[expect(unused_variables)]
     async fn holds(used: Witness, unused: Witness, _: Witness) {
@@ -124,13 +132,13 @@ fn dropped_half_way_it_cleans_up_inside_and_restores() {
     });
     assert_eq!(dropped(), [("used", NoGrad), ("local", NoGrad), ("wildcard", Enabled), ("unused", Enabled)]);
 
-    // Never polled: it was never in a scope.
+    // A future that was never polled never entered the scope.
     drop(future());
     assert!(dropped().iter().all(|(_, mode)| *mode == Enabled));
 }
 
 #[test]
-fn temporaries_of_the_last_expression_are_dropped_inside() {
+fn temporaries_of_the_last_expression_are_dropped_in_the_scope() {
     #[no_grad]
     async fn last() -> GradMode {
         suspend().await;
@@ -143,7 +151,7 @@ fn temporaries_of_the_last_expression_are_dropped_inside() {
 }
 
 #[test]
-fn a_panic_restores() {
+fn guarantee_2_a_panic_restores() {
     #[no_grad]
     async fn panics() -> u8 {
         suspend().await;
@@ -187,7 +195,7 @@ fn a_condition_may_be_awaited() {
 }
 
 #[test]
-fn a_backend_of_its_own() {
+fn a_selective_attribute() {
     #[no_grad(backend = Mlx)]
     async fn function() -> (GradMode, GradMode) {
         suspend().await;
@@ -242,15 +250,6 @@ impl Model {
     #[no_grad]
     async fn arc(self: Arc<Self>) -> usize {
         self.name.len()
-    }
-}
-
-fn ready<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = poll(future.as_mut()) {
-            return output;
-        }
     }
 }
 

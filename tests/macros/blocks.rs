@@ -1,4 +1,4 @@
-//! Block macros: where they stand, what they hold, and their heads.
+//! Block macros: their places, contents and arguments.
 
 use std::fmt::Display;
 
@@ -23,7 +23,7 @@ fn each_block_sets_its_mode_and_restores() {
 }
 
 #[test]
-fn in_every_place_of_a_block() {
+fn a_block_in_every_place() {
     fn last() -> GradMode {
         no_grad! { grad_mode() }
     }
@@ -73,7 +73,7 @@ fn the_last_expression_keeps_its_expected_type() {
 }
 
 #[test]
-fn a_block_sees_and_makes_what_a_plain_block_would() {
+fn a_block_behaves_like_a_plain_block() {
     let mut total = 0;
     let text = String::from("moved");
     let length = no_grad! {
@@ -126,7 +126,7 @@ fn inside_macro_rules() {
 }
 
 #[test]
-fn everything_inside_is_dropped_inside() {
+fn values_are_dropped_inside_the_block() {
     let value = no_grad! {
         let _local = Witness("local");
         Witness("temporary").mode()
@@ -180,7 +180,7 @@ fn selectors() {
 }
 
 #[test]
-fn a_qualified_path_is_no_selector() {
+fn a_qualified_path_is_not_a_selector() {
     assert_eq!(no_grad! { <Generic<u8>>::mode() }, NoGrad);
     assert_eq!(no_grad! { <Generic<Vec<u8>>>::mode() }, NoGrad);
     assert_eq!(no_grad! { <u8 as Default>::default() }, 0);
@@ -211,7 +211,7 @@ fn attributes_with_a_backend() {
 }
 
 #[test]
-fn a_condition_is_told_from_a_body() {
+fn a_condition_is_distinguished_from_a_body() {
     let list = [1, 2];
     assert_eq!(inference_mode! { let [a, b] = list; a + b }, 3);
     assert_eq!(inference_mode! { (1, 2) }, (1, 2));

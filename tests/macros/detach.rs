@@ -1,6 +1,6 @@
-//! `detach`: what leaves a scope, for arrays of a framework that records whatever the mode is.
-#![expect(clippy::items_after_statements, reason = "each function stands beside what it shows")]
-#![expect(clippy::trivially_copy_pass_by_ref, reason = "references are among what is tested")]
+//! `detach`, for arrays of a framework that records in every mode.
+#![expect(clippy::items_after_statements, reason = "each function stands beside its test")]
+#![expect(clippy::trivially_copy_pass_by_ref, reason = "references are tested")]
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -13,7 +13,7 @@ use futures::executor::block_on;
 use grad_runtime::prelude::*;
 use grad_runtime::{Detach, GradMode, grad_mode};
 
-/// An array that was recorded or not, and the mode in which it was detached.
+/// An array, whether it is recorded, and the mode in which it was detached.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Tensor {
     value: f32,
@@ -32,7 +32,7 @@ const fn recorded(value: f32) -> Tensor {
     Tensor { value, recorded: true, detached_in: None }
 }
 
-/// Detached inside of the scope.
+/// Returns an array that was detached inside the scope.
 const fn detached(value: f32) -> Tensor {
     Tensor { value, recorded: false, detached_in: Some(GradMode::NoGrad) }
 }
@@ -44,7 +44,7 @@ fn by_function(mut tensor: Tensor) -> Tensor {
 }
 
 #[no_grad(detach)]
-fn every_way_out(way: u8) -> Result<Tensor, String> {
+fn every_exit(way: u8) -> Result<Tensor, String> {
     if way == 0 {
         return Ok(recorded(0.0));
     }
@@ -53,10 +53,10 @@ fn every_way_out(way: u8) -> Result<Tensor, String> {
 }
 
 #[test]
-fn what_a_function_returns() {
-    assert_eq!(every_way_out(0), Ok(detached(0.0)));
-    assert_eq!(every_way_out(1), Err("way 1".to_owned()));
-    assert_eq!(every_way_out(2), Ok(detached(2.0)));
+fn results_of_functions() {
+    assert_eq!(every_exit(0), Ok(detached(0.0)));
+    assert_eq!(every_exit(1), Err("way 1".to_owned()));
+    assert_eq!(every_exit(2), Ok(detached(2.0)));
 
     #[no_grad(detach = by_function)]
     fn named() -> Tensor {
@@ -93,7 +93,7 @@ impl Tensor {
 }
 
 #[test]
-fn methods_and_what_is_behind_a_reference() {
+fn methods_and_references() {
     let mut tensor = recorded(1.0);
     assert_eq!(tensor.doubled(), detached(2.0));
     assert_eq!(tensor, recorded(1.0));
@@ -101,7 +101,7 @@ fn methods_and_what_is_behind_a_reference() {
 }
 
 #[test]
-fn each_item_of_what_runs_later() {
+fn items_of_deferred_results() {
     #[no_grad(detach)]
     fn iterator(n: u8) -> impl DoubleEndedIterator<Item = Tensor> + ExactSizeIterator {
         (0..n).map(|i| recorded(f32::from(i)))
@@ -144,7 +144,7 @@ fn each_item_of_what_runs_later() {
 }
 
 #[test]
-fn what_a_block_hands_out() {
+fn results_of_blocks() {
     let value = no_grad!(detach { recorded(1.0) });
     assert_eq!(value, detached(1.0));
     let value = no_grad! { <Cpu> detach { let x = recorded(1.0); vec![x, x] } };
@@ -160,7 +160,7 @@ fn what_a_block_hands_out() {
 }
 
 #[test]
-fn arguments_on_their_way_in() {
+fn arguments() {
     thread_local!(static STORED: RefCell<Vec<Tensor>> = const { RefCell::new(vec![]) });
 
     #[no_grad(detach(args))]
@@ -181,7 +181,7 @@ fn arguments_on_their_way_in() {
     assert_eq!(stores(recorded(0.0), &y, &[recorded(3.0)], (recorded(4.0), 0), &mut out, "four"), 4);
     let stored = STORED.take();
     assert_eq!(stored[..4], [1.0, 2.0, 3.0, 4.0].map(detached));
-    assert_eq!(stored[4], recorded(0.0), "what is behind a `&mut` is the caller's");
+    assert_eq!(stored[4], recorded(0.0), "an array behind a `&mut` belongs to the caller");
     assert_eq!((y, out), (recorded(2.0), recorded(5.0)));
 
     #[no_grad(detach(x))]
@@ -233,12 +233,16 @@ fn types_of_std() {
     assert_eq!(VecDeque::from([x]).detached(), [expected]);
     assert_eq!(Box::new(x).detached(), Box::new(expected));
     assert_eq!(Some(x).detached(), Some(expected));
-    assert_eq!(Err::<u8, _>(x).detached(), Err(x), "an error stays as it is");
+    assert_eq!(Err::<u8, _>(x).detached(), Err(x), "an error is not detached");
     assert_eq!(HashMap::from([(1, x)]).detached(), HashMap::from([(1, expected)]));
     assert_eq!(BTreeMap::from([(1, x)]).detached(), BTreeMap::from([(1, expected)]));
     assert_eq!(vec![x].into_boxed_slice().detached(), vec![expected].into_boxed_slice());
     assert_eq!(Cow::Borrowed(&x).detached(), Cow::<Tensor>::Owned(expected));
     let (shared, arc) = (Rc::new(x), Arc::new(x));
-    assert_eq!((*Rc::clone(&shared).detached(), *shared), (expected, x), "the other keeps its own");
+    assert_eq!(
+        (*Rc::clone(&shared).detached(), *shared),
+        (expected, x),
+        "the other owner keeps the recorded array"
+    );
     assert_eq!((*Arc::clone(&arc).detached(), *arc), (expected, x));
 }

@@ -1,4 +1,4 @@
-// What must be the same in every edition. A test in edition 2024; grad-macros runs it again as a doctest in 2021.
+// Behaviour that does not depend on the edition: a test here in edition 2024, and a documentation test of grad-macros in 2021.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -64,7 +64,7 @@ fn block_in_parentheses() -> GradMode {
     grad_runtime::no_grad!(Temporary("parentheses").mode())
 }
 
-// As in a plain block, what a `let` must keep alive outlives the block.
+// As in a plain block, a temporary whose lifetime `let` extends outlives the block.
 fn block_that_lends() -> GradMode {
     let lent: &Temporary = grad_runtime::no_grad! { &Temporary("lent") };
     lent.mode()

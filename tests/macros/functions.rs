@@ -1,4 +1,4 @@
-//! Attributes on every kind of function that is not async.
+//! Attributes on functions that are not async.
 
 use std::fmt::{Debug, Display};
 use std::pin::Pin;
@@ -228,7 +228,7 @@ fn generics_patterns_and_qualifiers() {
 fn unsafe_functions() {
     #[no_grad]
     unsafe fn read(x: *const GradMode) -> (GradMode, GradMode) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that the pointer is valid.
         (unsafe { *x }, grad_mode())
     }
     let mode = Inference;
@@ -290,7 +290,7 @@ fn inner_attributes_and_docs_stay_in_front() {
 }
 
 #[test]
-fn functions_that_macro_rules_make() {
+fn functions_made_by_macro_rules() {
     macro_rules! make {
         ($vis:vis fn $name:ident($argument:ident: $ty:ty) -> $output:ty $body:block) => {
             #[no_grad]
@@ -329,7 +329,7 @@ fn locals_are_dropped_inside_and_arguments_outside() {
 }
 
 #[test]
-fn the_condition_is_evaluated_once_and_outside() {
+fn the_condition_is_evaluated_once_outside_the_scope() {
     use std::cell::RefCell;
     fn condition(seen: &RefCell<Vec<GradMode>>) -> bool {
         seen.borrow_mut().push(grad_mode());

@@ -1,4 +1,4 @@
-//! The ways to import that the documentation promises, and renamed dependencies.
+//! The documented imports, and renamed dependencies.
 
 mod prelude_and_macro_use {
     use grad_runtime::prelude::*;
@@ -53,7 +53,7 @@ mod renamed_dependency {
 
     use renamed::attr::{inference_mode, no_grad, set_grad_enabled};
 
-    // `crate = …` must be enough, whatever else is called grad_runtime.
+    // `crate = …` must suffice beside another item named grad_runtime.
     mod grad_runtime {}
 
     #[no_grad(crate = renamed)]
@@ -81,7 +81,7 @@ mod renamed_dependency {
     }
 }
 
-/// A macro of another crate that re-exports what its users need not depend on.
+/// A macro of another crate, which re-exports grad-runtime for users that do not depend on it.
 mod through_a_macro {
     pub mod reexported {
         pub use grad_runtime::*;

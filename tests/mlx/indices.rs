@@ -1,8 +1,8 @@
-//! Indices that MLX would read unchecked.
+//! Indices that MLX itself does not check.
 
 use grad_runtime::mlx;
 
-/// To look at indices that are not computed yet would be to compute them, so they are clamped, as in JAX.
+/// Checking indices that are not computed yet would compute them. They are clamped instead, as in JAX.
 #[test]
 fn indices_that_are_not_computed_yet_are_clamped() {
     let x = mlx::Array::from_slice(&[10.0_f32, 20.0, 30.0], &[3]).unwrap();

@@ -1,21 +1,20 @@
-//! Threads that use MLX at once, and what MLX keeps for each of them while it ends.
+//! Threads that use MLX concurrently, and MLX's thread-local state while a thread ends.
 
 use std::cell::RefCell;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use grad_runtime::mlx;
+use grad_runtime::{Array, mlx};
+use support::processes::run;
 
 #[test]
-fn threads_at_once_compute_what_one_computes_alone() {
-    let output = Command::new(env!("CARGO_BIN_EXE_mlx-at-once")).arg("200").output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{stderr}");
-    assert_eq!(stdout.trim_end(), "3 threads, 200 steps, the weights of one thread alone");
+fn concurrent_threads_compute_the_same_as_one() {
+    let stdout = run(Command::new(env!("CARGO_BIN_EXE_mlx-at-once")).arg("200"));
+    assert_eq!(stdout, "3 threads, 200 steps, the weights of one thread alone");
 }
 
-/// Uses its array while its thread's own values are destroyed, and says how that went.
+/// Uses its array while the thread-locals of its thread are destroyed, and reports the outcome.
 struct AtExit {
     array: mlx::Array,
     report: Sender<Result<f32, String>>,
@@ -41,9 +40,9 @@ fn array_and_report() -> (Sender<Report>, Receiver<Report>) {
     channel()
 }
 
-/// The thread used MLX first: its array is dropped before MLX's part of the thread.
+/// The thread used MLX before this thread-local, which is therefore destroyed before MLX's state.
 #[test]
-fn an_array_that_is_dropped_while_mlx_is_there() {
+fn an_array_that_is_dropped_before_mlx() {
     let (report, reported) = array_and_report();
     thread::spawn(move || {
         let array = mlx::Array::scalar(3.0_f32).unwrap();
@@ -54,13 +53,12 @@ fn an_array_that_is_dropped_while_mlx_is_there() {
     assert_eq!(reported.recv().unwrap(), Ok(9.0));
 }
 
-/// The thread-local came first, so MLX's part of the thread is gone when the array is: an error, and no use of what is
-/// destroyed.
+/// The thread used this thread-local before MLX, so MLX's state is destroyed first. Operations are errors then.
 #[test]
 fn an_array_that_outlives_mlx() {
     let (report, reported) = array_and_report();
     thread::spawn(move || {
-        AT_EXIT.with_borrow_mut(|place| assert!(place.is_none()));
+        AT_EXIT.with_borrow_mut(|at_exit| assert!(at_exit.is_none()));
         let array = mlx::Array::scalar(3.0_f32).unwrap();
         AT_EXIT.set(Some(AtExit { array, report }));
     })

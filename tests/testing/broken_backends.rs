@@ -1,6 +1,6 @@
-//! Backends that break a guarantee, each in one way, and the violation that the check reports.
+//! Backends that each break one guarantee, and the message of the check.
 //!
-//! None of them is installed: the check installs a backend last.
+//! None of them gets installed: a check installs a backend as its last step.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Mutex;
@@ -9,32 +9,12 @@ use std::thread;
 
 use grad_runtime::testing::check_backend;
 use grad_runtime::{Backend, Cpu, GradMode, installed};
+use support::backend;
 
 use GradMode::{Enabled, Inference, NoGrad};
 
-/// Defines a backend by its name, `grad_mode` and `set_grad_mode`.
-macro_rules! backend {
-    ($backend:ident, $name:expr, || $grad_mode:expr, |$mode:pat_param| $set_grad_mode:expr) => {
-        struct $backend;
-
-        impl Backend for $backend {
-            fn name(&self) -> &'static str {
-                $name
-            }
-
-            fn grad_mode(&self) -> GradMode {
-                $grad_mode
-            }
-
-            fn set_grad_mode(&self, $mode: GradMode) {
-                $set_grad_mode
-            }
-        }
-    };
-}
-
 thread_local! {
-    /// The mode of the backend that is checked on this thread: each check starts its own threads.
+    /// The mode of the backend that is checked on this thread. Each check starts new threads.
     static MODE: Cell<GradMode> = const { Cell::new(Enabled) };
     static CALLS: Cell<usize> = const { Cell::new(0) };
 }
@@ -48,7 +28,7 @@ fn message(backend: &'static dyn Backend) -> String {
 }
 
 #[test]
-fn guarantee_1_a_switch_for_the_whole_process() {
+fn guarantee_1_one_mode_for_the_whole_process() {
     static RECORDING: AtomicU8 = AtomicU8::new(0);
     const MODES: [GradMode; 3] = [Enabled, NoGrad, Inference];
     backend!(Global, "global", || MODES[usize::from(RECORDING.load(Relaxed))], |mode| {
@@ -79,12 +59,12 @@ fn guarantee_1_a_new_thread_starts_in_no_grad() {
     );
 }
 
-/// A table of threads, where a new thread takes the place of one that has ended, and finds its mode.
+/// A table of threads, in which a new thread takes over the entry of one that has ended, with its mode.
 #[test]
-fn guarantee_1_a_thread_leaves_its_mode_behind() {
+fn guarantee_1_a_thread_inherits_the_mode_of_one_that_has_ended() {
     static TABLE: Mutex<Vec<(bool, GradMode)>> = Mutex::new(Vec::new());
-    struct Place(usize);
-    impl Place {
+    struct Entry(usize);
+    impl Entry {
         fn find() -> Self {
             let mut table = TABLE.lock().unwrap();
             let free = table.iter().position(|&(taken, _)| !taken).unwrap_or_else(|| {
@@ -95,14 +75,14 @@ fn guarantee_1_a_thread_leaves_its_mode_behind() {
             Self(free)
         }
     }
-    impl Drop for Place {
+    impl Drop for Entry {
         fn drop(&mut self) {
             TABLE.lock().unwrap()[self.0].0 = false;
         }
     }
-    thread_local!(static PLACE: Place = Place::find());
-    backend!(Table, "table", || PLACE.with(|place| TABLE.lock().unwrap()[place.0].1), |mode| PLACE
-        .with(|place| TABLE.lock().unwrap()[place.0].1 = mode));
+    thread_local!(static ENTRY: Entry = Entry::find());
+    backend!(Table, "table", || ENTRY.with(|entry| TABLE.lock().unwrap()[entry.0].1), |mode| ENTRY
+        .with(|entry| TABLE.lock().unwrap()[entry.0].1 = mode));
     let message = message(&Table);
     assert!(message.starts_with("backend `table` breaks guarantee 1: "), "{message}");
     assert!(message.contains("expected: Enabled\n"), "{message}");
@@ -115,9 +95,9 @@ fn guarantee_1_a_thread_leaves_its_mode_behind() {
     );
 }
 
-/// Four places, which threads take in turn: enough for the check with two threads.
+/// Four entries that threads take in turn, enough for a few threads.
 #[test]
-fn guarantee_1_too_few_places_for_many_threads() {
+fn guarantee_1_too_few_entries_for_many_threads() {
     static PLACES: Mutex<[GradMode; 4]> = Mutex::new([Enabled; 4]);
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static PLACE: usize = {
@@ -149,9 +129,9 @@ fn a_switch_that_is_ignored() {
     );
 }
 
-/// Counts how often it was switched off, and is enabled again after as many calls.
+/// A backend that counts how often it was switched off, and records after as many calls.
 #[test]
-fn a_switch_that_counts() {
+fn a_switch_that_counts_calls() {
     thread_local!(static OFF: Cell<usize> = const { Cell::new(0) });
     backend!(Counting, "counting", || if OFF.get() == 0 { Enabled } else { NoGrad }, |mode| OFF
         .set(if mode.is_enabled() { OFF.get().saturating_sub(1) } else { OFF.get() + 1 }));
@@ -166,7 +146,7 @@ fn a_switch_that_counts() {
 }
 
 #[test]
-fn another_mode_is_reported() {
+fn a_mode_that_was_not_set_is_reported() {
     backend!(Wrong, "wrong", || if MODE.get() == NoGrad { Inference } else { MODE.get() }, |mode| MODE.set(mode));
     let message = message(&Wrong);
     assert!(message.contains("expected: NoGrad\n    found: Inference\n"), "{message}");
@@ -189,7 +169,7 @@ fn guarantee_7_inference_counts_as_enabled() {
 }
 
 #[test]
-fn guarantee_7_inference_is_for_good() {
+fn guarantee_7_inference_mode_is_never_left() {
     backend!(Sticky, "sticky", || MODE.get(), |mode| if MODE.get() != Inference {
         MODE.set(mode);
     });
@@ -204,7 +184,7 @@ fn guarantee_7_inference_is_for_good() {
 }
 
 #[test]
-fn asking_changes_the_mode() {
+fn reading_the_mode_changes_it() {
     backend!(Forgetful, "forgetful", || MODE.replace(Enabled), |mode| MODE.set(mode));
     let message = message(&Forgetful);
     assert!(message.contains("expected: NoGrad\n    found: Enabled\n"), "{message}");
@@ -229,7 +209,7 @@ fn a_panic_in_the_switch() {
 }
 
 #[test]
-fn a_panic_when_asked_before_it_was_switched() {
+fn a_panic_when_read_before_it_was_set() {
     thread_local!(static MODE: Cell<Option<GradMode>> = const { Cell::new(None) });
     backend!(Unready, "unready", || MODE.get().expect("no mode was set"), |mode| MODE.set(Some(mode)));
     let message = message(&Unready);
@@ -242,18 +222,18 @@ fn a_panic_when_asked_before_it_was_switched() {
     );
 }
 
-/// A second panic would end the process, and with it this test.
+/// The check must not cause a second panic on the thread, which would abort the process.
 #[test]
 fn a_panic_while_the_thread_panics() {
     backend!(Nervous, "nervous", || MODE.get(), |mode| {
-        assert!(!thread::panicking(), "one thing at a time");
+        assert!(!thread::panicking(), "not while panicking");
         MODE.set(mode);
     });
     let message = message(&Nervous);
     assert!(
         message.contains(
-            "` on a way out of a scope\n    expected: no panic\n    found: a panic: one \
-             thing at a time\n"
+            "` on a way out of a scope\n    expected: no panic\n    found: a panic: not \
+             while panicking\n"
         ),
         "{message}"
     );
@@ -275,9 +255,9 @@ fn guarantee_2_a_panic_does_not_restore() {
     );
 }
 
-/// Stores 100 modes, and ignores later ones.
+/// A backend that ignores its switch after 100 calls on a thread.
 #[test]
-fn guarantee_2_scopes_deeper_than_a_backend_can_count() {
+fn guarantee_2_more_scopes_than_the_backend_can_count() {
     backend!(Shallow, "shallow", || MODE.get(), |mode| {
         CALLS.set(CALLS.get() + 1);
         if CALLS.get() <= 100 {
@@ -289,9 +269,9 @@ fn guarantee_2_scopes_deeper_than_a_backend_can_count() {
     assert!(message.contains("100 scopes, `no_grad` and `enable_grad` alternating, left down to "), "{message}");
 }
 
-/// Ignores calls after so many on each thread: from a scope on, from the end of one on, or from a nested one on.
+/// Backends that ignore their switch after some calls on a thread: up to a scope, up to its end, or up to a nested scope.
 #[test]
-fn guarantees_7_10_and_11_a_switch_that_wears_out() {
+fn guarantee_7_10_and_11_a_switch_that_wears_out() {
     fn up_to(limit: usize, mode: GradMode) {
         CALLS.set(CALLS.get() + 1);
         if CALLS.get() <= limit {
@@ -329,9 +309,9 @@ fn guarantees_7_10_and_11_a_switch_that_wears_out() {
     );
 }
 
-/// Sets the CPU's mode along with its own.
+/// A backend that switches the CPU's mode along with its own.
 #[test]
-fn guarantee_10_the_cpus_switch_is_used() {
+fn guarantee_10_the_cpu_is_switched_too() {
     backend!(Borrower, "borrower", || MODE.get(), |mode| {
         MODE.set(mode);
         Cpu.set_grad_mode(mode);
@@ -349,7 +329,7 @@ fn guarantee_10_the_cpus_switch_is_used() {
 }
 
 #[test]
-fn guarantee_10_the_cpus_mode_is_obeyed_too() {
+fn guarantee_10_the_mode_of_the_cpu_counts_too() {
     backend!(Follower, "follower", || MODE.get().max(Cpu.grad_mode()), |mode| MODE.set(mode));
     let message = message(&Follower);
     assert!(message.starts_with("backend `follower` breaks guarantee 10: "), "{message}");
@@ -361,7 +341,7 @@ fn guarantee_10_the_cpus_mode_is_obeyed_too() {
     );
 }
 
-/// Passes all checks but the last: universal scopes switch the other backend.
+/// A backend that passes all checks but the last: universal scopes switch the installed backend of the same name.
 #[test]
 fn guarantee_10_the_name_of_an_installed_backend() {
     thread_local!(static FIRST: Cell<GradMode> = const { Cell::new(Enabled) });
@@ -379,9 +359,9 @@ fn guarantee_10_the_name_of_an_installed_backend() {
     );
 }
 
-/// Keeps its mode in a thread-local with a destructor, beside its nodes.
+/// The mode is in a thread-local that has a destructor, since it also holds the nodes.
 #[test]
-fn a_thread_local_that_is_destroyed_during_teardown() {
+fn a_thread_local_that_is_destroyed_first() {
     thread_local!(static STATE: RefCell<(GradMode, Vec<f64>)> = const { RefCell::new((Enabled, Vec::new())) });
     backend!(Gone, "gone", || STATE.with_borrow(|state| state.0), |mode| STATE
         .with_borrow_mut(|state| state.0 = mode));
@@ -404,9 +384,9 @@ fn a_thread_local_that_is_destroyed_during_teardown() {
     );
 }
 
-/// The same without the panic, but reporting a mode that can no longer be switched.
+/// The same without the panic: once the thread-local is destroyed, the reported mode cannot be switched.
 #[test]
-fn guarantee_2_a_destroyed_thread_local_reported_as_enabled() {
+fn guarantee_2_enabled_is_reported_after_the_thread_local_was_destroyed() {
     thread_local!(static STATE: RefCell<(GradMode, Vec<f64>)> = const { RefCell::new((Enabled, Vec::new())) });
     backend!(Pretending, "pretending", || STATE.try_with(|state| state.borrow().0).unwrap_or(Enabled), |mode| {
         let _ = STATE.try_with(|state| state.borrow_mut().0 = mode);
@@ -422,7 +402,7 @@ fn guarantee_2_a_destroyed_thread_local_reported_as_enabled() {
 }
 
 #[test]
-fn names() {
+fn a_name_that_is_missing_taken_or_changing() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     backend!(Unnamed, " ", || MODE.get(), |mode| MODE.set(mode));
     backend!(Capital, "Torch2", || MODE.get(), |mode| MODE.set(mode));
@@ -430,7 +410,7 @@ fn names() {
     backend!(Fickle, ["one", "two"][ASKED.fetch_add(1, Relaxed) % 2], || MODE.get(), |mode| MODE.set(mode));
     backend!(Moody, if MODE.get() == Enabled { "merry" } else { "sad" }, || MODE.get(), |mode| MODE.set(mode));
 
-    const NAME: &str =
+    const EXPECTATION: &str =
         "breaks the guarantee of `Backend::name`: a name in lower case that never changes and is unique";
     let cases: [(&'static dyn Backend, &str, [&str; 4]); 5] = [
         (
@@ -478,7 +458,7 @@ fn names() {
         assert_eq!(
             check_backend(backend).unwrap_err().to_string(),
             format!(
-                "backend `{name}` {NAME}\n    what was done: {done}\n    expected: {expected}\n    found: {found}\n    \
+                "backend `{name}` {EXPECTATION}\n    what was done: {done}\n    expected: {expected}\n    found: {found}\n    \
                  what to do: {help}"
             )
         );

@@ -1,4 +1,4 @@
-//! Engines that keep the guarantees and engines that break them, all variants of a minimal one.
+//! Engines that keep the guarantees and engines that break one, made from the smallest engine there is.
 
 use std::cell::Cell;
 use std::panic::catch_unwind;
@@ -9,18 +9,19 @@ use std::thread;
 use grad_runtime::testing::{Engine, assert_engine, check_engine};
 use grad_runtime::{Backend, Cpu, GradMode, Mlx, grad_mode, inference_mode, is_grad_enabled, no_grad};
 
-use crate::backends::Plain;
+use support::backend;
+use support::backends::Plain;
 
 use GradMode::{Enabled, Inference, NoGrad};
 
-/// A number that knows whether a gradient flows through it.
+/// A number that is recorded or not.
 #[derive(Clone, Copy)]
 struct Number {
     value: f64,
     recorded: bool,
 }
 
-/// An engine that squares, with the recording that a test gives it.
+/// An engine whose one operation the test defines.
 struct Square {
     backend: &'static dyn Backend,
     operation: fn(Number) -> Number,
@@ -54,29 +55,29 @@ fn square(x: Number, recorded: bool) -> Number {
     Number { value: x.value * x.value, recorded }
 }
 
-/// Checks one engine at a time: the checks switch every backend, and one of those here is broken.
+/// Returns the message of the violation, or "kept". The checks run one at a time: they switch every backend, one of them broken.
 fn message(backend: &'static dyn Backend, operation: fn(Number) -> Number) -> String {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    static LOCK: Mutex<()> = Mutex::new(());
+    let _alone = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     check_engine(&Square { backend, operation })
         .map_or_else(|violation| violation.to_string(), |()| "kept".to_owned())
 }
 
 #[test]
-fn correct_engines_pass() {
+fn engines_that_keep_the_guarantees_pass() {
     assert_eq!(message(&Cpu, |x| square(x, x.recorded && is_grad_enabled())), "kept");
     assert_eq!(message(&Mlx, |x| square(x, x.recorded && Mlx.grad_mode().is_enabled())), "kept");
     assert_eq!(message(&Plain, |x| square(x, x.recorded && Plain.grad_mode().is_enabled())), "kept");
 }
 
 #[test]
-fn the_callers_scopes_are_set_aside() {
+fn the_scopes_of_the_caller_do_not_count() {
     let _guard = inference_mode(true);
     assert_eq!(message(&Cpu, |x| square(x, x.recorded && is_grad_enabled())), "kept");
     assert_eq!(grad_mode(), Inference);
 }
 
-/// An engine on the stack, whose arrays borrow it.
+/// An engine on the stack, whose arrays borrow from it.
 #[test]
 fn an_engine_that_is_a_borrowed_tape() {
     struct Tape(Cell<usize>);
@@ -137,7 +138,7 @@ fn guarantee_3_inference_mode_is_forgotten() {
 fn guarantee_3_a_value_changes_in_a_scope() {
     let message = message(&Cpu, |x| {
         let recorded = x.recorded && is_grad_enabled();
-        // As a faster kernel would that rounds differently.
+        // As a faster kernel would, it rounds in another way.
         if recorded { square(x, true) } else { Number { value: 9.0 + f64::EPSILON * 8.0, recorded } }
     });
     assert!(message.contains("breaks guarantee 3: "), "{message}");
@@ -150,9 +151,9 @@ fn guarantee_3_a_value_changes_in_a_scope() {
     );
 }
 
-/// The mode decides about operations on leaves, and any other is recorded as its input was.
+/// The mode counts for leaves only: results are recorded as their inputs were.
 #[test]
-fn guarantee_3_results_are_recorded_as_their_inputs_were() {
+fn guarantee_3_a_scope_counts_for_leaves_only() {
     let message = message(&Cpu, |x| {
         let is_leaf = x.value.to_bits() == 3.0_f64.to_bits();
         square(x, x.recorded && (!is_leaf || is_grad_enabled()))
@@ -240,13 +241,13 @@ fn guarantee_2_a_scope_is_never_left() {
     );
 }
 
-/// A tape with place for eight results, so that it is full when it comes to `enable_grad`.
+/// A tape for eight results, which is full when the check reaches `enable_grad`.
 #[test]
 fn guarantee_7_a_tape_is_full_inside_enable_grad() {
-    thread_local!(static PLACES: Cell<usize> = const { Cell::new(8) });
+    thread_local!(static FREE: Cell<usize> = const { Cell::new(8) });
     let message = message(&Cpu, |x| {
-        let recorded = x.recorded && is_grad_enabled() && PLACES.get() > 0;
-        PLACES.set(PLACES.get() - usize::from(recorded));
+        let recorded = x.recorded && is_grad_enabled() && FREE.get() > 0;
+        FREE.set(FREE.get() - usize::from(recorded));
         square(x, recorded)
     });
     assert!(message.contains("breaks guarantee 7: "), "{message}");
@@ -287,26 +288,17 @@ fn guarantee_10_the_engine_asks_two_backends() {
     );
 }
 
-/// Threads without a name, as in a pool, share one mode, which every thread obeys.
+/// Threads without a name, as in a pool, share one mode that every thread follows.
 #[test]
-fn guarantee_1_another_threads_scope_is_obeyed() {
+fn guarantee_1_the_scope_of_another_thread_counts() {
     static POOL_IS_OFF: AtomicBool = AtomicBool::new(false);
     thread_local!(static MODE: Cell<GradMode> = const { Cell::new(Enabled) });
-    struct Pool;
-    impl Backend for Pool {
-        fn name(&self) -> &'static str {
-            "pool"
+    backend!(Pool, "pool", || MODE.get(), |mode| {
+        if thread::current().name().is_none() {
+            POOL_IS_OFF.store(!mode.is_enabled(), Relaxed);
         }
-        fn grad_mode(&self) -> GradMode {
-            MODE.get()
-        }
-        fn set_grad_mode(&self, mode: GradMode) {
-            if thread::current().name().is_none() {
-                POOL_IS_OFF.store(!mode.is_enabled(), Relaxed);
-            }
-            MODE.set(mode);
-        }
-    }
+        MODE.set(mode);
+    });
     let message =
         message(&Pool, |x| square(x, x.recorded && Pool.grad_mode().is_enabled() && !POOL_IS_OFF.load(Relaxed)));
     assert!(message.contains("on backend `pool` breaks guarantee 1: "), "{message}");
@@ -319,9 +311,9 @@ fn guarantee_1_another_threads_scope_is_obeyed() {
     );
 }
 
-/// The panic of an engine is passed on, and the scopes of the check are left.
+/// An engine's panic passes through, and the scopes of the check are left.
 #[test]
-fn an_engines_panic_is_its_own() {
+fn a_panic_of_the_engine_passes_through() {
     let panic = catch_unwind(|| {
         assert_engine(&Square {
             backend: &Cpu,

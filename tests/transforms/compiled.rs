@@ -1,4 +1,4 @@
-//! Law 6: a compiled function remembers nothing of the mode it was first traced in.
+//! Guarantee 6: a compiled function remembers nothing of the mode it was first traced in.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,9 +9,9 @@ use grad_runtime::GradMode::{Enabled, Inference, NoGrad};
 use grad_runtime::prelude::*;
 use grad_runtime::{Error, Result, Scope, grad_mode, inference_mode, mlx, no_grad};
 
-use crate::transforms::*;
+use crate::*;
 
-/// A compiled function that counts how often its Rust code runs, and the modes that it saw.
+/// A compiled function that records the modes it is traced in.
 struct Counted {
     compiled: mlx::Compiled,
     seen: Rc<RefCell<Vec<(GradMode, GradMode)>>>,
@@ -43,13 +43,13 @@ impl Counted {
     }
 }
 
-/// 2x where gradients are recorded, 3x where they are not.
+/// Returns 2x where gradients are recorded, and 3x where they are not.
 fn by_mode(x: &A) -> Result<A> {
     x.multiply(&scalar(if is_grad_enabled() { 2.0 } else { 3.0 }))
 }
 
 #[test]
-fn it_is_traced_once_for_each_mode() {
+fn guarantee_6_it_is_traced_once_for_each_mode() {
     let f = counted(by_mode);
     for _ in 0..3 {
         assert_eq!(f.item(5.0), 10.0);
@@ -60,20 +60,20 @@ fn it_is_traced_once_for_each_mode() {
 }
 
 #[test]
-fn the_order_of_the_modes_does_not_matter() {
+fn guarantee_6_the_order_of_the_modes_does_not_matter() {
     let f = counted(by_mode);
     assert_eq!(no_grad!(f.item(5.0)), 15.0, "first traced in a scope");
     assert_eq!(f.item(5.0), 10.0);
     assert_eq!(f.traces(), 2);
 }
 
-/// Law 10: a selective scope makes a mode of its own, in which the function sees what it says.
+/// Selective scopes make combinations of modes (guarantee 10), each with its own trace.
 #[test]
-fn it_is_traced_once_for_each_selective_scope() {
+fn guarantee_6_it_is_traced_once_for_each_selective_scope() {
     let f = counted(by_mode);
     for _ in 0..2 {
         assert_eq!(f.item(5.0), 10.0);
-        // `is_grad_enabled()` asks the CPU's mode.
+        // `is_grad_enabled()` reads the mode of the CPU.
         assert_eq!(no_grad! { <Mlx> f.item(5.0) }, 10.0);
         assert_eq!(no_grad! { <Cpu> f.item(5.0) }, 15.0);
         assert_eq!(
@@ -88,7 +88,7 @@ fn it_is_traced_once_for_each_selective_scope() {
 }
 
 #[test]
-fn shapes_and_modes_are_counted_together() {
+fn guarantee_6_it_is_traced_once_for_each_shape_and_mode() {
     let f = counted(|x| x.square()?.sum_all());
     for _ in 0..2 {
         for (length, sum) in [(2, 2.0), (3, 3.0)] {
@@ -101,8 +101,8 @@ fn shapes_and_modes_are_counted_together() {
 }
 
 #[test]
-#[allow(unsafe_code, reason = "MLX does not check what is shapeless")]
-fn a_shapeless_function_is_traced_once_for_each_mode() {
+#[allow(unsafe_code, reason = "MLX does not check shapeless functions")]
+fn guarantee_6_a_shapeless_function_is_traced_once_for_each_mode() {
     let traces = Rc::new(Cell::new(0));
     let f = mlx::compile({
         let traces = traces.clone();
@@ -126,9 +126,9 @@ fn a_shapeless_function_is_traced_once_for_each_mode() {
     assert_eq!(traces.get(), 2);
 }
 
-/// Its gradient is that of the function for the shapes of the call, with its scopes.
+/// The gradient of a shapeless function is that for the shapes of the call, with its scopes.
 #[test]
-#[allow(unsafe_code, reason = "MLX does not check what is shapeless")]
+#[allow(unsafe_code, reason = "MLX does not check shapeless functions")]
 fn a_shapeless_function_is_differentiated() {
     let f = mlx::compile(|x| Ok(vec![x[0].square()?.multiply(&no_grad!(x[0].abs()?))?]));
     // SAFETY: as above.
@@ -142,8 +142,8 @@ fn a_shapeless_function_is_differentiated() {
     }
 }
 
-/// The issue's own cases: d/dx (x · f(x)) at 3 with f(x) = x², recorded 27 and constant 9 (JAX, with `stop_gradient`
-/// around the call of a jitted function).
+/// d/dx (x · f(x)) at 3 with f(x) = x²: 27 where f is recorded, 9 where its result is a constant. (JAX gives the same with
+/// `stop_gradient` around the call of a jitted function.)
 mod traced_in_one_mode_and_called_in_another {
     use super::*;
 
@@ -156,7 +156,7 @@ mod traced_in_one_mode_and_called_in_another {
     }
 
     #[test]
-    fn traced_outside_of_a_scope_and_called_in_one() {
+    fn guarantee_6_traced_outside_a_scope_and_called_in_one() {
         let f = counted(A::square);
         assert_eq!(f.item(3.0), 9.0);
         assert_eq!(constant(&f), 9.0);
@@ -164,7 +164,7 @@ mod traced_in_one_mode_and_called_in_another {
     }
 
     #[test]
-    fn traced_in_a_scope_and_called_outside_of_it() {
+    fn guarantee_6_traced_in_a_scope_and_called_outside() {
         let f = counted(A::square);
         assert_eq!(no_grad!(f.item(3.0)), 9.0);
         assert_eq!(recorded(&f), 27.0);
@@ -172,7 +172,7 @@ mod traced_in_one_mode_and_called_in_another {
     }
 
     #[test]
-    fn traced_in_inference_mode_and_called_outside_of_it() {
+    fn guarantee_6_traced_in_inference_mode_and_called_outside() {
         let f = counted(A::square);
         assert_eq!(inference_mode!(f.item(3.0)), 9.0);
         assert_eq!(recorded(&f), 27.0);
@@ -180,16 +180,16 @@ mod traced_in_one_mode_and_called_in_another {
     }
 
     #[test]
-    fn first_called_in_a_scope_inside_of_a_transform() {
+    fn guarantee_6_first_called_in_a_scope_inside_a_transform() {
         let f = counted(A::square);
         assert_eq!(constant(&f), 9.0);
         assert_eq!(recorded(&f), 27.0);
         assert_eq!((f.item(3.0), no_grad!(f.item(3.0))), (9.0, 9.0));
     }
 
-    /// compile ∘ grad, traced in a scope: the gradient is the gradient (law 5), in either order.
+    /// compile ∘ grad, first traced in a scope or outside: the gradient ignores the scope (guarantee 5).
     #[test]
-    fn a_compiled_gradient() {
+    fn guarantee_6_a_compiled_gradient() {
         for scope_first in [true, false] {
             let f = counted(|x| grad(cube())(x));
             if scope_first {
@@ -203,10 +203,10 @@ mod traced_in_one_mode_and_called_in_another {
     }
 }
 
-/// An array of an outer transform that a compiled function captures. MLX differs: its own compiled function takes the
-/// array as it is then, and the gradient is silently zero. (JAX: jit closes over tracers.)
+/// A compiled function captures an array of an outer transform. MLX differs: it compiles the array in as a constant, and the
+/// gradient is silently zero. (JAX: `jit` closes over tracers.)
 #[test]
-fn a_captured_array_of_the_transform_around() {
+fn a_captured_array_of_an_outer_transform() {
     let of = |scope: fn(A) -> A| {
         A::grad(
             |x| {
@@ -224,7 +224,7 @@ fn a_captured_array_of_the_transform_around() {
 }
 
 #[test]
-fn what_it_returns_may_be_an_input_or_captured() {
+fn outputs_may_be_inputs_or_captured_arrays() {
     let captured = scalar(7.0);
     let f = mlx::compile(move |x| Ok(vec![x[0].clone(), captured.clone(), x[0].square()?, x[0].clone()]));
     let values = |outputs: Vec<A>| outputs.iter().map(|output| output.item().unwrap()).collect::<Vec<f32>>();
@@ -232,7 +232,7 @@ fn what_it_returns_may_be_an_input_or_captured() {
         assert_eq!(values(f.call(&[scalar(x)]).unwrap()), [x, 7.0, x * x, x]);
         assert_eq!(values(no_grad!(f.call(&[scalar(x)]).unwrap())), [x, 7.0, x * x, x]);
     }
-    // The input itself: 1, the captured: 0, and in a scope all of them 0.
+    // 100x plus an output: the input has derivative 1, the captured array 0, the square 6.
     let of = |output: usize, in_a_scope: bool| {
         let gradients = A::grad(
             |x| {
@@ -244,7 +244,7 @@ fn what_it_returns_may_be_an_input_or_captured() {
         gradients.unwrap()[0].item::<f32>().unwrap()
     };
     assert_eq!([of(0, false), of(1, false), of(2, false)], [101.0, 100.0, 106.0]);
-    // An array that a scope hands through was made outside of it: it stays recorded. What is made there is constant.
+    // The input was made outside the scope and stays recorded. The square is made inside and is a constant.
     assert_eq!([of(0, true), of(1, true), of(2, true)], [101.0, 100.0, 100.0]);
 }
 
@@ -258,9 +258,9 @@ fn no_inputs_and_no_outputs() {
     assert_eq!(nothing.call(&[scalar(1.0)]).unwrap().len(), 0);
 }
 
-/// Arrays have no elements while they are traced: an error each time, and no crash.
+/// Arrays have no elements while the function is traced, so reading them is an error in each call.
 #[test]
-fn a_function_that_looks_at_elements() {
+fn elements_read_while_tracing() {
     let f = counted(|x| {
         x.square()?.item::<f32>()?;
         Ok(x.clone())
@@ -270,7 +270,7 @@ fn a_function_that_looks_at_elements() {
         assert!(message.starts_with("item of float32[]: [eval]"), "{message}");
     }
     let gradients = A::grad(|x| f.call(&x[0]), &[scalar(3.0)]);
-    assert_eq!(gradients.unwrap()[0].item::<f32>(), Ok(1.0), "inside a transform there are elements");
+    assert_eq!(gradients.unwrap()[0].item::<f32>(), Ok(1.0), "inside a transform arrays have elements");
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_function_that_fails_when_it_is_first_traced() {
         }
     });
     assert_eq!(f.call(&scalar(3.0)).unwrap_err(), Error::InferenceMode { transform: "a test" });
-    nothing_is_left_open();
+    assert_no_scope_is_open();
     for _ in 0..2 {
         assert_eq!(f.item(3.0), 9.0);
         assert_eq!(no_grad!(f.item(3.0)), 9.0);
@@ -307,15 +307,15 @@ fn a_function_that_panics_when_it_is_first_traced() {
     });
     let panicked = catch_unwind(AssertUnwindSafe(|| f.call(&scalar(3.0))));
     assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"the first time"));
-    nothing_is_left_open();
+    assert_no_scope_is_open();
     assert_eq!((f.item(3.0), f.item(3.0)), (9.0, 9.0));
     assert_eq!(f.traces(), 2);
 }
 
-/// n! by a function that calls itself with arrays of other shapes. MLX itself crashes: a nested trace moves the entry
-/// that the outer one is about to fill.
+/// n! by a function that calls itself with arrays of other shapes. MLX itself crashes: a nested trace moves the cache entry that
+/// the outer one is about to fill.
 #[test]
-fn a_function_that_calls_itself_with_other_shapes() {
+fn guarantee_16_a_function_that_calls_itself_with_other_shapes() {
     let itself: Rc<RefCell<Option<mlx::Compiled>>> = Rc::default();
     let factorial = mlx::compile({
         let itself = Rc::downgrade(&itself);
@@ -325,9 +325,9 @@ fn a_function_that_calls_itself_with_other_shapes() {
             if n == 1 {
                 return Ok(vec![sum]);
             }
-            let itself = itself.upgrade().expect("it is alive while it is called");
+            let itself = itself.upgrade().expect("alive during the call");
             let smaller = A::ones(&[n - 1], Dtype::Float32)?;
-            let rest = itself.borrow().as_ref().expect("it is there").call(&[smaller])?;
+            let rest = itself.borrow().as_ref().expect("stored before the call").call(&[smaller])?;
             Ok(vec![sum.multiply(&rest[0])?])
         }
     });
@@ -343,7 +343,7 @@ fn a_function_that_calls_itself_with_other_shapes() {
     }
 }
 
-/// The same with an array of the same shape that it has captured, twice inside of itself. MLX itself refuses.
+/// A function that calls itself with a captured array of the same shape, twice nested. MLX itself refuses.
 #[test]
 fn a_function_that_calls_itself_with_an_array_that_it_captured() {
     let itself: Rc<RefCell<Option<mlx::Compiled>>> = Rc::default();
@@ -355,8 +355,8 @@ fn a_function_that_calls_itself_with_an_array_that_it_captured() {
             if depth.get() == 3 {
                 return Ok(vec![x[0].clone()]);
             }
-            let itself = itself.upgrade().expect("it is alive while it is called");
-            let inner = itself.borrow().as_ref().expect("it is there").call(from_ref(&two))?;
+            let itself = itself.upgrade().expect("alive during the call");
+            let inner = itself.borrow().as_ref().expect("stored before the call").call(from_ref(&two))?;
             Ok(vec![x[0].multiply(&inner[0])?])
         }
     });
@@ -383,28 +383,28 @@ fn a_compiled_function_that_calls_another() {
     assert_eq!(gradients[0].item::<f32>(), Ok(30.0));
 }
 
-/// A compiled function that is gone while it is being called, and one that is gone before it is evaluated.
+/// A function that is dropped during its call, before its result is evaluated.
 #[test]
 fn a_function_that_is_dropped_while_it_is_called() {
-    let place: Rc<RefCell<Option<Rc<mlx::Compiled>>>> = Rc::default();
+    let stored: Rc<RefCell<Option<Rc<mlx::Compiled>>>> = Rc::default();
     let f = Rc::new(mlx::compile({
-        let place = place.clone();
+        let stored = stored.clone();
         move |x| {
-            drop(place.take());
+            drop(stored.take());
             Ok(vec![x[0].square()?.add(&x[0])?])
         }
     }));
-    *place.borrow_mut() = Some(f.clone());
+    *stored.borrow_mut() = Some(f.clone());
     let outputs = f.call(&[scalar(3.0)]).unwrap();
-    assert!(place.borrow().is_none());
+    assert!(stored.borrow().is_none());
     drop(f);
     assert_eq!(outputs[0].item::<f32>(), Ok(12.0));
 }
 
-/// MLX differs: its compiled function does not know that it is inside of `vmap` or `grad` once an inner transform has
-/// used its argument, and what it then makes can be neither mapped nor differentiated.
+/// MLX differs: once an inner transform has used the argument, a compiled function does not notice an outer `vmap` or `grad`, and
+/// its result can be neither mapped nor differentiated.
 #[test]
-fn a_compiled_function_after_an_inner_transform_that_used_its_argument() {
+fn a_compiled_function_after_an_inner_transform_of_its_argument() {
     let compiled = Rc::new(counted(|x| x.square()?.multiply(x)?.add(&scalar(1.0))));
     let f: F = Rc::new({
         let compiled = compiled.clone();
@@ -420,9 +420,9 @@ fn a_compiled_function_after_an_inner_transform_that_used_its_argument() {
     assert_eq!(elements(&vmap(grad(f))(&x).unwrap()), [3.0, 12.0, 27.0]);
 }
 
-/// MLX refuses an input that the function has captured as well; so do we, with its words, each time.
+/// An input that the function also captures is an error of MLX, in each call.
 #[test]
-fn an_input_that_is_captured_too() {
+fn an_input_that_is_also_captured() {
     let x = scalar(3.0);
     let captured = x.clone();
     let f = mlx::compile(move |y| Ok(vec![captured.multiply(&y[0])?]));
@@ -430,7 +430,7 @@ fn an_input_that_is_captured_too() {
         let message = f.call(from_ref(&x)).unwrap_err().to_string();
         assert!(message.contains("uncaptured inputs"), "{message}");
     }
-    // Inside a transform it is the function itself.
+    // Inside a transform the function is called directly.
     let gradients = A::grad(|y| Ok::<_, Error>(f.call(y)?.swap_remove(0)), from_ref(&x)).unwrap();
     assert_eq!(gradients[0].item::<f32>(), Ok(3.0));
     assert_eq!(f.call(&[scalar(4.0)]).unwrap()[0].item::<f32>(), Ok(12.0));

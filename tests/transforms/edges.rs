@@ -1,4 +1,4 @@
-//! Edges: empty arrays, axes that do not fit, guards that stay open, and long graphs.
+//! Edge cases: empty arrays, invalid axes, guards that outlive their function, and long graphs.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use std::slice::from_ref;
 use grad_runtime::prelude::*;
 use grad_runtime::{Error, Result, grad_mode, mlx, no_grad};
 
-use crate::transforms::*;
+use crate::*;
 
 #[test]
 fn arrays_without_elements() {
@@ -18,18 +18,17 @@ fn arrays_without_elements() {
             assert_eq!(elements(&no_grad!(transform(f)(&empty).unwrap())), [0.0; 0]);
         }
     }
-    // MLX's reductions may read strides that an array mapped over nothing does not have.
+    // MLX's reductions may read strides that an array mapped over an empty axis does not have.
     let refused = vmap(cube())(&empty).unwrap_err().to_string();
     assert!(refused.ends_with("axis 0 is empty, so there is nothing to map over"), "{refused}");
 }
 
-/// The reasons that `vmap` gives.
 #[test]
-fn axes_that_do_not_fit() {
+fn invalid_axes_of_vmap() {
     let (two, three) = (A::zeros(&[2, 4], Dtype::Float32).unwrap(), A::zeros(&[3, 4], Dtype::Float32).unwrap());
     let of = |inputs: &[A], in_axes: &[Option<isize>], out_axes: &[isize]| {
         let refused = mlx::vmap(|x| Ok::<_, Error>(vec![x[0].square()?]), inputs, in_axes, out_axes);
-        nothing_is_left_open();
+        assert_no_scope_is_open();
         refused.unwrap_err().to_string()
     };
     let fine = [two.clone()];
@@ -52,15 +51,15 @@ fn axes_that_do_not_fit() {
     assert!(of(&[scalar(1.0)], &[Some(0)], &[0]).contains("axis 0 is out of bounds for an input of 0 axes"));
 }
 
-/// Law 2: a guard that outlives the function it was entered in decides until it is dropped, and no longer.
+/// A guard that outlives the function it was entered in counts until it is dropped.
 #[test]
-fn a_guard_that_leaves_the_function() {
+fn guarantee_2_a_guard_that_outlives_its_function() {
     for transform in [grad, vjp, jvp, vmap, compile, checkpoint, custom] {
         let kept: Rc<RefCell<Option<grad_runtime::GradGuard>>> = Rc::default();
-        let place = kept.clone();
+        let guard = kept.clone();
         let f = transform(Rc::new(move |x| {
             let square = x.square()?;
-            *place.borrow_mut() = Some(no_grad());
+            *guard.borrow_mut() = Some(no_grad());
             square.multiply(x)
         }));
         let x = array(&[1.0, 2.0, 3.0]);
@@ -71,38 +70,37 @@ fn a_guard_that_leaves_the_function() {
             "the guard is still alive"
         );
         drop(kept.take());
-        nothing_is_left_open();
+        assert_no_scope_is_open();
         assert!(found.to_vec::<f32>().is_ok());
         assert_eq!(elements(&grad(cube())(&x).unwrap()), [3.0, 12.0, 27.0]);
     }
 }
 
-/// A function in a mapped one that captures what is mapped. A compiled function is the function itself there; those that
-/// are called again would find the array without elements, and are refused. (JAX: `checkpoint` takes it. MLX refuses the
-/// first in words about axes, and gives an array that cannot be evaluated for the second.)
+/// A function inside `vmap` captures a mapped array. `compile` calls the function directly there. `checkpoint` and
+/// `custom_function` call it again later, when the array has no elements, and refuse. (JAX's `checkpoint` works. MLX refuses the
+/// first with a message about axes, and returns an array that cannot be evaluated for the second.)
 #[test]
 fn captured_mapped_arrays() {
-    fn of(keep: fn(F) -> F, given: fn(&A) -> A) -> Result<Vec<f32>> {
+    fn of(wrap: fn(F) -> F, argument: fn(&A) -> A) -> Result<Vec<f32>> {
         let f: F = Rc::new(move |x| {
             let captured = x.clone();
-            keep(Rc::new(move |y| y.multiply(&captured)))(&given(x))
+            wrap(Rc::new(move |y| y.multiply(&captured)))(&argument(x))
         });
         let found = vmap(f)(&array(&[1.0, 2.0, 3.0])).and_then(|found| found.to_vec());
-        nothing_is_left_open();
+        assert_no_scope_is_open();
         found
     }
     assert_eq!(of(compile, |_| scalar(2.0)), Ok(vec![2.0, 4.0, 6.0]));
     assert_eq!(of(compile, A::clone), Ok(vec![1.0, 4.0, 9.0]));
-    for keep in [checkpoint, custom] {
-        let message = of(keep, |_| scalar(2.0)).unwrap_err().to_string();
+    for wrap in [checkpoint, custom] {
+        let message = of(wrap, |_| scalar(2.0)).unwrap_err().to_string();
         assert!(message.contains("captured an array that is mapped: make it an input"), "{message}");
-        let message = of(keep, A::clone).unwrap_err().to_string();
+        let message = of(wrap, A::clone).unwrap_err().to_string();
         assert!(message.contains("[eval]"), "{message}");
     }
 }
 
-/// A graph of many operations. MLX goes through it by recursion: where the stack is 2 MiB, as here, there is room for more
-/// than 20,000 operations in a row.
+/// MLX recurses over graphs. A chain of more than 20,000 operations fits in the 2 MiB stack of a test's thread.
 #[test]
 fn long_graphs() {
     let long: fn() -> F = || {
@@ -118,20 +116,19 @@ fn long_graphs() {
     assert_eq!(elements(&grad(grad(long()))(&array(&[1.0, 2.0])).unwrap()), [2.0, 2.0]);
 }
 
-/// Functions, each the checkpoint of the one before: each is called twice for each call of the one around it, so
-/// few levels are enough.
+/// Each checkpoint calls its function twice for each of its own calls, so six levels are many calls.
 #[test]
 fn checkpoints_in_checkpoints() {
     let mut f = cube();
     for _ in 0..6 {
         f = checkpoint(f);
     }
-    holds(move || grad((0..6).fold(cube(), |f, _| checkpoint(f))), [3, 12, 27]);
+    assert_values(move || grad((0..6).fold(cube(), |f, _| checkpoint(f))), [3, 12, 27]);
     assert_eq!(elements(&vmap(grad(f.clone()))(&array(&[1.0, 2.0, 3.0])).unwrap()), [3.0, 12.0, 27.0]);
     assert_eq!(elements(&grad(vmap(f))(&array(&[1.0, 2.0, 3.0])).unwrap()), [3.0, 12.0, 27.0]);
 }
 
-/// A gradient of each row for weights that all rows share, with a target that is made in a scope.
+/// The gradient for each row with respect to shared weights, with a target computed in a scope.
 #[test]
 fn gradients_per_example() -> Result<()> {
     let weights = array(&[1.0, 2.0]);

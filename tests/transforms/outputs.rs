@@ -1,23 +1,23 @@
-//! Several outputs, some of them constants: each cotangent and tangent must find its own.
+//! Several outputs, some of them constants: each output gets its own cotangent and tangent.
 
 use std::rc::Rc;
 
 use grad_runtime::prelude::*;
 use grad_runtime::{Error, Result, mlx, no_grad};
 
-use crate::transforms::*;
+use crate::*;
 
-/// x², recorded.
+/// Returns x², recorded.
 fn recorded(x: &A) -> Result<A> {
     x.square()
 }
 
-/// x³ made in a scope.
+/// Returns x³, computed in a scope.
 fn constant(x: &A) -> Result<A> {
     no_grad!(x.square()?.multiply(x))
 }
 
-/// 5x, recorded.
+/// Returns 5x, recorded.
 fn other(x: &A) -> Result<A> {
     x.multiply(&scalar(5.0))
 }
@@ -30,8 +30,8 @@ fn all_of(parts: &'static [Part]) -> impl Fn(&[A]) -> Result<Vec<A>> + 'static {
 
 const COTANGENTS: [f32; 3] = [1.0, 10.0, 100.0];
 
-/// 1·o₀ + 10·o₁ + 100·o₂.
-fn weighed(outputs: &[A]) -> Result<A> {
+/// Returns 1·o₀ + 10·o₁ + 100·o₂.
+fn weighted(outputs: &[A]) -> Result<A> {
     let mut sum = scalar(0.0);
     for (output, weight) in outputs.iter().zip(COTANGENTS) {
         sum = sum.add(&output.multiply(&scalar(weight))?)?;
@@ -46,7 +46,7 @@ fn by_vjp(f: impl Fn(&[A]) -> Result<Vec<A>>) -> f32 {
 }
 
 fn by_grad(f: impl Fn(&[A]) -> Result<Vec<A>>) -> f32 {
-    A::grad(|x| weighed(&f(x)?), &[scalar(3.0)]).unwrap()[0].item().unwrap()
+    A::grad(|x| weighted(&f(x)?), &[scalar(3.0)]).unwrap()[0].item().unwrap()
 }
 
 fn by_jvp(f: impl Fn(&[A]) -> Result<Vec<A>>) -> Vec<f32> {
@@ -98,7 +98,7 @@ macro_rules! outputs {
                 assert_eq!((by_vjp(f), by_grad(f)), ($cotangent, $cotangent));
                 assert_eq!(by_jvp(f), $tangents);
             }
-            /// The vjp of a vjp: d/dx of the cotangent, which is linear in what the first derivatives are.
+            /// x · stop(vjp), whose derivative is the vjp.
             #[test]
             fn of_vjp_in_a_scope() {
                 let in_a_scope: F = Rc::new(|x| {
@@ -112,9 +112,8 @@ macro_rules! outputs {
     )*};
 }
 
-// At 3, x² has derivative 6 and 5x has 5; what is made in a scope has 0. The cotangents are 1, 10 and 100. MLX differs:
-// its vjp passes over outputs that are stopped, and gives their cotangents to the outputs after them; so does its
-// checkpoint.
+// At 3, x² has derivative 6, 5x has 5, and a constant has 0. The cotangents are 1, 10 and 100. MLX differs: its vjp and its
+// checkpoint skip stopped outputs, and give their cotangents to the outputs after them.
 outputs! {
     one_recorded: [recorded] => 6.0, [6.0];
     one_constant: [constant] => 0.0, [0.0];
@@ -124,17 +123,17 @@ outputs! {
     two_constants_first: [constant, constant, recorded] => 600.0, [0.0, 0.0, 6.0];
     all_constants: [constant, constant] => 0.0, [0.0, 0.0];
     no_constants: [recorded, other] => 56.0, [6.0, 5.0];
-    /// An output that is no result of an operation at all.
+    /// An output that is not the result of an operation.
     a_captured_array_first: [|_| Ok(scalar(8.0)), recorded] => 60.0, [0.0, 6.0];
     the_primal_itself: [|x| Ok(x.clone()), constant, recorded] => 601.0, [1.0, 0.0, 6.0];
-    /// MLX stops at a stopped output only: a constant that was moved on is an output like others.
+    /// An operation on a constant: in MLX an output like others, since only the output itself may be stopped.
     a_constant_and_more: [|x| constant(x)?.multiply(&scalar(2.0)), recorded] => 60.0, [0.0, 6.0];
     a_constant_times_the_primal: [|x| constant(x)?.multiply(x), constant] => 27.0, [27.0, 0.0];
-    /// The user's own `stop_gradient`.
+    /// An explicit `stop_gradient`.
     a_stopped_first: [|x| x.square()?.stop_gradient(), recorded] => 60.0, [0.0, 6.0];
 }
 
-/// The same array as two outputs gets both cotangents. (JAX; MLX differs: it takes the first one only.)
+/// An array that is returned twice gets both cotangents, as in JAX. MLX differs: it takes only the first.
 #[test]
 fn the_same_array_twice() {
     let twice = |x: &[A]| {
@@ -156,9 +155,9 @@ fn the_primal_itself_twice() {
     assert_eq!(by_jvp(twice), [1.0, 1.0]);
 }
 
-/// Two primals, one of which is used in a scope only.
+/// Two primals, one used only in a scope.
 #[test]
-fn primals_that_are_used_in_a_scope_only() {
+fn primals_used_only_in_a_scope() {
     let f = |x: &[A]| Ok::<_, Error>(vec![no_grad!(x[0].square()?), x[0].multiply(&no_grad!(x[1].abs()?))?]);
     let (outputs, cotangents) = mlx::vjp(f, &[scalar(3.0), scalar(4.0)], &[scalar(7.0), scalar(1.0)]).unwrap();
     assert_eq!([outputs[0].item(), outputs[1].item()], [Ok(9.0_f32), Ok(12.0)]);
@@ -198,9 +197,9 @@ fn no_inputs() {
     assert_eq!(mlx::custom_function(seven).call(&[]).unwrap()[0].item::<f32>(), Ok(7.0));
 }
 
-/// Cotangents and tangents that do not fit are refused, in words.
+/// Cotangents and tangents of wrong number or shape are errors.
 #[test]
-fn cotangents_and_tangents_that_do_not_fit() {
+fn invalid_cotangents_and_tangents() {
     let two = |x: &[A]| Ok::<_, Error>(vec![x[0].square()?, no_grad!(x[0].abs()?)]);
     let x = [scalar(3.0)];
     for cotangents in [vec![], vec![scalar(1.0)], vec![scalar(1.0); 3], vec![scalar(1.0), array(&[1.0])]] {
@@ -211,10 +210,10 @@ fn cotangents_and_tangents_that_do_not_fit() {
         let message = mlx::jvp(two, &x, &tangents).unwrap_err().to_string();
         assert!(message.starts_with("jvp of float32[]: ") && message.contains("tangent"), "{message}");
     }
-    nothing_is_left_open();
+    assert_no_scope_is_open();
 }
 
-/// An output that does not depend on what is mapped is there for each element. (JAX: `out_axes=0` broadcasts.)
+/// An output that does not depend on the mapped input is repeated for each element. (JAX: `out_axes=0` broadcasts.)
 #[test]
 fn vmap_of_a_constant() {
     let rows = [array(&[1.0, 2.0, 3.0])];

@@ -1,36 +1,54 @@
-//! The transforms, each taking an elementwise function and giving another, so that they nest in any order.
+//! Guarantees 3 to 6 for each of MLX's transforms and for their nestings.
+//!
+//! [`nestings`] and [`scope_kinds`] are tables: a row is a program, a column a place for the scope, and each cell a test of its
+//! own name with the expected value. The other modules test what a table cannot show: several outputs, functions that fail,
+//! arrays that escape by side effect, and lifetimes.
+//!
+//! The functions here make the transforms composable: each maps an elementwise function to another.
+#![allow(clippy::float_cmp, reason = "small whole numbers are exact")]
+
+mod captured_values;
+mod compiled;
+mod custom_derivatives;
+mod edges;
+mod escaping_arrays;
+mod nestings;
+mod outputs;
+mod scope_kinds;
 
 use std::rc::Rc;
 use std::slice::from_ref;
+use std::sync::Arc;
 use std::thread;
 
 use grad_runtime::prelude::*;
-use grad_runtime::{Error, Result, grad_mode, mlx, no_grad};
+use grad_runtime::{Error, Result, grad_mode, mlx};
+use support::arrays::elements;
 
-pub type A = mlx::Array;
-pub type F = Rc<dyn Fn(&A) -> Result<A>>;
+type A = mlx::Array;
+type F = Rc<dyn Fn(&A) -> Result<A>>;
 
-/// f′.
-pub fn grad(f: F) -> F {
+/// Returns f′, by `grad`.
+fn grad(f: F) -> F {
     Rc::new(move |x| Ok(A::grad(|x| f(&x[0])?.sum_all(), from_ref(x))?.swap_remove(0)))
 }
 
-/// f′, of the cotangent 1.
-pub fn vjp(f: F) -> F {
+/// Returns f′, by `vjp` with cotangent 1.
+fn vjp(f: F) -> F {
     Rc::new(move |x| {
         Ok(mlx::vjp(|x| Ok::<_, Error>(vec![f(&x[0])?]), from_ref(x), &[ones_like(x)?])?.1.swap_remove(0))
     })
 }
 
-/// f′, of the tangent 1.
-pub fn jvp(f: F) -> F {
+/// Returns f′, by `jvp` with tangent 1.
+fn jvp(f: F) -> F {
     Rc::new(move |x| {
         Ok(mlx::jvp(|x| Ok::<_, Error>(vec![f(&x[0])?]), from_ref(x), &[ones_like(x)?])?.1.swap_remove(0))
     })
 }
 
-/// f, for each element by itself.
-pub fn vmap(f: F) -> F {
+/// Returns f, applied to each element by `vmap`.
+fn vmap(f: F) -> F {
     Rc::new(move |x| {
         let row = x.reshape(&[x.shape().iter().product()])?;
         let mapped = mlx::vmap(|x| Ok::<_, Error>(vec![f(&x[0])?]), &[row], &[Some(0)], &[0])?;
@@ -38,84 +56,87 @@ pub fn vmap(f: F) -> F {
     })
 }
 
-/// f.
-pub fn compile(f: F) -> F {
+/// Returns f, compiled.
+fn compile(f: F) -> F {
     let compiled = mlx::compile(move |x| Ok(vec![f(&x[0])?]));
     Rc::new(move |x| Ok(compiled.call(from_ref(x))?.swap_remove(0)))
 }
 
-/// f.
-pub fn checkpoint(f: F) -> F {
+/// Returns f, checkpointed.
+fn checkpoint(f: F) -> F {
     let checkpoint = mlx::checkpoint(move |x| Ok(vec![f(&x[0])?]));
     Rc::new(move |x| Ok(checkpoint.call(from_ref(x))?.swap_remove(0)))
 }
 
-/// f, with the derivatives that it has.
-pub fn custom(f: F) -> F {
+/// Returns f as a custom function, whose derivatives are those of f.
+fn custom(f: F) -> F {
     let custom = mlx::custom_function(move |x| Ok(vec![f(&x[0])?]));
     Rc::new(move |x| Ok(custom.call(from_ref(x))?.swap_remove(0)))
 }
 
-/// x³.
-pub fn cube() -> F {
+/// Returns x³.
+fn cube() -> F {
     Rc::new(|x| x.square()?.multiply(x))
 }
 
-pub fn ones_like(x: &A) -> Result<A> {
+/// Returns f in a scope. `f` may be a transformed function.
+fn scope(f: F) -> F {
+    Rc::new(move |x| grad_runtime::no_grad!(f(x)))
+}
+
+/// Returns x · f(x).
+fn times_x(f: F) -> F {
+    Rc::new(move |x| x.multiply(&f(x)?))
+}
+
+fn ones_like(x: &A) -> Result<A> {
     A::ones(&x.shape(), x.dtype())
 }
 
-pub fn scalar(value: f32) -> A {
+fn scalar(value: f32) -> A {
     A::scalar(value).unwrap()
 }
 
-pub fn array(elements: &[f32]) -> A {
+fn array(elements: &[f32]) -> A {
     A::from_slice(elements, &[elements.len()]).unwrap()
 }
 
+/// Asserts that no scope is open (guarantee 2).
 #[track_caller]
-pub fn elements(array: &A) -> Vec<f32> {
-    array.to_vec().unwrap()
-}
-
-/// Law 2: whatever happened, no scope is left open.
-#[track_caller]
-pub fn nothing_is_left_open() {
+fn assert_no_scope_is_open() {
     assert_eq!((grad_mode(), Mlx.grad_mode()), (GradMode::Enabled, GradMode::Enabled), "a scope was left open");
 }
 
-/// A cell of a table: what the program gives at 1, 2 and 3. It is the same again, the same before and after a call in a
-/// scope (law 6), and the same on a second thread, whatever scope this one stands in (law 1).
+/// An error and a panic payload that a function under test ends with.
+const MINE: Error = Error::InferenceMode { transform: "a test" };
+
+#[derive(Debug, PartialEq)]
+struct Payload(u32);
+
+/// Asserts the value of a program at 1, 2 and 3: in two calls in a row, before and after a call in a scope (guarantee 6), and on
+/// a second thread, whatever the mode of this one (guarantee 1).
 #[track_caller]
-pub fn holds(program: impl Fn() -> F + Send + Sync + 'static, expected: [i16; 3]) {
-    let program = Rc::new(program);
-    let expected = expected.map(f32::from);
-    let here = {
-        let program = program.clone();
-        move |first_in_a_scope: bool| {
-            let f = program();
-            let x = array(&[1.0, 2.0, 3.0]);
-            if first_in_a_scope {
-                assert!(no_grad!(f(&x)).unwrap().to_vec::<f32>().is_ok());
-            }
-            let once = f(&x).map(|found| elements(&found)).map_err(|error| error.to_string());
-            let again = f(&x).map(|found| elements(&found)).map_err(|error| error.to_string());
-            nothing_is_left_open();
-            assert_eq!(once, again, "the second call differs from the first");
-            once
+fn assert_values(program: impl Fn() -> F + Send + Sync + 'static, expected: [i16; 3]) {
+    // One function for all programs, since hundreds of tests call this.
+    assert_values_of(Arc::new(program), expected.map(f32::from).into());
+}
+
+#[track_caller]
+fn assert_values_of(program: Arc<dyn Fn() -> F + Send + Sync>, expected: Vec<f32>) {
+    fn call(f: &F) -> Result<Vec<f32>, String> {
+        f(&array(&[1.0, 2.0, 3.0])).map(|found| elements(&found)).map_err(|error| error.to_string())
+    }
+    let expected = Ok(expected);
+    for first_in_a_scope in [false, true] {
+        let f = program();
+        if first_in_a_scope {
+            assert!(grad_runtime::no_grad!(call(&f)).is_ok());
         }
-    };
-    assert_eq!(here(false), Ok(expected.to_vec()));
-    assert_eq!(here(true), Ok(expected.to_vec()), "called in a scope first");
-    drop(here);
-    let program = Rc::into_inner(program).expect("the only one left");
-    let there = no_grad! {
-        thread::spawn(move || {
-            let x = array(&[1.0, 2.0, 3.0]);
-            program()(&x).map(|found| elements(&found)).map_err(|error| error.to_string())
-        })
-        .join()
-        .unwrap()
-    };
-    assert_eq!(there, Ok(expected.to_vec()), "on a second thread");
+        let [first, second] = [call(&f), call(&f)];
+        assert_no_scope_is_open();
+        assert_eq!(first, second, "the second call differs from the first");
+        assert_eq!(first, expected, "called in a scope before: {first_in_a_scope}");
+    }
+    let elsewhere = grad_runtime::no_grad! { thread::spawn(move || call(&program())).join().unwrap() };
+    assert_eq!(elsewhere, expected, "on a second thread");
 }

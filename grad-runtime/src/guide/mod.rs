@@ -1,5 +1,6 @@
 //! Guides: documentation pages without code.
 
+pub mod guarantees;
 pub mod moving_in;
 #[cfg(feature = "mlx")]
 pub mod operations_of_mlx;

@@ -1,4 +1,4 @@
-//! What stands around an annotated function, and in it, besides our attribute.
+//! Other attributes on an annotated function and in it.
 #![expect(clippy::mixed_attributes_style)]
 
 use std::panic::Location;
@@ -47,7 +47,7 @@ fn inlining_and_lints() {
     assert_eq!(awaited(resumed()), NoGrad);
 }
 
-/// A location is the caller's, with our attribute before or after, and what panics in the body is in the body.
+/// `Location::caller` is the location of the call with our attribute above `track_caller` or below, and that of the body in it.
 #[test]
 fn locations() {
     #[no_grad]
@@ -133,7 +133,7 @@ fn tokio_main() {
         let spawned = tokio::spawn(async { grad_mode() }).await.unwrap();
         (grad_mode(), spawned)
     }
-    // The first attribute is expanded first, and sees an async fn: what else the thread runs is not in the scope.
+    // The attribute above is expanded first and sees an async fn, so other tasks of the thread are not in the scope.
     #[no_grad]
     #[tokio::main(flavor = "current_thread")]
     async fn on_one_thread() -> (GradMode, GradMode) {

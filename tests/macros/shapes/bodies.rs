@@ -1,4 +1,4 @@
-//! What a body may hold.
+//! The contents of a body.
 
 use std::cell::RefCell;
 
@@ -45,7 +45,7 @@ fn nested_functions_and_items() {
 
     let (modes, plain) = restored(outer(5));
     assert_eq!(modes, [NoGrad, Inference, Enabled, NoGrad]);
-    // A nested function is called where it is called.
+    // A nested function runs in the mode of its caller.
     assert_eq!(plain(), Enabled);
 }
 
@@ -198,10 +198,10 @@ fn raw_identifiers() {
     assert_eq!(restored(raw_lifetime("raw")), ("raw", NoGrad));
 }
 
-/// Names that the generated code might use too, or that it must not mistake for its own.
+/// Names that generated code may use too.
 #[test]
 #[expect(clippy::duplicate_underscore_argument, clippy::used_underscore_binding)]
-fn names_that_are_the_users() {
+fn names_do_not_collide() {
     #[set_grad_enabled(scope && condition)]
     fn arguments(scope: bool, condition: bool, guard: u8, _guard: u8, body: u8) -> (u8, GradMode) {
         (guard + _guard + body, grad_mode())
@@ -217,7 +217,7 @@ fn names_that_are_the_users() {
         (x, [before, grad_mode(), NoGrad])
     }
     #[no_grad]
-    fn a_guard_of_the_users(off: bool) -> [GradMode; 3] {
+    fn a_guard_in_the_body(off: bool) -> [GradMode; 3] {
         let outside = grad_mode();
         let _guard = grad_runtime::set_grad_enabled(!off);
         let inside = grad_mode();
@@ -249,8 +249,8 @@ fn names_that_are_the_users() {
     assert_eq!(restored(arguments(true, false, 1, 2, 3)), (6, NoGrad));
     assert_eq!(restored(arguments(true, true, 1, 2, 3)), (6, Enabled));
     assert_eq!(restored(locals(1)), (5, [NoGrad; 3]));
-    assert_eq!(restored(a_guard_of_the_users(false)), [NoGrad, Enabled, NoGrad]);
-    assert_eq!(restored(a_guard_of_the_users(true)), [NoGrad; 3]);
+    assert_eq!(restored(a_guard_in_the_body(false)), [NoGrad, Enabled, NoGrad]);
+    assert_eq!(restored(a_guard_in_the_body(true)), [NoGrad; 3]);
     assert_eq!(awaited(resumed(false, 1, 2)), (3, NoGrad));
     assert_eq!(restored(shadowed(1)), ("2!".to_owned(), NoGrad));
 }

@@ -1,18 +1,17 @@
-//! Writes the shapes down again for the second and the third way to import, as `$OUT_DIR/<way>/<shape>.rs`.
+//! Generates the shapes for the second and the third way to import, as `$OUT_DIR/<way>/<shape>.rs`.
 //!
-//! A way to import shows in the text, `#[no_grad]` or `#[grad_runtime::attr::no_grad]`, and a macro that made one of the
-//! other would make the functions its own. So the files beside this one are written in the first way, and the others are
-//! made from their text.
+//! The ways differ in the source, `#[no_grad]` or `#[grad_runtime::attr::no_grad]`. A macro that turned one into the other would
+//! change the hygiene of the functions. So the files beside this one use the first way, and the others are generated from them.
 
 use std::path::Path;
 use std::{env, fs, io};
 
 const NAMES: [&str; 4] = ["no_grad", "enable_grad", "set_grad_enabled", "inference_mode"];
 
-/// What comes before a block macro in a shape, so that nothing else is taken for one.
+/// The characters before a block macro in a shape.
 const BEFORE_A_BLOCK: [&str; 2] = [" ", "("];
 
-/// The first way, in a shape.
+/// The import of the first way.
 const IMPORT: &str = "\nuse grad_runtime::prelude::*;\n";
 
 fn main() -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! `if let … && let …`, which is edition 2024's.
+//! `if let … && let …`, which needs edition 2024.
 
 use grad_runtime::GradMode::{self, NoGrad};
 use grad_runtime::grad_mode;

@@ -1,4 +1,4 @@
-//! Functions that `macro_rules!` make, whole or from fragments.
+//! Functions made by `macro_rules!`, as a whole or from fragments.
 #![expect(
     clippy::boxed_local,
     clippy::mixed_attributes_style,
@@ -70,12 +70,12 @@ macro_rules! around_an_expression {
     ($name:ident, $result:expr) => {
         #[no_grad]
         fn $name() -> (i32, GradMode) {
-            // As a whole, not token by token.
+            // The fragment is one expression, not its tokens.
             ($result * 2, grad_mode())
         }
     };
     ($name:ident { $($statement:stmt;)* } $result:expr) => {
-        #[allow(redundant_semicolons, reason = "rustc says so of a `$statement:stmt`, with an attribute or without")]
+        #[allow(redundant_semicolons, reason = "rustc warns of a `$statement:stmt`, with an attribute or without")]
         #[no_grad]
         fn $name() -> (i32, GradMode) {
             $($statement;)*
@@ -98,10 +98,10 @@ fn expressions_statements_and_tokens() {
     assert_eq!(restored([statements(), tokens()]), [(3, NoGrad), (4, NoGrad)]);
 }
 
-/// The macro's names and the user's do not meet, nor do either meet ours.
+/// Names of the macro, of its user and of the generated code do not collide.
 #[test]
 fn hygiene() {
-    macro_rules! beside_locals_of_its_own {
+    macro_rules! with_locals {
         ($name:ident($argument:ident), $result:expr) => {
             #[set_grad_enabled($argument > 100)]
             fn $name($argument: i32) -> (i32, i32, GradMode) {
@@ -111,9 +111,9 @@ fn hygiene() {
             }
         };
     }
-    beside_locals_of_its_own!(user_has_a_local(local), local + 1);
-    beside_locals_of_its_own!(user_has_a_scope(scope), scope + 2);
-    beside_locals_of_its_own!(user_has_a_guard(guard), guard + 3);
+    with_locals!(user_has_a_local(local), local + 1);
+    with_locals!(user_has_a_scope(scope), scope + 2);
+    with_locals!(user_has_a_guard(guard), guard + 3);
 
     assert_eq!(restored(user_has_a_local(1)), (2, 110, NoGrad));
     assert_eq!(restored(user_has_a_scope(1)), (3, 110, NoGrad));
@@ -242,7 +242,7 @@ fn methods_from_fragments() {
     assert_eq!(restored(Box::new(Model(3)).in_a_box()), (3, NoGrad));
 }
 
-/// Blocks, made by a macro from what its user wrote.
+/// Block macros in a macro, with fragments of its user.
 #[test]
 fn blocks() {
     macro_rules! block {

@@ -1,4 +1,4 @@
-//! What an argument may be.
+//! Patterns of arguments.
 #![expect(clippy::trivially_copy_pass_by_ref)]
 
 use grad_runtime::GradMode::{self, Enabled, NoGrad};

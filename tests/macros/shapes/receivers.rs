@@ -1,4 +1,4 @@
-//! What `self` may be.
+//! Types of `self`.
 
 use std::pin::Pin;
 use std::rc::Rc;

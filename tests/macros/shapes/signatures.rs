@@ -1,4 +1,4 @@
-//! What stands between `fn` and the body.
+//! Everything between `fn` and the body.
 #![expect(clippy::multiple_bound_locations)]
 
 use std::fmt::{Debug, Display};
@@ -63,7 +63,7 @@ impl<'a> Text<'a> {
         (if other.is_empty() { self.0 } else { "" }, grad_mode())
     }
 
-    /// Longer than `self`.
+    /// A result that outlives `self`.
     #[no_grad]
     fn of_the_type(&self) -> (&'a str, GradMode) {
         (self.0, grad_mode())
@@ -270,7 +270,7 @@ fn unsafe_functions() {
     /// `pointer` is valid.
     #[no_grad]
     unsafe fn read<T: Copy>(pointer: *const T) -> (T, GradMode) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that the pointer is valid.
         (unsafe { *pointer }, grad_mode())
     }
     /// # Safety
@@ -278,7 +278,7 @@ fn unsafe_functions() {
     #[no_grad]
     async unsafe fn read_when_polled(pointer: *const u8) -> (u8, GradMode) {
         std::future::ready(()).await;
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that the pointer is valid.
         (unsafe { *pointer }, grad_mode())
     }
     let pointer: unsafe fn(*const u8) -> (u8, GradMode) = read;
@@ -290,7 +290,7 @@ fn unsafe_functions() {
     }
 }
 
-/// Calls through C: its `qsort` calls an annotated function, in the mode that the function says.
+/// Annotated functions with a C interface, one of which C's `qsort` calls.
 #[test]
 #[allow(unsafe_code)]
 fn foreign_functions() {
@@ -305,7 +305,7 @@ fn foreign_functions() {
     #[no_grad]
     unsafe extern "C" fn compare(a: *const c_void, b: *const c_void) -> c_int {
         assert_eq!(grad_mode(), NoGrad);
-        // SAFETY: qsort hands out elements of the array, which are of this type.
+        // SAFETY: `qsort` passes pointers to elements of the array, which are of this type.
         let (a, b) = unsafe { (*a.cast::<c_int>(), *b.cast::<c_int>()) };
         a.cmp(&b) as c_int
     }
@@ -331,7 +331,7 @@ fn foreign_functions() {
     }
 
     let mut values: [c_int; 4] = [3, -1, 2, 0];
-    // SAFETY: four elements of that size, and a function that compares them.
+    // SAFETY: the array has that many elements of that size, and the function compares them.
     unsafe { qsort(values.as_mut_ptr().cast(), values.len(), size_of::<c_int>(), compare) };
     assert_eq!(restored(values), [-1, 0, 2, 3]);
     let pointers: [extern "C" fn(c_int) -> c_int; 3] = [with_an_abi, without_an_abi, exported];

@@ -1,0 +1,36 @@
+//! Programs over the `Array` trait, each run as one test on MLX and one on the CPU fallback.
+//!
+//! [`shared_operations`] lists every operation of the trait, [`scoped_programs`] combines scopes and transforms. With feature `mlx`
+//! the tests fail where MLX cannot be loaded. They are never skipped.
+#![cfg(any(feature = "cpu", feature = "mlx"))]
+
+mod invalid_operands;
+mod operators;
+mod params;
+mod safetensors;
+mod scoped_programs;
+mod shared_operations;
+
+/// Makes a test of each generic function for each backend.
+#[macro_export]
+macro_rules! on_every_backend {
+    ($($(#[doc = $doc:literal])* fn $name:ident<$array:ident>() $body:block)*) => {
+        $($(#[doc = $doc])* fn $name<$array: grad_runtime::Array>() $body)*
+
+        #[cfg(feature = "cpu")]
+        mod on_cpu {
+            $(#[test]
+            fn $name() {
+                super::$name::<grad_runtime::cpu::Array>();
+            })*
+        }
+
+        #[cfg(feature = "mlx")]
+        mod on_mlx {
+            $(#[test]
+            fn $name() {
+                super::$name::<grad_runtime::mlx::Array>();
+            })*
+        }
+    };
+}

@@ -1,0 +1,58 @@
+//! Every operation of the list in ops.rs: its values, its gradient, and the errors of invalid calls.
+
+mod invalid_calls;
+mod operation_gradients;
+mod operation_values;
+
+use grad_runtime::mlx::Array as Mlx;
+use grad_runtime::{Array, Dtype, Element};
+use support::arrays::{assert_close, elements};
+
+/// Where an operation is: `shared` by both backends, one of the `methods` or `functions`, or in a module.
+macro_rules! place {
+    ($kind:ident $section:ident shared) => {
+        "shared"
+    };
+    (module $section:ident) => {
+        stringify!($section)
+    };
+    ($kind:ident $section:ident) => {
+        stringify!($kind)
+    };
+}
+grad_mlx_sys::for_each_op!(names);
+
+/// Returns an array of float32.
+fn floats<const N: usize>(shape: &[usize], elements: [f32; N]) -> Mlx {
+    Mlx::from_slice(&elements, shape).unwrap()
+}
+
+/// Returns a vector of float32.
+fn v<const N: usize>(elements: [f32; N]) -> Mlx {
+    floats(&[N], elements)
+}
+
+/// Returns a vector of the dtype of its elements.
+fn vector<T: Element, const N: usize>(elements: [T; N]) -> Mlx {
+    Mlx::from_slice(&elements, &[N]).unwrap()
+}
+
+fn scalar<T: Element>(value: T) -> Mlx {
+    Mlx::scalar(value).unwrap()
+}
+
+/// Asserts that shape, dtype and elements are the same, floats to a few units in their last place.
+#[track_caller]
+fn assert_same(found: &Mlx, expected: &Mlx) {
+    assert_eq!((found.shape(), found.dtype()), (expected.shape(), expected.dtype()), "of {found:?}");
+    let tolerance = match found.dtype() {
+        Dtype::Float32 => 2e-5,
+        Dtype::Float16 => 2e-3,
+        Dtype::BFloat16 => 2e-2,
+        _ => {
+            assert_eq!(found.to_buffer(), expected.to_buffer());
+            return;
+        }
+    };
+    assert_close(&elements(found), &elements(expected), tolerance);
+}

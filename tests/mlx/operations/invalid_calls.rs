@@ -1,0 +1,92 @@
+//! Guarantee 16: an invalid call is an error, whatever its arguments. It neither ends the process, nor exhausts its memory, nor
+//! runs forever.
+//!
+//! `GRAD_FUZZ_CALLS` sets the number of calls of each operation, `GRAD_FUZZ_SEED` the seed.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use grad_runtime::mlx::{Triangle, linalg};
+
+use super::{NAMES, floats};
+
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
+}
+
+/// Calls one operation in a process of its own.
+///
+/// The error names the last call where the process ended early.
+fn run(operation: &str, calls: u64, seed: u64) -> Result<(), String> {
+    const TIME_LIMIT: Duration = Duration::from_secs(120);
+    // A file, since writing to a full pipe would block.
+    let log =
+        std::env::temp_dir().join(format!("grad-fuzz-{}-{}", std::process::id(), operation.replace("::", "-")));
+    let [calls, seed] = [calls, seed].map(|number| number.to_string());
+    let start = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mlx-fuzz"))
+        .args([operation, "0", &calls, &seed])
+        .stdout(File::create(&log).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status.to_string();
+        }
+        if start.elapsed() > TIME_LIMIT {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            break format!("still running after {TIME_LIMIT:?}");
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    let written = std::fs::read_to_string(&log).unwrap();
+    std::fs::remove_file(&log).unwrap();
+    let last = written.lines().last().unwrap_or_default();
+    if last == format!("{operation} done") && status == "exit status: 0" {
+        return Ok(());
+    }
+    let number = last.rsplit(' ').next().unwrap_or_default();
+    Err(format!(
+        "{status} at call {number} of {operation}: run `mlx-fuzz {operation} {number} {} {seed} verbose`, or start from call 0",
+        number.parse::<u64>().map_or(0, |number| number + 1)
+    ))
+}
+
+#[test]
+fn guarantee_16_invalid_calls_are_errors() {
+    let (calls, seed) = (variable("GRAD_FUZZ_CALLS", 200), variable("GRAD_FUZZ_SEED", 1));
+    let names: Vec<_> = NAMES.iter().map(|(section, name)| format!("{section}::{name}")).collect();
+    let workers = thread::available_parallelism().map_or(1, |count| count.get().min(4));
+    let failures: String = thread::scope(|scope| {
+        let share = |at| names.iter().skip(at).step_by(workers);
+        let started: Vec<_> = (0..workers)
+            .map(|at| {
+                scope.spawn(move || share(at).filter_map(|name| run(name, calls, seed).err()).collect::<Vec<_>>())
+            })
+            .collect();
+        started.into_iter().flat_map(|worker| worker.join().unwrap()).fold(String::new(), |mut all, failure| {
+            writeln!(all, "{failure}").unwrap();
+            all
+        })
+    });
+    assert!(failures.is_empty(), "\n{failures}");
+}
+
+/// Operations may fail while a thread of MLX's computes them. That is an error too, every time: MLX itself would lose count of
+/// its tasks and wait forever.
+#[test]
+fn guarantee_16_failed_evaluations_are_errors() {
+    let singular = floats(&[2, 2], [1.0, 0.0, 1.0, 0.0]);
+    for _ in 0..1000 {
+        let product = linalg::tri_inv(&singular, Triangle::Lower).unwrap().matmul(&singular).unwrap();
+        let message = product.eval().unwrap_err().to_string();
+        assert!(message.starts_with("eval of float32[2, 2]: [Inverse::eval_cpu]"), "{message}");
+    }
+    let unit = floats(&[2, 2], [1.0, 0.0, 0.0, 1.0]);
+    assert_eq!(linalg::inv(&unit).unwrap().matmul(&unit).unwrap().to_vec::<f32>().unwrap(), [1.0, 0.0, 0.0, 1.0]);
+}

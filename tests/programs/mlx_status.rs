@@ -1,0 +1,22 @@
+//! Prints whether MLX is available, and if not, why. A program, since a process tries to load MLX only once.
+
+use grad_runtime::{Mlx, Result, mlx, no_grad};
+
+fn main() {
+    match Mlx::available() {
+        Ok(()) => println!("available, and the identity times 2 is {:?}", product()),
+        Err(error) => {
+            // Every use of MLX returns the same error, and scopes still work.
+            assert_eq!(mlx::Array::scalar(1.0_f32).map(|_| ()), Err(error.clone()));
+            assert_eq!(mlx::default_device().map(|_| ()), Err(error.clone()));
+            assert!(!no_grad!(grad_runtime::is_grad_enabled()));
+            println!("{error}");
+        }
+    }
+}
+
+fn product() -> Result<Vec<f32>> {
+    let identity = mlx::Array::from_slice(&[1.0_f32, 0.0, 0.0, 1.0], &[2, 2])?;
+    let two = mlx::Array::from_slice(&[2.0_f32; 4], &[2, 2])?;
+    identity.matmul(&two)?.to_vec()
+}
