@@ -97,7 +97,7 @@ fn open_cpu(_: &ModelFiles, _: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
 fn open_mlx(device: Option<Device>, model: &ModelFiles, batch: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
     use grad_runtime::mlx;
 
-    grad_runtime::Mlx::available().context("cannot use backend mlx; `--backend cpu` does not need it")?;
+    mlx::check_available().context("cannot use backend mlx; `--backend cpu` does not need it")?;
     if let Some(device) = device {
         let device = match device {
             Device::Cpu => mlx::Device::Cpu,
@@ -121,7 +121,7 @@ fn open_mlx(_: Option<Device>, _: &ModelFiles, _: Option<NonZeroUsize>) -> Resul
 
 #[cfg(feature = "mlx")]
 fn mlx_has_a_gpu() -> bool {
-    grad_runtime::Mlx::available().is_ok() && grad_runtime::mlx::Device::Gpu.is_available().unwrap_or(false)
+    mlx::check_available().is_ok() && grad_runtime::mlx::Device::Gpu.is_available().unwrap_or(false)
 }
 
 #[cfg(not(feature = "mlx"))]

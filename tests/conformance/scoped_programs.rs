@@ -174,9 +174,9 @@ on_every_backend! {
     }
 
     fn guarantee_10_a_selective_scope<A>() {
-        assert_eq!(product_rule::<A>(|x| { let _own = Scope::NoGrad.enter_on(A::backend()); x.square() }), CONSTANT);
+        assert_eq!(product_rule::<A>(|x| { let _own = Scope::NoGrad.enter_for(A::backend()); x.square() }), CONSTANT);
         let other: &'static dyn Backend = if A::backend().name() == "cpu" { &Mlx } else { &Cpu };
-        assert_eq!(product_rule::<A>(|x| { let _other = Scope::NoGrad.enter_on(other); x.square() }), RECORDED);
+        assert_eq!(product_rule::<A>(|x| { let _other = Scope::NoGrad.enter_for(other); x.square() }), RECORDED);
     }
 
     fn guarantee_10_a_selective_block<A>() {

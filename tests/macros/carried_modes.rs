@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, StreamExt};
 use grad_runtime::GradMode::{Enabled, Inference, NoGrad};
 use grad_runtime::prelude::*;
-use grad_runtime::{GradMode, Modes, assert_grad_mode, carry, grad_mode, thread};
+use grad_runtime::{GradMode, ModeSnapshot, assert_grad_mode, carry, grad_mode, thread};
 use rayon::prelude::*;
 use support::backends::OnOff;
 use support::polling::poll;
@@ -21,7 +21,7 @@ const ALL: [GradMode; 3] = [Enabled, NoGrad, Inference];
 fn a_given_mode_replaces_the_mode_around() {
     for around in ALL {
         for given in ALL {
-            let _around = Modes::all(around).enter();
+            let _around = ModeSnapshot::all(around).enter();
             assert_eq!(grad_mode(), around);
             let mut future = pin!(async { (grad_mode(), Mlx.grad_mode()) }.with_grad_mode(given));
             assert_eq!(poll(future.as_mut()), Poll::Ready((given, given)));
@@ -51,16 +51,16 @@ fn the_current_mode_of_each_backend_is_carried() {
 #[test]
 fn scopes_inside_apply_to_the_carried_mode() {
     let inside = || (grad_mode(), no_grad!(grad_mode()), enable_grad!(grad_mode()));
-    assert_eq!(Modes::all(Inference).enter_for(inside), (Inference, Inference, Inference));
-    assert_eq!(Modes::all(NoGrad).enter_for(inside), (NoGrad, NoGrad, Enabled));
-    assert_eq!(Modes::all(Enabled).enter_for(inside), (Enabled, NoGrad, Enabled));
+    assert_eq!(ModeSnapshot::all(Inference).enter_for(inside), (Inference, Inference, Inference));
+    assert_eq!(ModeSnapshot::all(NoGrad).enter_for(inside), (NoGrad, NoGrad, Enabled));
+    assert_eq!(ModeSnapshot::all(Enabled).enter_for(inside), (Enabled, NoGrad, Enabled));
 }
 
 trait EnterFor {
     fn enter_for<R>(self, f: impl FnOnce() -> R) -> R;
 }
 
-impl EnterFor for Modes {
+impl EnterFor for ModeSnapshot {
     fn enter_for<R>(self, f: impl FnOnce() -> R) -> R {
         let _guard = self.enter();
         f()
@@ -80,7 +80,7 @@ fn guarantee_8_values_are_dropped_in_their_mode_even_if_never_run() {
 #[test]
 fn guarantee_2_guards_out_of_order_with_a_snapshot() {
     let first = grad_runtime::no_grad();
-    let second = Modes::all(Inference).enter();
+    let second = ModeSnapshot::all(Inference).enter();
     drop(first);
     assert_eq!(grad_mode(), Inference);
     drop(second);

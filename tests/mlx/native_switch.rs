@@ -51,6 +51,6 @@ fn guarantee_13_scopes_use_a_switch_of_mlx() {
 
 #[test]
 fn mlx_has_no_switch_yet() {
-    grad_runtime::Mlx::available().unwrap();
+    grad_runtime::mlx::check_available().unwrap();
     assert!(grad_runtime::installed().all(|backend| backend.name() != "mlx-switch"));
 }

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Once;
 
 use grad_runtime::{
-    Backend, Carry, Cpu, Error, GradGuard, GradMode, Mlx, Modes, Scope, carry, enable_grad, grad_mode,
+    Backend, Carry, Cpu, Error, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, carry, enable_grad, grad_mode,
     inference_mode, install, installed, no_grad,
 };
 use proptest::prelude::*;
@@ -55,7 +55,7 @@ fn guarantee_10_a_selective_scope_switches_one_backend() {
     with_engine();
     let backends: [&'static dyn Backend; 4] = [&Cpu, &Mlx, &Engine, &Plain];
     for (at, backend) in backends.into_iter().enumerate() {
-        let guard = Scope::NoGrad.enter_on(backend);
+        let guard = Scope::NoGrad.enter_for(backend);
         let mut expected = [Enabled; 4];
         expected[at] = NoGrad;
         assert_eq!(modes(), expected, "no_grad on {}", backend.name());
@@ -123,8 +123,8 @@ fn a_scope_that_changes_nothing_does_not_switch() {
 fn guarantee_2_universal_and_selective_guards_out_of_order() {
     with_engine();
     let universal = no_grad();
-    let engine = Scope::EnableGrad.enter_on(&Engine);
-    let mlx = Scope::InferenceMode(true).enter_on(&Mlx);
+    let engine = Scope::EnableGrad.enter_for(&Engine);
+    let mlx = Scope::InferenceMode(true).enter_for(&Mlx);
     assert_eq!(modes(), [NoGrad, Inference, Enabled, Enabled]);
     drop(universal);
     assert_eq!(modes(), [Enabled, Inference, Enabled, Enabled], "no other guard covers the CPU");
@@ -136,7 +136,7 @@ fn guarantee_2_universal_and_selective_guards_out_of_order() {
 
 #[test]
 fn a_backend_that_uses_scopes_while_it_is_switched() {
-    let guard = Scope::NoGrad.enter_on(&Reentrant);
+    let guard = Scope::NoGrad.enter_for(&Reentrant);
     assert_eq!([&Reentrant as &dyn Backend, &Cpu, &Mlx].map(Backend::grad_mode), [NoGrad, Enabled, Enabled]);
     drop(guard);
     assert_eq!([&Reentrant as &dyn Backend, &Cpu, &Mlx].map(Backend::grad_mode), [Enabled; 3]);
@@ -155,21 +155,21 @@ fn a_name_can_be_installed_once() {
 
 #[test]
 fn guarantee_7_a_backend_without_an_inference_mode() {
-    let serving = Scope::InferenceMode(true).enter_on(&OnOff);
+    let serving = Scope::InferenceMode(true).enter_for(&OnOff);
     {
-        let _enabled = Scope::EnableGrad.enter_on(&OnOff);
+        let _enabled = Scope::EnableGrad.enter_for(&OnOff);
         assert!(!OnOff.records(), "enable_grad does not lift inference mode");
-        let _again = Scope::EnableGrad.enter_on(&OnOff);
+        let _again = Scope::EnableGrad.enter_for(&OnOff);
         assert!(!OnOff.records());
-        let _training = Scope::InferenceMode(false).enter_on(&OnOff);
+        let _training = Scope::InferenceMode(false).enter_for(&OnOff);
         assert!(OnOff.records());
     }
     assert!(!OnOff.records());
     // The backend is switched directly inside the scope: from here on, the mode that it reports counts.
     OnOff.set_grad_mode(Enabled);
     {
-        let _off = Scope::NoGrad.enter_on(&OnOff);
-        let _on = Scope::EnableGrad.enter_on(&OnOff);
+        let _off = Scope::NoGrad.enter_for(&OnOff);
+        let _on = Scope::EnableGrad.enter_for(&OnOff);
         assert!(OnOff.records());
     }
     drop(serving);
@@ -199,7 +199,7 @@ proptest! {
         let mut guards: Vec<(usize, GradGuard)> = Vec::new();
         for (number, (step, target, which)) in steps.into_iter().enumerate() {
             if let Some(&scope) = scopes.get(step) {
-                guards.push((number, backends.get(target).map_or_else(|| scope.enter(), |&on| scope.enter_on(on))));
+                guards.push((number, backends.get(target).map_or_else(|| scope.enter(), |&on| scope.enter_for(on))));
                 for (at, living) in alive.iter_mut().enumerate() {
                     let universal_and_installed = target == 4 && at != 3;
                     if universal_and_installed || target == at {
@@ -227,7 +227,7 @@ fn guarantee_10_a_snapshot_holds_each_installed_backends_mode() {
     with_engine();
     let engine = || (Engine.grad_mode(), grad_mode());
     let (carried, again) = {
-        let _guard = Scope::NoGrad.enter_on(&Engine);
+        let _guard = Scope::NoGrad.enter_for(&Engine);
         let iterator = || std::iter::repeat_with(engine).in_current_grad_mode();
         (carry(engine), iterator())
     };
@@ -248,9 +248,9 @@ fn guarantee_10_a_snapshot_holds_each_installed_backends_mode() {
 fn snapshots_are_equal_where_every_backends_mode_is() {
     with_engine();
     let _guard = no_grad();
-    assert_eq!(Modes::current(), Modes::current());
-    let before = Modes::current();
-    let _engine = Scope::EnableGrad.enter_on(&Engine);
-    assert_ne!(Modes::current(), before);
-    assert_eq!(format!("{:?}", Modes::current()), r#"{"cpu": NoGrad, "mlx": NoGrad, "engine": Enabled}"#);
+    assert_eq!(ModeSnapshot::current(), ModeSnapshot::current());
+    let before = ModeSnapshot::current();
+    let _engine = Scope::EnableGrad.enter_for(&Engine);
+    assert_ne!(ModeSnapshot::current(), before);
+    assert_eq!(format!("{:?}", ModeSnapshot::current()), r#"{"cpu": NoGrad, "mlx": NoGrad, "engine": Enabled}"#);
 }

@@ -1,9 +1,9 @@
 //! Prints whether MLX is available, and if not, why. A program, since a process tries to load MLX only once.
 
-use grad_runtime::{Mlx, Result, mlx, no_grad};
+use grad_runtime::{Result, mlx, no_grad};
 
 fn main() {
-    match Mlx::available() {
+    match mlx::check_available() {
         Ok(()) => println!("available, and the identity times 2 is {:?}", product()),
         Err(error) => {
             // Every use of MLX returns the same error, and scopes still work.

@@ -72,11 +72,11 @@ backend! {
     /// A backend that enters scopes on others while it is read and set.
     pub Reentrant, "reentrant",
     || {
-        let _scope = Scope::NoGrad.enter_on(&Cpu);
+        let _scope = Scope::NoGrad.enter_for(&Cpu);
         REENTRANT.get()
     },
     |mode| {
-        let _scope = Scope::InferenceMode(true).enter_on(&Mlx);
+        let _scope = Scope::InferenceMode(true).enter_for(&Mlx);
         REENTRANT.set(mode);
     }
 }

@@ -30,8 +30,8 @@ fn a_backend_can_be_checked_again_and_is_installed_once() {
 fn the_modes_of_the_calling_thread_are_neither_used_nor_changed() {
     assert_backend(&Plain);
     let _inference = inference_mode(true);
-    let _plain = Scope::InferenceMode(false).enter_on(&Plain);
-    let _off = Scope::NoGrad.enter_on(&Plain);
+    let _plain = Scope::InferenceMode(false).enter_for(&Plain);
+    let _off = Scope::NoGrad.enter_for(&Plain);
     assert_backend(&Plain);
     assert_backend(&Cpu);
     assert_eq!([Cpu.grad_mode(), Mlx.grad_mode(), Plain.grad_mode()], [Inference, Inference, NoGrad]);

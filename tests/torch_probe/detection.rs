@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use grad_runtime::{
-    Backend, Cpu, Error, GradMode, Modes, Torch, grad_mode, inference_mode, install, installed, is_grad_enabled,
+    Backend, Cpu, Error, GradMode, ModeSnapshot, Torch, grad_mode, inference_mode, install, installed, is_grad_enabled,
     no_grad,
 };
 
@@ -27,7 +27,7 @@ fn guarantee_12_a_scope_without_libtorch() {
             assert_eq!((Cpu.grad_mode(), Torch.grad_mode()), (NoGrad, Enabled), "no switch is found");
         }
         assert_eq!(names(), ["cpu", "mlx"]);
-        let why = Torch::available().unwrap_err().to_string();
+        let why = Torch::check_available().unwrap_err().to_string();
         assert!(why.starts_with("torch is not available: no libc10."), "{why}");
         assert!(why.ends_with("link or load libtorch, and scopes will find it"), "{why}");
     });
@@ -54,7 +54,7 @@ fn the_first_scope_finds_libtorch() {
         assert!(no_grad!(!libtorch.is_on()));
         assert!(libtorch.is_on());
         assert_eq!(names(), ["cpu", "mlx", "torch"]);
-        assert_eq!(Torch::available(), Ok(()));
+        assert_eq!(Torch::check_available(), Ok(()));
     });
 }
 
@@ -107,17 +107,17 @@ fn listing_the_backends_probes() {
 #[test]
 fn a_snapshot_includes_libtorch() {
     alone(|| {
-        assert_eq!(format!("{:?}", Modes::current()), r#"{"cpu": Enabled, "mlx": Enabled}"#);
+        assert_eq!(format!("{:?}", ModeSnapshot::current()), r#"{"cpu": Enabled, "mlx": Enabled}"#);
         let libtorch = FakeLibtorch::loaded();
         libtorch.set(false);
-        assert_eq!(format!("{:?}", Modes::current()), r#"{"cpu": Enabled, "mlx": Enabled, "torch": NoGrad}"#);
+        assert_eq!(format!("{:?}", ModeSnapshot::current()), r#"{"cpu": Enabled, "mlx": Enabled, "torch": NoGrad}"#);
     });
 }
 
 #[test]
 fn entering_a_snapshot_reaches_libtorch() {
     alone(|| {
-        let modes = Modes::all(NoGrad);
+        let modes = ModeSnapshot::all(NoGrad);
         drop(modes.enter());
         let libtorch = FakeLibtorch::loaded();
         let guard = modes.enter();

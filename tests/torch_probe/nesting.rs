@@ -52,7 +52,7 @@ fn guarantee_11_scopes_nest_with_those_of_libtorch_in_any_order() {
                     inside(nestings);
                 }
                 Kind::Selective(scope) => {
-                    let _guard = scope.enter_on(&Torch);
+                    let _guard = scope.enter_for(&Torch);
                     inside(nestings);
                 }
                 Kind::OfLibtorch(enabled) => libtorch.scope(enabled, || inside(nestings)),
@@ -104,7 +104,7 @@ fn guarantee_2_a_panic_restores_the_switch() {
 fn guarantee_2_guards_out_of_order() {
     alone(|| {
         let libtorch = FakeLibtorch::loaded();
-        let (outer, inner) = (no_grad(), Scope::EnableGrad.enter_on(&Torch));
+        let (outer, inner) = (no_grad(), Scope::EnableGrad.enter_for(&Torch));
         drop(outer);
         assert!(libtorch.is_on());
         drop(inner);

@@ -78,7 +78,7 @@ fn guarantee_6_it_is_traced_once_for_each_selective_scope() {
         assert_eq!(no_grad! { <Cpu> f.item(5.0) }, 15.0);
         assert_eq!(
             {
-                let _guard = Scope::InferenceMode(true).enter_on(&Mlx);
+                let _guard = Scope::InferenceMode(true).enter_for(&Mlx);
                 f.item(5.0)
             },
             10.0

@@ -384,7 +384,7 @@ macro_rules! early_exits {
             }
             #[test]
             fn in_a_selective_scope() {
-                let _guard = Scope::NoGrad.enter_on(&Cpu);
+                let _guard = Scope::NoGrad.enter_for(&Cpu);
                 let transform: fn(F) -> F = $transform;
                 let by_error = transform(Rc::new(|_| no_grad! { Err(MINE) }));
                 assert_eq!(by_error(&array(&[1.0])).unwrap_err(), MINE);

@@ -82,7 +82,7 @@ kinds_of_scope! {
     annotated_with_a_condition_that_is_true: |x| annotated_if(x, true) => [3, 12, 27];
     /// Guarantee 10: a scope on MLX counts for MLX, one on the CPU does not.
     a_selective_block: |x| no_grad! { <Mlx> x.abs() } => [2, 8, 18];
-    a_selective_guard: |x| { let _guard = Scope::NoGrad.enter_on(&Mlx); x.abs() } => [2, 8, 18];
+    a_selective_guard: |x| { let _guard = Scope::NoGrad.enter_for(&Mlx); x.abs() } => [2, 8, 18];
     a_selective_block_for_another: |x| no_grad! { <Cpu> x.abs() } => [3, 12, 27];
     inference_block: |x| inference_mode!(x.abs()) => [2, 8, 18];
     annotated_for_inference_mode: annotated_for_inference => [2, 8, 18];

@@ -27,7 +27,7 @@ fn main() -> anyhow::Result<()> {
     #[cfg(feature = "cpu")]
     arrays::show::<cpu::Array>(|| Ok("cpu".to_owned()))?;
     #[cfg(feature = "mlx")]
-    match Mlx::available() {
+    match mlx::check_available() {
         Ok(()) => arrays::show::<mlx::Array>(|| Ok(mlx::default_device()?.to_string()))?,
         Err(reason) => println!("\nWithout MLX: {reason}"),
     }

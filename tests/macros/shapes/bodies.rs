@@ -15,7 +15,7 @@ fn nested_functions_and_items() {
         use std::mem::size_of as size;
         const SIZE: usize = size::<Nested>();
         static TEXT: &str = "text";
-        type Modes = Vec<GradMode>;
+        type Seen = Vec<GradMode>;
         enum Nested {
             Value(u8),
         }
@@ -39,7 +39,7 @@ fn nested_functions_and_items() {
                 grad_mode()
             };
         }
-        let modes: Modes = vec![plain(), annotated(), Nested::Value(x).mode(), mode!()];
+        let modes: Seen = vec![plain(), annotated(), Nested::Value(x).mode(), mode!()];
         (modes, plain)
     }
 

@@ -45,7 +45,7 @@ fn law_10_results_in_a_scope_require_no_gradient() {
     assert!((&weight * 2.0).requires_grad());
     assert!(weight.requires_grad(), "a leaf is left alone");
     assert!(installed().any(|backend| backend.name() == "torch"), "nobody has installed it by hand");
-    assert_eq!(Torch::available(), Ok(()));
+    assert_eq!(Torch::check_available(), Ok(()));
 }
 
 #[test]
@@ -117,8 +117,8 @@ fn law_11_scopes_of_ours_and_of_tch_nest_in_any_order() {
         match kind {
             0 => held(no_grad(), f),
             1 => held(Scope::EnableGrad.enter(), f),
-            2 => held(Scope::NoGrad.enter_on(&Torch), f),
-            3 => held(Scope::EnableGrad.enter_on(&Torch), f),
+            2 => held(Scope::NoGrad.enter_for(&Torch), f),
+            3 => held(Scope::EnableGrad.enter_for(&Torch), f),
             4 => tch::no_grad(f),
             5 => tch::with_grad(f),
             _ => {

@@ -26,7 +26,7 @@ extern "C" fn grad_inference_mode(f: extern "C" fn()) {
 /// Runs `f` in a scope on libtorch alone.
 #[unsafe(no_mangle)]
 extern "C" fn grad_no_grad_on_torch(f: extern "C" fn()) {
-    let _guard = Scope::NoGrad.enter_on(&Torch);
+    let _guard = Scope::NoGrad.enter_for(&Torch);
     f();
 }
 
