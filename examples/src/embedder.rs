@@ -121,7 +121,7 @@ fn open_mlx(_: Option<Device>, _: &ModelFiles, _: Option<NonZeroUsize>) -> Resul
 
 #[cfg(feature = "mlx")]
 fn mlx_has_a_gpu() -> bool {
-    mlx::check_available().is_ok() && grad_runtime::mlx::Device::Gpu.is_available().unwrap_or(false)
+    grad_runtime::mlx::check_available().is_ok() && grad_runtime::mlx::Device::Gpu.is_available().unwrap_or(false)
 }
 
 #[cfg(not(feature = "mlx"))]

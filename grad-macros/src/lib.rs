@@ -1,47 +1,32 @@
-//! The attributes `#[no_grad]`, `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`, and the parser
-//! behind the block macros of the same names.
+//! The procedural macros of [`grad-runtime`](https://docs.rs/grad-runtime): the attributes `#[no_grad]`,
+//! `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`, the parser behind the block macros of the same
+//! names, and the derives `Detach` and `Params`.
 //!
-//! This is a part of `grad-runtime`: depend on that. It re-exports the attributes as `grad_runtime::attr`, and the
-//! code that they generate calls it.
-//!
-//! Each attribute goes on a function with a body: a free, associated or nested function, or a method of an `impl` or
-//! a trait, generic, unsafe, extern or async. On a whole `impl` block or trait it goes to every method that has a body,
-//! is not `const`, and has no attribute of its own. These arguments go with each of them:
-//!
-//! - `backend = Mlx` switches that backend only: a unit struct or a static that implements `grad_runtime::Backend`.
-//! - `crate = path` says where `grad_runtime` is, when the dependency was renamed.
-//! - `detach` cuts off from the graph what the function returns, by `grad_runtime::Detach`, or with `detach = path` by a
-//!   function: for arrays whose framework has no switch. Of a result that runs later, it is each item or output.
-//! - `detach(args)`, or `detach(x, y)`, does the same to the arguments on their way in: those that are values become
-//!   detached, those that are `&` references refer to a detached copy, `&mut` and `self` stay as they are.
-//! - `eager` ends the scope when the function returns, also where the result runs later.
-//! - `skip`, alone, leaves a method out of the attribute on its `impl` block or trait.
-//!
-//! What the body makes is dropped inside the scope: its locals, and the temporaries of its last expression in every
-//! edition. Arguments are the caller's: they are dropped after the scope. In an `async fn`, those that the body uses
-//! belong to its future, and are dropped inside.
-//!
-//! What a function returns to be run later is in the scope each time it runs, and while it is dropped: a future, an
-//! iterator, a stream or a closure, as `impl Trait` or boxed, also inside of `Option` and `Result`. It is recognized by
-//! the type that is written. The page `grad_runtime::guide::what_a_scope_covers` shows each.
+//! Depend on `grad-runtime` instead, which re-exports the attributes as `grad_runtime::attr`: the generated code calls it.
+//! The page of [`#[no_grad]`](macro@no_grad) documents what the attributes apply to and their arguments.
 
-mod args;
-mod arguments;
-mod awaits;
-mod block;
+// Code passes through three stages, each in its own module; none imports a later one:
+//
+// - parse: what the user wrote, as data;
+// - validate: every check, and its error message;
+// - expand: the generated code.
+//
+// The derives have the same stages in one module.
+
 mod derive;
-mod exits;
-mod function;
-mod group;
-mod lazy;
-mod tail;
+mod expand;
+mod parse;
+mod scope;
+mod span;
+mod tokens;
+mod types;
+mod validate;
 
 use proc_macro::TokenStream;
-use proc_macro2::TokenTree;
 
-use crate::args::Kind;
+use crate::scope::ScopeKind;
 
-/// Runs a function and records nothing inside, as `@torch.no_grad()`.
+/// Runs a function with gradient recording disabled, like `@torch.no_grad()`.
 ///
 /// ```
 /// use grad_runtime::{attr::no_grad, is_grad_enabled};
@@ -60,7 +45,13 @@ use crate::args::Kind;
 /// assert!(is_grad_enabled());
 /// ```
 ///
-/// An `async fn` is in the scope whenever it is polled, and while it is dropped. In between, the mode is the caller's:
+/// The attribute applies to any function with a body that is not `const`: free, associated and nested functions,
+/// methods of an `impl` block, default methods of a trait; also if they are generic, `unsafe`, `extern` or `async`.
+///
+/// # Async functions
+///
+/// The scope of an `async fn` is entered at each poll, and while its state is dropped. Between two polls, the mode is the
+/// caller's.
 ///
 /// ```
 /// use grad_runtime::{attr::no_grad, is_grad_enabled};
@@ -76,20 +67,30 @@ use crate::args::Kind;
 /// assert!(is_grad_enabled());
 /// ```
 ///
-/// So is what a function returns to be run later:
+/// # Deferred results
+///
+/// A future, iterator, stream or closure that a function returns runs later. It enters the scope again each time it is
+/// polled, advanced or called, and while it is dropped.
 ///
 /// ```
 /// use grad_runtime::{attr::no_grad, is_grad_enabled};
 ///
 /// #[no_grad]
-/// fn batches(of: &[f32]) -> impl Iterator<Item = (bool, f32)> {
-///     of.chunks(2).map(|batch| (is_grad_enabled(), batch.iter().sum()))
+/// fn batches(values: &[f32]) -> impl Iterator<Item = (bool, f32)> {
+///     values.chunks(2).map(|batch| (is_grad_enabled(), batch.iter().sum()))
 /// }
 ///
 /// assert!(batches(&[1.0, 2.0, 3.0]).eq([(false, 3.0), (false, 3.0)]));
 /// ```
 ///
-/// On an `impl` block or a trait, it goes to each method:
+/// Deferred results are recognized by the return type as it is written: `impl Trait` or a boxed trait object, also in
+/// `Option` and on the `Ok` side of `Result`. The guide
+/// [What a scope covers](https://docs.rs/grad-runtime/latest/grad_runtime/guide/what_a_scope_covers/) lists the types.
+///
+/// # Impl blocks and traits
+///
+/// On an `impl` block or a trait, the attribute applies to each method that has a body, is not `const`, and has no scope
+/// attribute of its own.
 ///
 /// ```
 /// use grad_runtime::{attr::{enable_grad, no_grad}, is_grad_enabled};
@@ -111,7 +112,14 @@ use crate::args::Kind;
 /// assert_eq!((Critic.target(), Critic.penalty()), (false, true));
 /// ```
 ///
-/// With `backend = …` the scope is that backend's:
+/// # Arguments
+///
+/// Arguments are separated by commas: `#[no_grad(backend = Mlx, detach)]`. The other scope attributes take them too.
+///
+/// ## `backend = path`
+///
+/// Switches one backend instead of every installed one. The path is that of a unit struct or a static whose type
+/// implements `grad_runtime::Backend`. To switch two backends, write the attribute twice.
 ///
 /// ```
 /// use grad_runtime::prelude::*;
@@ -123,13 +131,203 @@ use crate::args::Kind;
 ///
 /// assert_eq!(on_mlx(), (GradMode::NoGrad, GradMode::Enabled));
 /// ```
+///
+/// ## `crate = path`
+///
+/// Sets the path of `grad_runtime`, for a dependency that is renamed in Cargo.toml or re-exported by another crate.
+///
+/// ```
+/// extern crate grad_runtime as autograd; // In Cargo.toml: autograd = { package = "grad-runtime", … }
+///
+/// #[autograd::attr::no_grad(crate = autograd)]
+/// fn evaluate() -> bool {
+///     autograd::is_grad_enabled()
+/// }
+///
+/// assert!(!evaluate());
+/// ```
+///
+/// ## `detach`
+///
+/// Detaches the result from the graph by the trait `grad_runtime::Detach`. It is for arrays of a framework without a grad
+/// mode, such as candle used directly: they are recorded in a scope too. Of a deferred result, each output or item is
+/// detached; of a `Result`, the `Ok` side.
+///
+/// ```
+/// use grad_runtime::{Detach, attr::no_grad};
+///
+/// struct Tensor {
+///     requires_grad: bool,
+/// }
+///
+/// impl Detach for Tensor {
+///     fn detach_in_place(&mut self) {
+///         self.requires_grad = false;
+///     }
+/// }
+///
+/// #[no_grad(detach)]
+/// fn forward() -> Result<Vec<Tensor>, String> {
+///     Ok(vec![Tensor { requires_grad: true }])
+/// }
+///
+/// assert!(!forward().unwrap()[0].requires_grad);
+/// ```
+///
+/// ## `detach = path`
+///
+/// Detaches the result by a function instead, for types of other crates. The function takes and returns the result's
+/// type, or that of its outputs or items if it is deferred.
+///
+/// ```
+/// # struct Tensor {
+/// #     requires_grad: bool,
+/// # }
+/// use grad_runtime::attr::no_grad;
+///
+/// impl Tensor {
+///     fn detach(self) -> Self {
+///         Self { requires_grad: false, ..self }
+///     }
+/// }
+///
+/// #[no_grad(detach = Tensor::detach)]
+/// fn layers() -> impl Iterator<Item = Tensor> {
+///     (0..3).map(|_| Tensor { requires_grad: true })
+/// }
+///
+/// assert!(layers().all(|tensor| !tensor.requires_grad));
+/// ```
+///
+/// ## `detach(args)` and `detach(x, y)`
+///
+/// Detaches the arguments of the function, all or by name, before the body uses them. An argument passed by value is
+/// detached; a `&` reference is replaced by one to a detached copy; `self` and arguments behind `&mut` stay as they are.
+/// It goes together with `detach` for the result.
+///
+/// ```
+/// # use grad_runtime::Detach;
+/// #
+/// # #[derive(Clone)]
+/// # struct Tensor {
+/// #     requires_grad: bool,
+/// # }
+/// #
+/// # impl Detach for Tensor {
+/// #     fn detach_in_place(&mut self) {
+/// #         self.requires_grad = false;
+/// #     }
+/// # }
+/// use grad_runtime::attr::no_grad;
+///
+/// #[no_grad(detach(args))]
+/// fn forward(x: &Tensor, weight: Tensor) -> [bool; 2] {
+///     [x.requires_grad, weight.requires_grad]
+/// }
+///
+/// #[no_grad(detach(weight))]
+/// fn forward_input(x: &Tensor, weight: Tensor) -> [bool; 2] {
+///     [x.requires_grad, weight.requires_grad]
+/// }
+///
+/// let x = Tensor { requires_grad: true };
+/// assert_eq!(forward(&x, x.clone()), [false, false]);
+/// assert_eq!(forward_input(&x, x.clone()), [true, false]);
+/// assert!(x.requires_grad);
+/// ```
+///
+/// ## `eager`
+///
+/// Ends the scope when the function returns, for deferred results too: only their creation is in the scope.
+///
+/// ```
+/// use grad_runtime::{attr::no_grad, is_grad_enabled};
+///
+/// #[no_grad(eager)]
+/// fn modes() -> impl Iterator<Item = bool> {
+///     let during_creation = is_grad_enabled();
+///     (0..1).flat_map(move |_| [during_creation, is_grad_enabled()])
+/// }
+///
+/// assert!(modes().eq([false, true]));
+/// ```
+///
+/// ## `skip`
+///
+/// Leaves a method out of the attribute on its `impl` block or trait. It stands alone.
+///
+/// ```
+/// use grad_runtime::{attr::no_grad, is_grad_enabled};
+///
+/// struct Critic;
+///
+/// #[no_grad]
+/// impl Critic {
+///     fn target(&self) -> bool {
+///         is_grad_enabled()
+///     }
+///
+///     #[no_grad(skip)]
+///     fn loss(&self) -> bool {
+///         is_grad_enabled()
+///     }
+/// }
+///
+/// assert_eq!((Critic.target(), Critic.loss()), (false, true));
+/// ```
+///
+/// # What is dropped inside the scope
+///
+/// The scope ends after the body's local variables and the temporaries of its last expression are dropped, in every
+/// edition. Arguments belong to the call and are dropped after the scope. An `async fn` and a returned closure drop the
+/// arguments that they capture inside the scope.
+///
+/// ```
+/// use std::cell::RefCell;
+///
+/// use grad_runtime::{attr::no_grad, is_grad_enabled};
+///
+/// thread_local!(static DROPS: RefCell<Vec<(&'static str, bool)>> = const { RefCell::new(Vec::new()) });
+///
+/// struct Buffer(&'static str);
+///
+/// impl Buffer {
+///     fn len(&self) -> usize {
+///         self.0.len()
+///     }
+/// }
+///
+/// impl Drop for Buffer {
+///     fn drop(&mut self) {
+///         DROPS.with_borrow_mut(|drops| drops.push((self.0, is_grad_enabled())));
+///     }
+/// }
+///
+/// #[no_grad]
+/// fn step(_argument: Buffer) -> usize {
+///     let _local = Buffer("local");
+///     Buffer("temporary").len()
+/// }
+///
+/// step(Buffer("argument"));
+/// assert_eq!(DROPS.take(), [("temporary", false), ("local", false), ("argument", true)]);
+///
+/// #[no_grad]
+/// async fn asynchronous_step(argument: Buffer) -> usize {
+///     argument.len()
+/// }
+///
+/// futures::executor::block_on(asynchronous_step(Buffer("argument")));
+/// assert_eq!(DROPS.take(), [("argument", false)]);
+/// ```
 #[proc_macro_attribute]
 pub fn no_grad(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    function::expand(Kind::NoGrad, arguments.into(), item.into()).into()
+    expand::attribute::expand(ScopeKind::NoGrad, arguments.into(), item.into()).into()
 }
 
-/// Runs a function and records again inside, where a `no_grad` scope had switched recording off, as
-/// `@torch.enable_grad()`. In inference mode it changes nothing.
+/// Runs a function with gradient recording enabled again inside a `no_grad` scope, like `@torch.enable_grad()`.
+///
+/// In inference mode it has no effect.
 ///
 /// ```
 /// use grad_runtime::{attr::enable_grad, is_grad_enabled};
@@ -142,14 +340,16 @@ pub fn no_grad(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// let _guard = grad_runtime::no_grad();
 /// assert!(penalty());
 /// ```
+///
+/// It applies to the same items as [`#[no_grad]`](macro@no_grad), and takes
+/// [the same arguments](macro@no_grad#arguments).
 #[proc_macro_attribute]
 pub fn enable_grad(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    function::expand(Kind::EnableGrad, arguments.into(), item.into()).into()
+    expand::attribute::expand(ScopeKind::EnableGrad, arguments.into(), item.into()).into()
 }
 
-/// Runs a function and records inside if the condition is true, which may use the arguments and `self`.
-///
-/// The condition is evaluated once for each call, outside of the scope; in an `async fn`, at the first poll.
+/// Runs a function with gradient recording enabled if a condition is true, and disabled otherwise, like
+/// `torch.set_grad_enabled`.
 ///
 /// ```
 /// use grad_runtime::{attr::set_grad_enabled, is_grad_enabled};
@@ -168,14 +368,35 @@ pub fn enable_grad(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// assert!(Critic { training: true }.value());
 /// assert!(!Critic { training: false }.value());
 /// ```
+///
+/// # The condition
+///
+/// The condition is an expression of type `bool`, and may use `self` and the function's arguments. It is evaluated once
+/// for each call, before the scope is entered; in an `async fn`, at the first poll. A true condition lifts a `no_grad`
+/// scope, as `#[enable_grad]` does; in inference mode it has no effect.
+///
+/// The condition comes first, followed by [the arguments of `#[no_grad]`](macro@no_grad#arguments):
+///
+/// ```
+/// use grad_runtime::prelude::*;
+///
+/// #[set_grad_enabled(training, backend = Mlx)]
+/// fn on_mlx(training: bool) -> (GradMode, GradMode) {
+///     (Mlx.grad_mode(), Cpu.grad_mode())
+/// }
+///
+/// assert_eq!(on_mlx(false), (GradMode::NoGrad, GradMode::Enabled));
+/// ```
+///
+/// It applies to the same items as [`#[no_grad]`](macro@no_grad).
 #[proc_macro_attribute]
 pub fn set_grad_enabled(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    function::expand(Kind::SetGradEnabled, arguments.into(), item.into()).into()
+    expand::attribute::expand(ScopeKind::SetGradEnabled, arguments.into(), item.into()).into()
 }
 
-/// Runs a function in inference mode; with a condition, in inference mode or out of it.
+/// Runs a function in inference mode, like `@torch.inference_mode()`.
 ///
-/// In inference mode nothing is recorded, and `#[enable_grad]` does not change that; `#[inference_mode(false)]` does.
+/// Inference mode disables recording; `#[enable_grad]` cannot lift it, `#[inference_mode(false)]` can.
 ///
 /// ```
 /// use grad_runtime::{GradMode, attr::inference_mode, grad_mode};
@@ -192,14 +413,33 @@ pub fn set_grad_enabled(arguments: TokenStream, item: TokenStream) -> TokenStrea
 ///
 /// assert_eq!(serve(), (GradMode::Inference, GradMode::Enabled));
 /// ```
+///
+/// # The condition
+///
+/// A condition may choose whether the function runs in inference mode or out of it. It is an expression of type `bool`,
+/// as for [`#[set_grad_enabled]`](macro@set_grad_enabled#the-condition), and comes first:
+///
+/// ```
+/// use grad_runtime::{GradMode, attr::inference_mode, grad_mode};
+///
+/// #[inference_mode(!training, eager)]
+/// fn forward(training: bool) -> GradMode {
+///     grad_mode()
+/// }
+///
+/// assert_eq!((forward(true), forward(false)), (GradMode::Enabled, GradMode::Inference));
+/// ```
+///
+/// It applies to the same items as [`#[no_grad]`](macro@no_grad), and takes
+/// [the same arguments](macro@no_grad#arguments).
 #[proc_macro_attribute]
 pub fn inference_mode(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    function::expand(Kind::InferenceMode, arguments.into(), item.into()).into()
+    expand::attribute::expand(ScopeKind::InferenceMode, arguments.into(), item.into()).into()
 }
 
-/// Implements `grad_runtime::Detach` for a struct or an enum: field by field, less those marked `#[detach(skip)]`.
+/// Derives `grad_runtime::Detach` for a struct or an enum: detaches each field that is not marked `#[detach(skip)]`.
 ///
-/// Type parameters must be `Detach` too.
+/// Type parameters must implement `Detach` too.
 ///
 /// ```
 /// use grad_runtime::Detach;
@@ -211,42 +451,45 @@ pub fn inference_mode(arguments: TokenStream, item: TokenStream) -> TokenStream 
 ///     label: &'static std::sync::Mutex<u8>,
 /// }
 /// ```
+///
+/// `#[detach(crate = path)]` on the type sets the path of `grad_runtime`.
 #[proc_macro_derive(Detach, attributes(detach))]
 pub fn derive_detach(input: TokenStream) -> TokenStream {
     derive::DETACH.expand(input.into()).into()
 }
 
-/// Implements `grad_runtime::Params` for a struct or an enum: field by field, less those marked `#[params(skip)]`, which
-/// are cloned as they are.
+/// Derives `grad_runtime::Params` for a struct or an enum: visits each field that is not marked `#[params(skip)]`.
+/// Skipped fields are cloned.
 ///
-/// The arrays are those of the type parameter that is bounded by `Array`. Where there is no such parameter they are
-/// those of the fields: the type is `Params` for the arrays for which each of its fields is.
+/// The arrays are of the type parameter that is bounded by `Array`. Without such a parameter they are those of the fields:
+/// the type implements `Params<A>` for each array type `A` for which every field does.
 ///
-/// `#[params(crate = path)]` on the type says where `grad_runtime` is. The trait's page has examples.
+/// `#[params(crate = path)]` on the type sets the path of `grad_runtime`. The page of the trait has examples.
 #[proc_macro_derive(Params, attributes(params))]
 pub fn derive_params(input: TokenStream) -> TokenStream {
     derive::PARAMS.expand(input.into()).into()
 }
 
-/// What `no_grad!` and its siblings expand to: `block! { [$crate no_grad] … }`.
+/// Expands `no_grad!` and its siblings, which call it as `block! { [$crate no_grad] … }`.
 #[doc(hidden)]
 #[proc_macro]
 pub fn block(input: TokenStream) -> TokenStream {
-    block::expand(input.into()).into()
+    expand::block::expand(input.into()).into()
 }
 
-/// What `carry!` expands to: `carry! { [$crate] … }`.
+/// Expands `carry!`, which calls it as `carry! { [$crate] … }`.
 #[doc(hidden)]
 #[proc_macro]
 pub fn carry(input: TokenStream) -> TokenStream {
-    tail::expand_carry(input.into()).into()
+    expand::carry::expand(input.into()).into()
 }
 
-fn is_punct(token: &TokenTree, expected: char) -> bool {
-    matches!(token, TokenTree::Punct(punct) if punct.as_char() == expected)
-}
-
-/// The tests crate runs these in edition 2024.
+/// Runs `tests/macros/editions.rs`, which the tests run in edition 2024, in edition 2021.
 #[cfg(doctest)]
 #[doc = concat!("```edition2021\n", include_str!("../../tests/macros/editions.rs"), "\nfn main() { check() }\n```")]
 mod edition_2021 {}
+
+/// Runs the example in README.md.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

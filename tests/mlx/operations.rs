@@ -5,7 +5,7 @@ mod operation_gradients;
 mod operation_values;
 
 use grad_runtime::mlx::Array as Mlx;
-use grad_runtime::{Array, Dtype, Element};
+use grad_runtime::{Dtype, Element};
 use support::arrays::{assert_close, elements};
 
 /// Where an operation is: `shared` by both backends, one of the `methods` or `functions`, or in a module.
@@ -18,6 +18,16 @@ macro_rules! place {
     };
     ($kind:ident $section:ident) => {
         stringify!($kind)
+    };
+}
+
+macro_rules! names {
+    ($($(#[$about:meta])* $kind:ident $section:ident {$(
+        $(#[$doc:meta])*
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
+    )*})*) => {
+        /// The place and name of each operation.
+        const NAMES: &[(&str, &str)] = &[$($((place!($kind $section $($shared)?), stringify!($name)),)*)*];
     };
 }
 grad_mlx_sys::for_each_op!(names);

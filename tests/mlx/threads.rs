@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use grad_runtime::{Array, mlx};
+use grad_runtime::mlx;
 use support::processes::run;
 
 #[test]

@@ -1,16 +1,17 @@
-//! `#[derive(Params)]`: arrays are visited and replaced field by field.
+//! `#[derive(Params)]`: visits and replaces the arrays of a value field by field.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{DeriveInput, GenericParam, Generics, Member, Type, TypeParamBound, WherePredicate, parse_quote};
 
-use super::{Field, Shape};
+use super::fields::{Field, Shape};
 
+/// Returns the implementation of `Params` for a type.
 pub fn implementation(input: &DeriveInput, shapes: &[Shape<'_>], root: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     let mut generics = input.generics.clone();
-    // The arrays are those of the parameter bounded by `Array`. Where there is none, they are what the fields hold.
+    // Without a parameter bounded by `Array`, the implementation is generic over the arrays that the fields hold.
     let parameter = array_parameter(&input.generics);
     let array = parameter.cloned().unwrap_or_else(|| {
         let array = Ident::new("__A", span);
@@ -18,37 +19,39 @@ pub fn implementation(input: &DeriveInput, shapes: &[Shape<'_>], root: &TokenStr
         array
     });
 
-    let conditions = generics.make_where_clause();
-    for Field { ty, is_skipped, place, .. } in shapes.iter().flat_map(|shape| &shape.fields) {
-        // A type that holds itself would be its own condition.
+    let where_clause = generics.make_where_clause();
+    for Field { ty, is_skipped, span, .. } in shapes.iter().flat_map(|shape| &shape.fields) {
+        // The bound of a recursive type would depend on itself.
         if mentions(ty, |name| *name == input.ident || name == "Self") {
             continue;
         }
-        let depends = |but: Option<&Ident>| {
-            mentions(ty, |name| input.generics.type_params().any(|other| other.ident == *name) && Some(name) != but)
+        let mentions_parameter = |except: Option<&Ident>| {
+            mentions(ty, |name| {
+                input.generics.type_params().any(|other| other.ident == *name) && Some(name) != except
+            })
         };
         if *is_skipped {
-            if depends(None) {
-                let bound = quote_spanned!(*place=> ::core::clone::Clone);
-                conditions.predicates.push(parse_quote!(#ty: #bound));
+            if mentions_parameter(None) {
+                let bound = quote_spanned!(*span=> ::core::clone::Clone);
+                where_clause.predicates.push(parse_quote!(#ty: #bound));
             }
-        } else if parameter.is_none() || depends(parameter) {
-            // A field that depends on nothing else need be no condition: it is an error here if it does not hold.
-            let bound = quote_spanned!(*place=> #root::Params<#array>);
-            conditions.predicates.push(parse_quote!(#ty: #bound));
+        } else if parameter.is_none() || mentions_parameter(parameter) {
+            // A field of any other type needs no bound: if it is not `Params`, that is an error here.
+            let bound = quote_spanned!(*span=> #root::Params<#array>);
+            where_clause.predicates.push(parse_quote!(#ty: #bound));
         }
     }
 
     let visits = shapes.iter().map(|shape| visit(shape, &array, root));
     let replaces = shapes.iter().map(|shape| replace(shape, &array, root));
-    // There is no value of an enum without variants.
+    // An enum without variants has no values, and a reference to it cannot be matched without arms.
     let value = if shapes.is_empty() { quote_spanned!(span=> *self) } else { quote_spanned!(span=> self) };
-    let (parameters, _, conditions) = generics.split_for_impl();
+    let (parameters, _, where_clause) = generics.split_for_impl();
     let (_, arguments, _) = input.generics.split_for_impl();
     let name = &input.ident;
     quote_spanned! {span=>
         #[automatically_derived]
-        impl #parameters #root::Params<#array> for #name #arguments #conditions {
+        impl #parameters #root::Params<#array> for #name #arguments #where_clause {
             fn visit(&self, _path: &#root::params::Path<'_>, _visit: &mut #root::params::Visit<'_, #array>) {
                 match #value { #(#visits)* }
             }
@@ -64,33 +67,35 @@ pub fn implementation(input: &DeriveInput, shapes: &[Shape<'_>], root: &TokenStr
     }
 }
 
+/// Returns the match arm that visits the fields of a shape.
 fn visit(shape: &Shape<'_>, array: &Ident, root: &TokenStream) -> TokenStream {
     let Shape { constructor, fields } = shape;
     let (mut bindings, mut statements) = (TokenStream::new(), TokenStream::new());
-    for (at, field) in fields.iter().enumerate().filter(|(_, field)| !field.is_skipped) {
-        let Field { member, ty, place, .. } = field;
-        let binding = format_ident!("field_{at}", span = *place);
+    for (index, field) in fields.iter().enumerate().filter(|(_, field)| !field.is_skipped) {
+        let Field { member, ty, span, .. } = field;
+        let binding = format_ident!("field_{index}", span = *span);
         let path = path(shape, field, root);
         bindings.extend(quote!(#member: #binding,));
-        statements.extend(quote_spanned! {*place=>
+        statements.extend(quote_spanned! {*span=>
             <#ty as #root::Params<#array>>::visit(#binding, #path, _visit);
         });
     }
     quote_spanned!(Span::mixed_site()=> #constructor { #bindings .. } => { #statements })
 }
 
+/// Returns the match arm that replaces the fields of a shape.
 fn replace(shape: &Shape<'_>, array: &Ident, root: &TokenStream) -> TokenStream {
     let Shape { constructor, fields } = shape;
     let (mut bindings, mut values) = (TokenStream::new(), TokenStream::new());
-    for (at, field) in fields.iter().enumerate() {
-        let Field { member, ty, is_skipped, place } = field;
-        let binding = format_ident!("field_{at}", span = *place);
+    for (index, field) in fields.iter().enumerate() {
+        let Field { member, ty, is_skipped, span } = field;
+        let binding = format_ident!("field_{index}", span = *span);
         bindings.extend(quote!(#member: #binding,));
         let value = if *is_skipped {
-            quote_spanned!(*place=> <#ty as ::core::clone::Clone>::clone(#binding))
+            quote_spanned!(*span=> <#ty as ::core::clone::Clone>::clone(#binding))
         } else {
             let path = path(shape, field, root);
-            quote_spanned!(*place=> <#ty as #root::Params<#array>>::replace(#binding, #path, _replace)?)
+            quote_spanned!(*span=> <#ty as #root::Params<#array>>::replace(#binding, #path, _replace)?)
         };
         values.extend(quote!(#member: #value,));
     }
@@ -99,48 +104,51 @@ fn replace(shape: &Shape<'_>, array: &Ident, root: &TokenStream) -> TokenStream 
     }
 }
 
-/// The path to a field. The one field of `struct Layer(Linear)` or of `Layer::Linear(…)` has its owner's.
+/// Returns an expression for the path of a field. The only field of a tuple struct or variant, as in
+/// `struct Layer(Linear)`, has the path of its owner.
 fn path(shape: &Shape<'_>, field: &Field<'_>, root: &TokenStream) -> TokenStream {
     let name = match &field.member {
-        Member::Unnamed(_) if shape.fields.len() == 1 => return quote_spanned!(field.place=> _path),
+        Member::Unnamed(_) if shape.fields.len() == 1 => return quote_spanned!(field.span=> _path),
         Member::Unnamed(index) => index.index.to_string(),
         Member::Named(name) => name.unraw().to_string(),
     };
-    quote_spanned!(field.place=> &#root::params::Path::then(_path, &#name))
+    quote_spanned!(field.span=> &#root::params::Path::then(_path, &#name))
 }
 
-/// The one type parameter that is bounded by `Array`.
+/// Returns the type parameter that is bounded by `Array`, if there is exactly one.
 fn array_parameter(generics: &Generics) -> Option<&Ident> {
-    let is_array = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Trait(bound) if bound.path.segments.last().is_some_and(|last| last.ident == "Array"));
-    let in_conditions = |parameter: &Ident| {
-        generics.where_clause.iter().flat_map(|conditions| &conditions.predicates).any(
-            |condition| match condition {
-                WherePredicate::Type(condition) => {
-                    matches!(&condition.bounded_ty, Type::Path(ty) if ty.path.is_ident(parameter))
-                        && condition.bounds.iter().any(is_array)
-                }
-                _ => false,
-            },
-        )
+    let is_array = |bound: &TypeParamBound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == "Array"),
+        _ => false,
+    };
+    let is_array_in_where_clause = |parameter: &Ident| {
+        let predicates = generics.where_clause.iter().flat_map(|where_clause| &where_clause.predicates);
+        predicates.into_iter().any(|predicate| match predicate {
+            WherePredicate::Type(predicate) => {
+                matches!(&predicate.bounded_ty, Type::Path(ty) if ty.path.is_ident(parameter))
+                    && predicate.bounds.iter().any(is_array)
+            }
+            _ => false,
+        })
     };
     let mut found = generics.params.iter().filter_map(|parameter| match parameter {
-        GenericParam::Type(parameter) => {
-            (parameter.bounds.iter().any(is_array) || in_conditions(&parameter.ident)).then_some(&parameter.ident)
-        }
+        GenericParam::Type(parameter) => (parameter.bounds.iter().any(is_array)
+            || is_array_in_where_clause(&parameter.ident))
+        .then_some(&parameter.ident),
         _ => None,
     });
     let first = found.next();
     if found.next().is_some() { None } else { first }
 }
 
-/// Whether a name in `ty` is one of those.
-fn mentions(ty: &Type, is_one: impl Fn(&Ident) -> bool + Copy) -> bool {
-    fn in_tokens(tokens: TokenStream, is_one: impl Fn(&Ident) -> bool + Copy) -> bool {
+/// Returns whether a type contains a name for which `is_wanted` is true.
+fn mentions(ty: &Type, is_wanted: impl Fn(&Ident) -> bool + Copy) -> bool {
+    fn in_tokens(tokens: TokenStream, is_wanted: impl Fn(&Ident) -> bool + Copy) -> bool {
         tokens.into_iter().any(|token| match token {
-            TokenTree::Ident(name) => is_one(&name),
-            TokenTree::Group(group) => in_tokens(group.stream(), is_one),
+            TokenTree::Ident(name) => is_wanted(&name),
+            TokenTree::Group(group) => in_tokens(group.stream(), is_wanted),
             _ => false,
         })
     }
-    in_tokens(ty.to_token_stream(), is_one)
+    in_tokens(ty.to_token_stream(), is_wanted)
 }

@@ -17,7 +17,7 @@ fn compile_fail() {
 /// Guards across an `.await` and on another thread are among the cases, each with an error.
 #[test]
 fn guarantee_9_guards_across_await_and_threads_do_not_compile() {
-    for case in ["await-in-a-block", "guard-held-across-await-in-a-spawned-task", "guard-sent-to-a-thread"] {
+    for case in ["await-in-block", "guard-held-across-await-in-spawned-task", "guard-sent-to-thread"] {
         let stderr = fs::read_to_string(format!("ui/{case}.stderr")).unwrap();
         assert!(!errors(&stderr).is_empty(), "{case}: {stderr}");
     }

@@ -1,0 +1,88 @@
+//! What the derives read from a type: its variants and fields, and the arguments of their attributes.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Data, DeriveInput, Fields, Member, Path, Result, Type, Variant};
+
+use crate::span::generated_at;
+use crate::tokens::default_root;
+use crate::validate;
+
+/// The names of a derive.
+pub struct Names {
+    pub trait_name: &'static str,
+    /// The name of the attribute on types and fields.
+    pub attribute: &'static str,
+}
+
+/// A struct, or a variant of an enum.
+pub struct Shape<'a> {
+    /// `Self`, or `Self::Variant`.
+    pub constructor: TokenStream,
+    pub fields: Vec<Field<'a>>,
+}
+
+pub struct Field<'a> {
+    pub member: Member,
+    pub ty: &'a Type,
+    pub is_skipped: bool,
+    /// At the field's type, for the error that it does not implement the trait.
+    pub span: Span,
+}
+
+impl Names {
+    /// Returns the path of `grad_runtime`: that in `#[detach(crate = path)]` on the type, or the default.
+    pub fn root(&self, attributes: &[Attribute]) -> Result<TokenStream> {
+        let mut root = default_root();
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(self.attribute)) {
+            attribute.parse_nested_meta(|meta| {
+                if !meta.path.is_ident("crate") {
+                    return Err(validate::derive::type_argument(self.attribute, &meta.path));
+                }
+                root = meta.value()?.parse::<Path>()?.into_token_stream();
+                Ok(())
+            })?;
+        }
+        Ok(root)
+    }
+
+    /// Returns the struct, or each variant of the enum.
+    pub fn shapes<'a>(&self, input: &'a DeriveInput) -> Result<Vec<Shape<'a>>> {
+        let span = Span::mixed_site();
+        match &input.data {
+            Data::Struct(data) => Ok(vec![self.shape(quote_spanned!(span=> Self), &data.fields)?]),
+            Data::Enum(data) => {
+                let shape = |variant: &'a Variant| {
+                    let name = &variant.ident;
+                    self.shape(quote_spanned!(span=> Self::#name), &variant.fields)
+                };
+                data.variants.iter().map(shape).collect()
+            }
+            Data::Union(data) => Err(validate::derive::union(self.trait_name, data.union_token.span)),
+        }
+    }
+
+    fn shape<'a>(&self, constructor: TokenStream, fields: &'a Fields) -> Result<Shape<'a>> {
+        let field = |(member, field): (Member, &'a syn::Field)| {
+            let span = generated_at(field.ty.span());
+            Ok(Field { member, ty: &field.ty, is_skipped: self.is_skipped(field)?, span })
+        };
+        let fields = fields.members().zip(fields).map(field).collect::<Result<_>>()?;
+        Ok(Shape { constructor, fields })
+    }
+
+    fn is_skipped(&self, field: &syn::Field) -> Result<bool> {
+        let mut is_skipped = false;
+        for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident(self.attribute)) {
+            attribute.parse_nested_meta(|meta| {
+                if !meta.path.is_ident("skip") {
+                    return Err(validate::derive::field_argument(self.attribute, &meta.path));
+                }
+                is_skipped = true;
+                Ok(())
+            })?;
+        }
+        Ok(is_skipped)
+    }
+}

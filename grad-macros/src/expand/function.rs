@@ -1,0 +1,102 @@
+//! Functions in a scope.
+
+use proc_macro2::{Group, Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ReturnType;
+
+use super::detach::Detach;
+use super::scope::{Entry, Reentry, entry, in_scope};
+use super::{async_function, deferred, detach_args};
+use crate::parse::deferred_type::{self, Deferred};
+use crate::parse::item::Function;
+use crate::scope::Scope;
+use crate::tokens::{in_braces, is_punct};
+use crate::types::nameable;
+
+/// Returns the function with its body in `scope`.
+pub fn expand(scope: &Scope, function: &Function) -> TokenStream {
+    let Function { attributes, visibility, defaultness, signature, body } = function;
+    let (inner_attributes, statements) = split_inner_attributes(body.stream());
+    // The user's own braces are kept where possible: rustc reports an error in a copy twice.
+    let mut body =
+        if inner_attributes.is_empty() { body.clone() } else { in_braces(function.body.span(), statements) };
+
+    let deferred = if scope.eager { None } else { deferred_type::of_output(&signature.output) };
+    let mut signature = signature.clone();
+    if let Some(wanted) = &scope.detach_args {
+        let rebound = detach_args::rebind(wanted, &scope.root, &mut signature);
+        let statements = body.stream();
+        body = in_braces(body.span(), quote!(#rebound #statements));
+    }
+    let detach = Detach::of_output(scope, &signature.output);
+    let output = &signature.output;
+    let statements = match (signature.asyncness, &deferred, &detach) {
+        (Some(_), deferred, detach) => {
+            async_function::in_scope(scope, output, deferred.as_ref(), detach.as_ref(), &body)
+        }
+        (None, Some(deferred), detach) => in_scope_and_deferred(scope, output, deferred, detach.as_ref(), &body),
+        (None, None, Some(detach)) => in_scope_and_detached(scope, output, detach, &body),
+        (None, None, None) => in_scope(scope, &body),
+    };
+    // With the user's span, errors about the body as a whole point to its braces.
+    let body = in_braces(function.body.span(), quote!(#inner_attributes #statements));
+    quote!(#(#attributes)* #visibility #defaultness #signature #body)
+}
+
+/// Splits a body into its inner attributes, `#![…]` and `//! …`, and its statements: the attributes must stay first in
+/// the function.
+fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
+    let mut tokens = body.into_iter().peekable();
+    let mut attributes = TokenStream::new();
+    let mut rest = TokenStream::new();
+    while let Some(hash) = tokens.next_if(|token| is_punct(token, '#')) {
+        let Some(bang) = tokens.next_if(|token| is_punct(token, '!')) else {
+            rest.extend([hash]);
+            break;
+        };
+        attributes.extend([hash, bang]);
+        attributes.extend(tokens.next());
+    }
+    rest.extend(tokens);
+    (attributes, rest)
+}
+
+/// Returns statements that evaluate `body` in `scope` and detach its value there.
+///
+/// The body is in a closure, so that `return` and `?` also lead to the detaching code. The temporaries of the body are
+/// dropped with the closure.
+fn in_scope_and_detached(scope: &Scope, output: &ReturnType, detach: &Detach, body: &Group) -> TokenStream {
+    let span = Span::mixed_site();
+    let Entry { setup, enter } = entry(scope);
+    let (root, ty) = (&scope.root, nameable(output));
+    let detached = detach.apply(&quote_spanned!(span=> #root::__private::call(move || -> #ty #body)));
+    quote_spanned! {span=>
+        #setup
+        let _guard = #enter;
+        #detached
+    }
+}
+
+/// Returns statements that evaluate `body` in `scope`; its deferred value enters the scope again each time it runs, and
+/// its outputs or items are detached.
+fn in_scope_and_deferred(
+    scope: &Scope,
+    output: &ReturnType,
+    deferred: &Deferred,
+    detach: Option<&Detach>,
+    body: &Group,
+) -> TokenStream {
+    let span = Span::mixed_site();
+    let Entry { setup, enter } = entry(scope);
+    let value = deferred::evaluate(deferred, &scope.root, &nameable(output), body);
+    let reentry = Reentry { root: &scope.root, enter: &enter, detach };
+    let wrapped = deferred::wrap(deferred, &reentry, &Ident::new("value", span).into_token_stream());
+    quote_spanned! {span=>
+        #setup
+        let value = {
+            let _guard = #enter;
+            #value
+        };
+        #wrapped
+    }
+}

@@ -1,0 +1,77 @@
+//! Determines whether a body may leave its function before its end.
+
+use proc_macro2::{Group, TokenStream, TokenTree};
+use syn::visit_mut::{VisitMut, visit_expr_mut, visit_macro_mut};
+use syn::{Expr, Item, Macro};
+
+use crate::tokens::is_punct;
+
+/// Macros of std that leave their function only if their arguments do.
+const TRANSPARENT_MACROS: [&str; 22] = [
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "concat",
+    "dbg",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "eprintln",
+    "format",
+    "format_args",
+    "matches",
+    "panic",
+    "print",
+    "println",
+    "stringify",
+    "todo",
+    "unimplemented",
+    "unreachable",
+    "vec",
+    "write",
+    "writeln",
+];
+
+/// Returns whether `body` may contain a `return` or `?` of its function, or a macro that hides one.
+///
+/// A body that cannot be parsed may contain anything.
+pub fn is_possible(body: &Group) -> bool {
+    let Ok(mut block) = syn::parse2(TokenStream::from(TokenTree::Group(body.clone()))) else {
+        return true;
+    };
+    let mut search = EarlyExitSearch { found: false };
+    search.visit_block_mut(&mut block);
+    search.found
+}
+
+struct EarlyExitSearch {
+    found: bool,
+}
+
+impl VisitMut for EarlyExitSearch {
+    fn visit_expr_mut(&mut self, expression: &mut Expr) {
+        match expression {
+            // `return` and `?` in a closure or an async block leave that, not the function.
+            Expr::Closure(_) | Expr::Async(_) => {}
+            Expr::Return(_) | Expr::Try(_) | Expr::Verbatim(_) => self.found = true,
+            expression => visit_expr_mut(self, expression),
+        }
+    }
+
+    fn visit_item_mut(&mut self, _: &mut Item) {}
+
+    fn visit_macro_mut(&mut self, call: &mut Macro) {
+        let name = call.path.segments.last();
+        let is_transparent = name.is_some_and(|name| TRANSPARENT_MACROS.iter().any(|known| name.ident == known));
+        self.found |= !is_transparent || mentions_early_exit(call.tokens.clone());
+        visit_macro_mut(self, call);
+    }
+}
+
+fn mentions_early_exit(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => word == "return",
+        TokenTree::Group(group) => mentions_early_exit(group.stream()),
+        token => is_punct(&token, '?'),
+    })
+}

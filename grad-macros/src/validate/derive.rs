@@ -1,0 +1,41 @@
+//! Error messages of the derives.
+
+use proc_macro2::Span;
+use quote::ToTokens;
+use syn::{Error, Path};
+
+/// Returns the error for deriving `trait_name` for a union.
+pub fn union(trait_name: &str, span: Span) -> Error {
+    let message = format!(
+        "cannot derive `{trait_name}` for a union: it does not record which field is in use\n\
+         help: write `impl {trait_name}` by hand"
+    );
+    Error::new(span, message)
+}
+
+/// Returns the error for an argument that a type does not take.
+pub fn type_argument(attribute: &str, argument: &Path) -> Error {
+    let message = if argument.is_ident("skip") {
+        format!(
+            "cannot use `skip` on a type\n\
+             help: write `#[{attribute}(skip)]` on a field"
+        )
+    } else {
+        format!(
+            "unknown argument `{}` on a type\n\
+             help: `#[{attribute}(crate = path)]` sets the path of grad-runtime",
+            argument.to_token_stream()
+        )
+    };
+    Error::new_spanned(argument, message)
+}
+
+/// Returns the error for an argument that a field does not take.
+pub fn field_argument(attribute: &str, argument: &Path) -> Error {
+    let message = format!(
+        "unknown argument `{}` on a field\n\
+         help: write `#[{attribute}(skip)]`",
+        argument.to_token_stream()
+    );
+    Error::new_spanned(argument, message)
+}
