@@ -3,7 +3,9 @@
 //!
 //! With feature `mlx` these tests fail where MLX cannot be loaded. They never skip.
 #![cfg(any(feature = "cpu", feature = "mlx"))]
+#![allow(clippy::float_cmp, reason = "small whole numbers, which are exact")]
 
+mod one_backend;
 mod operations;
 mod operators;
 mod params;

@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grad_runtime::Array;
 use grad_runtime::mlx::linalg;
 
 use super::{NAMES, floats};
