@@ -2,6 +2,8 @@
 //!
 //! The module stands in for the real one, so that programs ask [`check_available`] in one way.
 
+use grad_core::Unavailable;
+
 use crate::error::Result;
 
 /// Returns the error that says how to build with MLX.
@@ -15,8 +17,6 @@ use crate::error::Result;
 ///
 /// [`Error::Unavailable`](crate::Error::Unavailable), always.
 pub fn check_available() -> Result<()> {
-    Err(crate::Error::Unavailable {
-        backend: "mlx",
-        reason: "this program was built without the feature `mlx` of grad-runtime; enable it".into(),
-    })
+    let reason = "this program was built without the feature `mlx` of grad-runtime; enable it";
+    Err(Unavailable { backend: "mlx", reason: reason.into() }.into())
 }

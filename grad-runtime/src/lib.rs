@@ -70,6 +70,8 @@ mod carry;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 mod detach;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+mod dtype;
 mod error;
 pub mod guide;
 mod macros;
@@ -88,18 +90,26 @@ pub mod safetensors;
 pub mod testing;
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
-pub use array::{Array, Buffer, Dtype, Element};
+pub use array::Array;
 pub use carry::{Carry, Scoped, carry, thread};
 pub use detach::{Detach, Detached};
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use dtype::{Buffer, Dtype, Element};
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use error::Operand;
 pub use error::{Error, Result};
 #[doc(inline)]
 pub use grad_core::{
-    Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, Torch, assert_grad_mode, enable_grad, grad_mode,
-    inference_mode, install, installed, is_grad_enabled, no_grad, set_grad_enabled,
+    AlreadyInstalled, Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, Torch, Unavailable,
+    assert_grad_mode, enable_grad, grad_mode, inference_mode, install, installed, is_grad_enabled, no_grad,
+    set_grad_enabled,
 };
 pub use grad_macros::Detach;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use grad_macros::Params;
+/// The elements of float16 and bfloat16 arrays.
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use half::{bf16, f16};
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use params::Params;
 
@@ -114,10 +124,16 @@ pub mod attr {
 ///
 /// The block macros are not part of it, because they have the names of the attributes: import those by name.
 pub mod prelude {
+    pub use crate::Detach;
     #[cfg(any(feature = "cpu", feature = "mlx"))]
-    pub use crate::array::{Array, Dtype};
+    pub use crate::Params;
+    #[cfg(any(feature = "cpu", feature = "mlx"))]
+    pub use crate::array::Array;
     pub use crate::attr::*;
     pub use crate::carry::Carry;
+    #[cfg(any(feature = "cpu", feature = "mlx"))]
+    pub use crate::dtype::Dtype;
+    pub use crate::error::Result;
     pub use grad_core::{Backend, Cpu, GradMode, Mlx, Torch, is_grad_enabled};
 }
 

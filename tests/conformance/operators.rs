@@ -1,6 +1,7 @@
 //! Operators: each gives the result of its method, for owned and borrowed operands and for numbers.
 
-use grad_runtime::{Array, Dtype, Error, Result, no_grad};
+use grad_runtime::{Dtype, Error, Result, no_grad};
+
 use support::arrays::{array, elements};
 
 type Function<A> = fn(&A) -> Result<A>;

@@ -40,20 +40,20 @@ fn the_library_loads_with_its_bundled_blas() {
 
 #[test]
 fn loading_switched_off() {
-    assert_eq!(status(&[("GRAD_MLX_LIBRARY", "off")]), "mlx is not available: GRAD_MLX_LIBRARY is `off`");
+    assert_eq!(status(&[("GRAD_MLX_LIBRARY", "off")]), "cannot use mlx: GRAD_MLX_LIBRARY is `off`");
 }
 
 #[test]
 fn a_library_that_is_missing() {
     let status = status(&[("GRAD_MLX_LIBRARY", "/nowhere/libmlx.so")]);
-    assert!(status.starts_with("mlx is not available: cannot load libmlx (/nowhere/libmlx.so: "), "{status}");
+    assert!(status.starts_with("cannot use mlx: cannot load libmlx (/nowhere/libmlx.so: "), "{status}");
     assert!(status.ends_with("); name it in GRAD_MLX_LIBRARY"), "{status}");
 }
 
 #[test]
 fn a_library_that_is_not_mlx() {
     let status = status(&[("GRAD_MLX_LIBRARY", "libm.so.6")]);
-    assert!(status.starts_with("mlx is not available: the loaded library is not libmlx: "), "{status}");
+    assert!(status.starts_with("cannot use mlx: the loaded library is not libmlx: "), "{status}");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_library_of_another_version() {
     let library = libmlx_of_version("0.0.7");
     let status = status(&[("GRAD_MLX_LIBRARY", library.to_str().unwrap())]);
     assert!(
-        status.starts_with("mlx is not available: libmlx is version 0.0.7, and this program was built for "),
+        status.starts_with("cannot use mlx: libmlx is version 0.0.7, and this program was built for "),
         "{status}"
     );
     assert!(status.contains("rebuild it with MLX 0.0.7"), "{status}");
@@ -75,7 +75,7 @@ fn a_library_without_a_symbol() {
     let wanted = other.split("was built for ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
     let library = library("without-symbols", &version_function(wanted), &["-Wl,-soname,libmlx.so"]);
     let status = status(&[("GRAD_MLX_LIBRARY", library.to_str().unwrap())]);
-    assert!(status.starts_with("mlx is not available: cannot load the shim from "), "{status}");
+    assert!(status.starts_with("cannot use mlx: cannot load the shim from "), "{status}");
     assert!(status.contains("undefined symbol: "), "{status}");
 }
 
@@ -95,16 +95,13 @@ fn the_blas_in_the_environment_is_used() {
 #[test]
 fn a_blas_that_is_missing() {
     let status = status(&[("GRAD_MLX_BLAS", "/nowhere/libblas.so")]);
-    assert!(
-        status.starts_with("mlx is not available: cannot load GRAD_MLX_BLAS: /nowhere/libblas.so: "),
-        "{status}"
-    );
+    assert!(status.starts_with("cannot use mlx: cannot load GRAD_MLX_BLAS: /nowhere/libblas.so: "), "{status}");
 }
 
 /// The shim is written to a temporary file to be loaded.
 #[test]
 fn a_temporary_folder_that_does_not_exist() {
     let status = status(&[("TMPDIR", "/nowhere")]);
-    assert!(status.starts_with("mlx is not available: cannot load the shim from /nowhere: "), "{status}");
+    assert!(status.starts_with("cannot use mlx: cannot load the shim from /nowhere: "), "{status}");
     assert!(status.ends_with("set TMPDIR to another folder"), "{status}");
 }

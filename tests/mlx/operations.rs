@@ -60,7 +60,7 @@ fn assert_same(found: &Mlx, expected: &Mlx) {
         Dtype::Float16 => 2e-3,
         Dtype::BFloat16 => 2e-2,
         _ => {
-            assert_eq!(found.to_buffer(), expected.to_buffer());
+            assert_eq!(found.to_buffer().unwrap(), expected.to_buffer().unwrap());
             return;
         }
     };

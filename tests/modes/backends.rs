@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::sync::Once;
 
 use grad_runtime::{
-    Backend, Carry, Cpu, Error, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, carry, enable_grad, grad_mode,
-    inference_mode, install, installed, no_grad,
+    AlreadyInstalled, Backend, Carry, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, carry, enable_grad,
+    grad_mode, inference_mode, install, installed, no_grad,
 };
 use proptest::prelude::*;
 use support::backend;
@@ -146,9 +146,9 @@ fn a_backend_that_uses_scopes_while_it_is_switched() {
 fn a_name_can_be_installed_once() {
     backend!(SecondMlx, "mlx", || unreachable!("never installed"), |_| unreachable!("never installed"));
     with_engine();
-    assert_eq!(install(&Engine), Err(Error::AlreadyInstalled { name: "engine" }));
-    assert_eq!(install(&SecondMlx), Err(Error::AlreadyInstalled { name: "mlx" }));
-    assert_eq!(install(&Cpu), Err(Error::AlreadyInstalled { name: "cpu" }));
+    assert_eq!(install(&Engine), Err(AlreadyInstalled { name: "engine" }));
+    assert_eq!(install(&SecondMlx), Err(AlreadyInstalled { name: "mlx" }));
+    assert_eq!(install(&Cpu), Err(AlreadyInstalled { name: "cpu" }));
     let names: Vec<_> = installed().map(Backend::name).collect();
     assert_eq!(names, ["cpu", "mlx", "engine"]);
 }

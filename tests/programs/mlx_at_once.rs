@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     thread::scope(|threads| {
         let others = [(); 3].map(|()| threads.spawn(|| train(steps)));
         for other in others {
-            assert_eq!(other.join().expect("no thread panics"), Ok(alone.clone()));
+            assert_eq!(other.join().expect("no thread panics").unwrap(), alone);
         }
     });
     println!("3 threads, {steps} steps, the weights of one thread alone");

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use grad_runtime::{
-    Backend, Cpu, Error, GradMode, ModeSnapshot, Torch, grad_mode, inference_mode, install, installed, is_grad_enabled,
-    no_grad,
+    AlreadyInstalled, Backend, Cpu, GradMode, ModeSnapshot, Torch, grad_mode, inference_mode, install, installed,
+    is_grad_enabled, no_grad,
 };
 
 use GradMode::{Enabled, NoGrad};
@@ -28,7 +28,7 @@ fn guarantee_12_a_scope_without_libtorch() {
         }
         assert_eq!(names(), ["cpu", "mlx"]);
         let why = Torch::check_available().unwrap_err().to_string();
-        assert!(why.starts_with("torch is not available: no libc10."), "{why}");
+        assert!(why.starts_with("cannot use torch: no libc10."), "{why}");
         assert!(why.ends_with("link or load libtorch, and scopes will find it"), "{why}");
     });
 }
@@ -54,7 +54,7 @@ fn the_first_scope_finds_libtorch() {
         assert!(no_grad!(!libtorch.is_on()));
         assert!(libtorch.is_on());
         assert_eq!(names(), ["cpu", "mlx", "torch"]);
-        assert_eq!(Torch::check_available(), Ok(()));
+        Torch::check_available().unwrap();
     });
 }
 
@@ -110,7 +110,10 @@ fn a_snapshot_includes_libtorch() {
         assert_eq!(format!("{:?}", ModeSnapshot::current()), r#"{"cpu": Enabled, "mlx": Enabled}"#);
         let libtorch = FakeLibtorch::loaded();
         libtorch.set(false);
-        assert_eq!(format!("{:?}", ModeSnapshot::current()), r#"{"cpu": Enabled, "mlx": Enabled, "torch": NoGrad}"#);
+        assert_eq!(
+            format!("{:?}", ModeSnapshot::current()),
+            r#"{"cpu": Enabled, "mlx": Enabled, "torch": NoGrad}"#
+        );
     });
 }
 
@@ -189,7 +192,7 @@ fn libtorch_beside_another_backend() {
 fn installed_explicitly_before_libtorch_is_loaded() {
     alone(|| {
         install(&Torch).unwrap();
-        assert_eq!(install(&Torch), Err(Error::AlreadyInstalled { name: "torch" }));
+        assert_eq!(install(&Torch), Err(AlreadyInstalled { name: "torch" }));
         drop(no_grad());
         let libtorch = FakeLibtorch::loaded();
         assert!(no_grad!(!libtorch.is_on()));
@@ -203,7 +206,7 @@ fn installed_explicitly_after_a_scope_installed_it() {
     alone(|| {
         let libtorch = FakeLibtorch::loaded();
         drop(no_grad());
-        assert_eq!(install(&Torch), Err(Error::AlreadyInstalled { name: "torch" }));
+        assert_eq!(install(&Torch), Err(AlreadyInstalled { name: "torch" }));
         assert!(no_grad!(!libtorch.is_on()));
     });
 }

@@ -77,7 +77,7 @@ fn wrap_closure(closure: &Closure, reentry: &Reentry<'_>, value: &TokenStream) -
     let count = closure.signature.inputs.len();
     let arguments: Vec<_> = (0..count).map(|n| format_ident!("a{n}", span = span)).collect();
     let (mutability, enter_method) = match closure.call_trait {
-        CallTrait::Fn => (None, "inside"),
+        CallTrait::Fn => (None, "enter"),
         CallTrait::FnMut => (Some(Token![mut](span)), "enter_mut"),
         CallTrait::FnOnce => (None, "into_entered"),
     };

@@ -34,7 +34,7 @@ impl Error for AlreadyInstalled {}
 ///
 /// ```
 /// let error = grad_core::Unavailable { backend: "engine", reason: "its driver is missing: install it".into() };
-/// assert_eq!(error.to_string(), "cannot use backend `engine`: its driver is missing: install it");
+/// assert_eq!(error.to_string(), "cannot use engine: its driver is missing: install it");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
@@ -46,7 +46,7 @@ pub struct Unavailable {
 
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot use backend `{}`: {}", self.backend, self.reason)
+        write!(f, "cannot use {}: {}", self.backend, self.reason)
     }
 }
 

@@ -29,9 +29,7 @@ macro_rules! for_each_op {
             ///
             /// Elementwise. Two operands broadcast.
             methods arithmetic {
-                /// Computes the absolute value.
                 fn abs(a: &Array) -> Array, shared;
-                /// Computes `-x`.
                 fn negative(a: &Array) -> Array, shared;
                 /// Computes the sign: 1 for a positive element, -1 for a negative one, else 0.
                 fn sign(a: &Array) -> Array;
@@ -45,17 +43,13 @@ macro_rules! for_each_op {
                 fn round(a: &Array, decimals: i32) -> Array;
                 /// Computes `1 / x`.
                 fn reciprocal(a: &Array) -> Array;
-                /// Computes the square root.
                 fn sqrt(a: &Array) -> Array, shared;
                 /// Computes `1 / sqrt(x)`.
                 fn rsqrt(a: &Array) -> Array;
-                /// Computes `x * x`.
                 fn square(a: &Array) -> Array, shared;
-                /// Computes e to the power of each element.
                 fn exp(a: &Array) -> Array, shared;
                 /// Computes `exp(x) - 1`, precise for small `x`.
                 fn expm1(a: &Array) -> Array;
-                /// Computes the natural logarithm.
                 fn log(a: &Array) -> Array, shared;
                 /// Computes the logarithm to base 2.
                 fn log2(a: &Array) -> Array;
@@ -65,13 +59,9 @@ macro_rules! for_each_op {
                 fn log1p(a: &Array) -> Array;
                 /// Computes `log(exp(x) + exp(y))` without overflow.
                 fn logaddexp(a: &Array, other: &Array) -> Array;
-                /// Computes the sum.
                 fn add(a: &Array, other: &Array) -> Array, shared;
-                /// Computes the difference.
                 fn subtract(a: &Array, other: &Array) -> Array, shared;
-                /// Computes the elementwise product.
                 fn multiply(a: &Array, other: &Array) -> Array, shared;
-                /// Computes the elementwise quotient.
                 fn divide(a: &Array, other: &Array) -> Array, shared;
                 /// Computes the quotient rounded down. An integer divided by zero is device-defined.
                 fn floor_divide(a: &Array, other: &Array) -> Array;
@@ -79,11 +69,8 @@ macro_rules! for_each_op {
                 fn remainder(a: &Array, other: &Array) -> Array;
                 /// Computes `floor_divide` and `remainder`.
                 fn divmod(a: &Array, other: &Array) -> (Array, Array);
-                /// Computes each element to the power of the other.
                 fn power(a: &Array, other: &Array) -> Array, shared;
-                /// Computes the larger of each pair.
                 fn maximum(a: &Array, other: &Array) -> Array, shared;
-                /// Computes the smaller of each pair.
                 fn minimum(a: &Array, other: &Array) -> Array, shared;
                 /// Limits each element to `a_min..=a_max`; one of the bounds may be missing.
                 fn clip(a: &Array, a_min: Option<&Array>, a_max: Option<&Array>) -> Array;
@@ -95,9 +82,7 @@ macro_rules! for_each_op {
             ///
             /// Elementwise. Angles are in radians.
             methods trigonometry {
-                /// Computes the sine.
                 fn sin(a: &Array) -> Array, shared;
-                /// Computes the cosine.
                 fn cos(a: &Array) -> Array, shared;
                 /// Computes the tangent.
                 fn tan(a: &Array) -> Array;
@@ -113,7 +98,6 @@ macro_rules! for_each_op {
                 fn sinh(a: &Array) -> Array;
                 /// Computes the hyperbolic cosine.
                 fn cosh(a: &Array) -> Array;
-                /// Computes the hyperbolic tangent.
                 fn tanh(a: &Array) -> Array, shared;
                 /// Computes the inverse hyperbolic sine.
                 fn arcsinh(a: &Array) -> Array;
@@ -129,22 +113,15 @@ macro_rules! for_each_op {
 
             /// # Activations and normalization
             methods activations {
-                /// Computes the error function.
                 fn erf(a: &Array) -> Array, shared;
                 /// Computes the inverse of the error function.
                 fn erfinv(a: &Array) -> Array;
-                /// Computes `1 / (1 + exp(-x))`.
                 fn sigmoid(a: &Array) -> Array, shared;
-                /// Computes `max(x, 0)`.
                 fn relu(a: &Array) -> Array, shared;
-                /// Computes `x * Φ(x)`, with the exact normal distribution function, as BERT uses it.
                 fn gelu(a: &Array) -> Array, shared;
                 /// Computes `x * sigmoid(x)`.
                 fn silu(a: &Array) -> Array;
-                /// Computes `exp(x) / sum(exp(x))` along `axis`.
                 fn softmax(a: &Array, axis: isize) -> Array, shared;
-                /// Computes `(x - mean) / sqrt(variance + eps) * weight + bias` over the last axis. `weight` and `bias` have
-                /// the length of that axis.
                 fn layer_norm(a: &Array, weight: &Array, bias: &Array, eps: f32) -> Array, shared;
             }
 
@@ -152,15 +129,12 @@ macro_rules! for_each_op {
             ///
             /// Elementwise. Two operands broadcast, and the result is of dtype bool.
             methods comparison {
-                /// Tests whether both are equal.
                 fn equal(a: &Array, other: &Array) -> Array, shared;
                 /// Tests whether both are different.
                 fn not_equal(a: &Array, other: &Array) -> Array;
-                /// Tests whether this one is greater.
                 fn greater(a: &Array, other: &Array) -> Array, shared;
                 /// Tests whether this one is greater or equal.
                 fn greater_equal(a: &Array, other: &Array) -> Array;
-                /// Tests whether this one is less.
                 fn less(a: &Array, other: &Array) -> Array, shared;
                 /// Tests whether this one is less or equal.
                 fn less_equal(a: &Array, other: &Array) -> Array;
@@ -188,8 +162,6 @@ macro_rules! for_each_op {
                 fn logical_or(a: &Array, other: &Array) -> Array;
                 /// Tests whether exactly one is true.
                 fn logical_xor(a: &Array, other: &Array) -> Array;
-                /// Selects the element of `on_true` where this bool array is true, else that of `on_false`; all three are
-                /// broadcast. MLX and NumPy name it `where`.
                 fn where_cond(condition: &Array, on_true: &Array, on_false: &Array) -> Array, shared;
             }
 
@@ -215,11 +187,9 @@ macro_rules! for_each_op {
             ///
             /// Over one or several axes. With `keepdims` these stay, with length 1.
             methods reductions {
-                /// Computes the sum over `axes`.
                 fn sum(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
                 /// Computes the product over `axes`.
                 fn prod(a: &Array, axes: &[isize], keepdims: bool) -> Array;
-                /// Computes the mean over `axes`.
                 fn mean(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
                 /// Computes the variance over `axes`: the sum of squared deviations, divided by their number minus `ddof`.
                 fn var(a: &Array, axes: &[isize], keepdims: bool, ddof: usize) -> Array;
@@ -227,17 +197,12 @@ macro_rules! for_each_op {
                 fn std(a: &Array, axes: &[isize], keepdims: bool, ddof: usize) -> Array;
                 /// Computes the median over `axes`.
                 fn median(a: &Array, axes: &[isize], keepdims: bool) -> Array;
-                /// Computes the largest element over `axes`.
                 fn max(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
-                /// Computes the smallest element over `axes`.
                 fn min(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
-                /// Computes the index of the largest element along `axis`, the first of equal ones. The result is of dtype
-                /// uint32.
                 fn argmax(a: &Array, axis: isize, keepdims: bool) -> Array, shared;
                 /// Computes the index of the smallest element along `axis`, the first of equal ones. The result is of dtype
                 /// uint32.
                 fn argmin(a: &Array, axis: isize, keepdims: bool) -> Array;
-                /// Computes `log(sum(exp(x)))` over `axes` without overflow.
                 fn logsumexp(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
                 /// Tests whether all elements over `axes` are true. The result is of dtype bool.
                 fn all(a: &Array, axes: &[isize], keepdims: bool) -> Array;
@@ -285,23 +250,18 @@ macro_rules! for_each_op {
 
             /// # Shapes and dtypes
             methods shapes {
-                /// Returns the same elements in another shape.
                 fn reshape(a: &Array, shape: &[usize]) -> Array, shared;
-                /// Puts the axes in the order of `axes`.
                 fn transpose(a: &Array, axes: &[isize]) -> Array, shared;
                 /// Exchanges two axes.
                 fn swapaxes(a: &Array, axis1: isize, axis2: isize) -> Array;
                 /// Moves the axis `source` to `destination`.
                 fn moveaxis(a: &Array, source: isize, destination: isize) -> Array;
-                /// Inserts an axis of length 1, which is number `axis` of the result.
                 fn expand_dims(a: &Array, axis: isize) -> Array, shared;
-                /// Removes `axis`, which must have length 1.
                 fn squeeze(a: &Array, axis: isize) -> Array, shared;
                 /// Merges the axes from `start_axis` to `end_axis`.
                 fn flatten(a: &Array, start_axis: isize, end_axis: isize) -> Array;
                 /// Splits `axis` into several, of lengths `shape`.
                 fn unflatten(a: &Array, axis: isize, shape: &[usize]) -> Array;
-                /// Broadcasts to `shape`.
                 fn broadcast_to(a: &Array, shape: &[usize]) -> Array, shared;
                 /// Reverses the entries of each of `axes`.
                 fn flip(a: &Array, axes: &[isize]) -> Array;
@@ -320,8 +280,6 @@ macro_rules! for_each_op {
                 fn split_at(a: &Array, indices: &[usize], axis: isize) -> Vec<Array>;
                 /// Returns the entries of `axis`, without that axis.
                 fn unstack(a: &Array, axis: isize) -> Vec<Array>;
-                /// Converts the elements to `dtype`: from a float to an integer towards zero, and to bool whether they are
-                /// not zero. A float that the integer type cannot hold becomes a device-defined integer.
                 fn astype(a: &Array, dtype: Dtype) -> Array, shared;
                 /// Returns zeros of this array's shape and dtype.
                 fn zeros_like(a: &Array) -> Array;
@@ -334,7 +292,6 @@ macro_rules! for_each_op {
             /// Indices are of dtype uint32 or int32 and count from 0. An index out of bounds is an error. Indices that are not
             /// computed yet are clamped to the axis, as in JAX, since checking them would compute them.
             methods indexing {
-                /// Returns the elements `start..stop` of each axis.
                 fn slice(a: &Array, start: &[usize], stop: &[usize]) -> Array, shared;
                 /// Returns the elements `start..stop` of each axis, every `strides`th of them.
                 fn slice_strided(a: &Array, start: &[usize], stop: &[usize], strides: &[usize]) -> Array;
@@ -342,7 +299,6 @@ macro_rules! for_each_op {
                 fn slice_update(a: &Array, update: &Array, start: &[usize], stop: &[usize]) -> Array;
                 /// Adds `update` to the elements `start..stop` of each axis.
                 fn slice_update_add(a: &Array, update: &Array, start: &[usize], stop: &[usize]) -> Array;
-                /// Returns the entries of `axis` that `indices` name, in the shape of `indices`.
                 fn take(a: &Array, indices: &Array, axis: isize) -> Array, shared;
                 /// Returns for each place in `indices` the element of `axis` that it names.
                 fn take_along_axis(a: &Array, indices: &Array, axis: isize) -> Array;
@@ -371,8 +327,6 @@ macro_rules! for_each_op {
 
             /// # Matrices
             methods matrices {
-                /// Computes the matrix product over the last two axes; the axes before them broadcast. A vector is a row on
-                /// the left and a column on the right.
                 fn matmul(a: &Array, other: &Array) -> Array, shared;
                 /// Computes `beta * self + alpha * (a @ b)`.
                 fn addmm(c: &Array, a: &Array, b: &Array, alpha: f32, beta: f32) -> Array;
@@ -464,7 +418,6 @@ macro_rules! for_each_op {
 
             /// # Stopping gradients
             methods stopping {
-                /// Returns the same values as a constant to every transform, whatever the grad mode.
                 fn stop_gradient(a: &Array) -> Array, shared;
             }
 
@@ -519,15 +472,7 @@ macro_rules! for_each_op {
 
             /// Functions of several arrays.
             functions combination {
-                /// Joins arrays along `axis`, in whose length alone their shapes may differ.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::{self, Array};
-                ///
-                /// let (x, y) = (Array::from_slice(&[1.0_f32], &[1])?, Array::from_slice(&[2.0_f32, 3.0], &[2])?);
-                /// assert_eq!(mlx::concatenate(&[x, y], 0)?.to_vec::<f32>()?, [1.0, 2.0, 3.0]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
+                /// Joins arrays along `axis`, in whose length alone their shapes may differ: [`Array::concatenate`].
                 fn concatenate(arrays: &[Array], axis: isize) -> Array, shared;
                 /// Joins arrays of one shape along a new `axis`.
                 ///

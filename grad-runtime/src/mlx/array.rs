@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use grad_core::{Backend, Mlx};
+
 use super::ffi::{self, FfiResult, Handle, combination};
 use super::transforms;
-use crate::array::{self, Buffer, Dtype, Element, cannot_make, check_length, refused};
+use crate::array::docs::array_doc;
+use crate::array::{Sealed, all_axes, cannot_make, check_length, forward_to_inherent, refused};
 use crate::detach::Detach;
+use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::{Error, Result};
-use grad_core::{Backend, Mlx};
 
 /// An array of MLX.
 ///
@@ -104,102 +107,42 @@ impl Array {
         }
         Ok(T::elements(self.read(op)?).expect("a buffer has the dtype of its array"))
     }
-
-    fn every_axis(&self) -> Vec<isize> {
-        (0..self.ndim().cast_signed()).collect()
-    }
 }
 
 /// # Creation
 impl Array {
-    /// Creates an array of `shape` with the given elements, in row-major order.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2])?;
-    /// assert_eq!(x.shape(), [2, 2]);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(from_slice, "mlx")]
     pub fn from_slice<T: Element>(elements: &[T], shape: &[usize]) -> Result<Self> {
         Self::create("from_slice", &T::buffer(elements), shape)
     }
 
-    /// Creates an array of `shape` with the buffer's elements, in row-major order.
-    ///
-    /// ```
-    /// use grad_runtime::Buffer;
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// let x = Array::from_buffer(Buffer::Int32(vec![1, 2].into()), &[2])?;
-    /// assert_eq!(x.to_vec::<i32>()?, [1, 2]);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(from_buffer, "mlx")]
     #[allow(clippy::needless_pass_by_value, reason = "the trait's signature, which the CPU fallback makes use of")]
     pub fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
         Self::create("from_buffer", &buffer, shape)
     }
 
-    /// Creates a scalar, shape `[]`.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::scalar(2.0_f32)?.item::<f32>()?, 2.0);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(scalar, "mlx")]
     pub fn scalar<T: Element>(value: T) -> Result<Self> {
         Self::create("scalar", &T::buffer(&[value]), &[])
     }
 
-    /// Creates an array of `shape` with every element `value`, converted to `dtype`.
-    ///
-    /// ```
-    /// use grad_runtime::Dtype;
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::full(&[2], 7.0, Dtype::Int32)?.to_vec::<i32>()?, [7, 7]);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(full, "mlx")]
     pub fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
         Self::filled("full", shape, value, dtype)
     }
 
-    /// Creates an array of zeros.
-    ///
-    /// ```
-    /// use grad_runtime::Dtype;
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::zeros(&[2], Dtype::Float32)?.to_vec::<f32>()?, [0.0, 0.0]);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(zeros, "mlx")]
     pub fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self> {
         Self::filled("zeros", shape, 0.0, dtype)
     }
 
-    /// Creates an array of ones.
-    ///
-    /// ```
-    /// use grad_runtime::Dtype;
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::ones(&[2], Dtype::Float32)?.to_vec::<f32>()?, [1.0, 1.0]);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(ones, "mlx")]
     pub fn ones(shape: &[usize], dtype: Dtype) -> Result<Self> {
         Self::filled("ones", shape, 1.0, dtype)
     }
 
-    /// Joins arrays along `axis`, in whose length alone their shapes may differ; see [`concatenate`](super::concatenate).
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// let x = Array::from_slice(&[1.0_f32, 2.0], &[2])?;
-    /// assert_eq!(Array::concatenate(&[x.clone(), x], 0)?.to_vec::<f32>()?, [1.0, 2.0, 1.0, 2.0]);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(concatenate, "mlx")]
     pub fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
         combination::concatenate(arrays, axis)
     }
@@ -207,93 +150,42 @@ impl Array {
 
 /// # Properties and elements
 impl Array {
-    /// Returns the length of each axis.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::from_slice(&[1, 2, 3], &[1, 3])?.shape(), [1, 3]);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(shape, "mlx")]
     #[must_use]
     pub fn shape(&self) -> Vec<usize> {
         self.0.shape().iter().map(|&length| usize::try_from(length).unwrap_or(0)).collect()
     }
 
-    /// Returns the type of the elements.
-    ///
-    /// ```
-    /// use grad_runtime::Dtype;
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::scalar(true)?.dtype(), Dtype::Bool);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(dtype, "mlx")]
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         self.0.dtype()
     }
 
-    /// Returns the backend whose grad mode the arrays follow: [`Mlx`].
-    ///
-    /// ```
-    /// use grad_runtime::{mlx::Array, no_grad};
-    ///
-    /// assert!(no_grad!(!Array::backend().grad_mode().is_enabled()));
-    /// ```
+    #[doc = array_doc!(backend, "mlx")]
     #[must_use]
     pub fn backend() -> &'static dyn Backend {
         &Mlx
     }
 
-    /// Returns the number of axes.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::from_slice(&[1, 2, 3], &[1, 3])?.ndim(), 2);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(ndim, "mlx")]
     #[must_use]
     pub fn ndim(&self) -> usize {
         self.0.shape().len()
     }
 
-    /// Returns the number of elements.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::from_slice(&[1, 2, 3], &[1, 3])?.size(), 3);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(size, "mlx")]
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.shape().iter().map(|&length| usize::try_from(length).unwrap_or(0)).product()
     }
 
-    /// Computes the elements, unless they are computed, and returns them in row-major order. `T` must be the type of the
-    /// elements: convert them with [`astype`](Self::astype) first.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// let x = Array::from_slice(&[1.0_f32, 2.0], &[2])?;
-    /// assert_eq!(x.square()?.to_vec::<f32>()?, [1.0, 4.0]);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(to_vec, "mlx")]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         self.read_as("to_vec")
     }
 
-    /// Computes the element of an array of size 1, unless it is computed, and returns it.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::scalar(3.0_f32)?.square()?.item::<f32>()?, 9.0);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(item, "mlx")]
     pub fn item<T: Element>(&self) -> Result<T> {
         match self.read_as("item")?[..] {
             [item] => Ok(item),
@@ -301,27 +193,12 @@ impl Array {
         }
     }
 
-    /// Computes the elements, unless they are computed, and returns them in row-major order.
-    ///
-    /// ```
-    /// use grad_runtime::Buffer;
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::scalar(2.0_f32)?.to_buffer()?, Buffer::Float32(vec![2.0].into()));
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(to_buffer, "mlx")]
     pub fn to_buffer(&self) -> Result<Buffer<'static>> {
         self.read("to_buffer")
     }
 
-    /// Computes the elements, unless they are computed. [`eval`](super::eval) does so for several arrays in one pass.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// Array::scalar(2.0_f32)?.exp()?.eval()?;
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(eval, "mlx")]
     pub fn eval(&self) -> Result<()> {
         self.0.eval().map_err(|reason| refused("eval", &[self], reason))
     }
@@ -329,69 +206,22 @@ impl Array {
 
 /// # Reductions over all axes
 impl Array {
-    /// Computes the sum of all elements, shape `[]`.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::from_slice(&[1.0_f32, 2.0], &[1, 2])?.sum_all()?.item::<f32>()?, 3.0);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(sum_all, "mlx")]
     pub fn sum_all(&self) -> Result<Self> {
-        rename(self.sum(&self.every_axis(), false), "sum_all")
+        self.sum(&all_axes(self.ndim()), false).map_err(|error| error.with_op("sum_all"))
     }
 
-    /// Computes the mean of all elements, shape `[]`.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// assert_eq!(Array::from_slice(&[1.0_f32, 2.0], &[1, 2])?.mean_all()?.item::<f32>()?, 1.5);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(mean_all, "mlx")]
     pub fn mean_all(&self) -> Result<Self> {
-        rename(self.mean(&self.every_axis(), false), "mean_all")
+        self.mean(&all_axes(self.ndim()), false).map_err(|error| error.with_op("mean_all"))
     }
-}
-
-/// Replaces the operation that an error names.
-fn rename<T>(result: Result<T>, name: &'static str) -> Result<T> {
-    result.map_err(|mut error| {
-        if let Error::Operation { op, .. } = &mut error {
-            *op = name;
-        }
-        error
-    })
 }
 
 /// # Gradients
 ///
 /// Those of functions with several outputs are in the [module](super): [`vjp`](super::vjp), [`jvp`](super::jvp).
 impl Array {
-    /// Computes the value of a scalar function and its gradient with respect to each of `primals`.
-    ///
-    /// `function` is called once, with grad mode `Enabled`, whatever scope the call is in; scopes inside it count. Inside a
-    /// no-grad scope, the results are constants to transforms further out. A primal that the value does not depend on has
-    /// gradient zero.
-    ///
-    /// # Errors
-    ///
-    /// Returns the error of `function`; [`Error::InferenceMode`] in inference mode; [`Error::Operation`] if there are no
-    /// primals, one of them is not of a float dtype, or the value is not a float scalar.
-    ///
-    /// # Panics
-    ///
-    /// If `function` panics, with its payload; the grad mode is restored.
-    ///
-    /// ```
-    /// use grad_runtime::{mlx::Array, no_grad};
-    ///
-    /// let x = Array::scalar(3.0_f32)?;
-    /// // x · stop(x): only the first factor has a gradient.
-    /// let (value, gradients) = Array::value_and_grad(|x| x[0].multiply(&no_grad! { x[0].abs()? }), &[x])?;
-    /// assert_eq!((value.item::<f32>()?, gradients[0].item::<f32>()?), (9.0, 3.0));
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(value_and_grad, "mlx")]
     pub fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
@@ -400,16 +230,7 @@ impl Array {
         transforms::value_and_grad("value_and_grad", function, primals)
     }
 
-    /// Computes the gradient of a scalar function with respect to each of `primals`: [`value_and_grad`](Self::value_and_grad)
-    /// without the value.
-    ///
-    /// ```
-    /// use grad_runtime::mlx::Array;
-    ///
-    /// let gradients = Array::grad(|x| x[0].square(), &[Array::scalar(3.0_f32)?])?;
-    /// assert_eq!(gradients[0].item::<f32>()?, 6.0);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
+    #[doc = array_doc!(grad, "mlx")]
     pub fn grad<F, E>(function: F, primals: &[Self]) -> Result<Vec<Self>, E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
@@ -429,118 +250,17 @@ impl Detach for Array {
     }
 }
 
-/// Defines the trait's method for an operation that is in the trait.
-macro_rules! trait_method {
-    (methods $name:ident($this:ident: &Array $(, $argument:ident: $type:ty)*), shared) => {
-        fn $name(&self $(, $argument: $type)*) -> Result<Self> {
-            Self::$name(self $(, $argument)*)
-        }
-    };
-    (functions $name:ident($($argument:ident: $type:ty),*), shared) => {
-        fn $name($($argument: $type),*) -> Result<Self> {
-            Self::$name($($argument),*)
-        }
-    };
-    ($kind:ident $name:ident $arguments:tt) => {};
-}
-
-macro_rules! trait_methods {
-    ($($(#[$about:meta])* $kind:ident $section:ident {$(
-        $(#[$doc:meta])*
-        fn $name:ident $arguments:tt -> $output:ty $(, $shared:ident)?;
-    )*})*) => {
-        $($(trait_method! { $kind $name $arguments $(, $shared)? })*)*
-    };
-}
-
-/// Each method forwards to the inherent one of its name.
-impl array::Array for Array {
-    grad_mlx_sys::for_each_op!(trait_methods);
-
-    fn backend() -> &'static dyn Backend {
-        Self::backend()
-    }
-
-    fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
-        Self::from_buffer(buffer, shape)
-    }
-
-    fn from_slice<T: Element>(elements: &[T], shape: &[usize]) -> Result<Self> {
-        Self::from_slice(elements, shape)
-    }
-
-    fn scalar<T: Element>(value: T) -> Result<Self> {
-        Self::scalar(value)
-    }
-
-    fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
-        Self::full(shape, value, dtype)
-    }
-
-    fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self> {
-        Self::zeros(shape, dtype)
-    }
-
-    fn ones(shape: &[usize], dtype: Dtype) -> Result<Self> {
-        Self::ones(shape, dtype)
-    }
-
-    fn shape(&self) -> Vec<usize> {
-        self.shape()
-    }
-
-    fn dtype(&self) -> Dtype {
-        self.dtype()
-    }
-
-    fn ndim(&self) -> usize {
-        self.ndim()
-    }
-
-    fn size(&self) -> usize {
-        self.size()
-    }
-
-    fn to_buffer(&self) -> Result<Buffer<'static>> {
-        self.to_buffer()
-    }
-
-    fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        self.to_vec()
-    }
-
-    fn item<T: Element>(&self) -> Result<T> {
-        self.item()
-    }
-
-    fn eval(&self) -> Result<()> {
-        self.eval()
-    }
-
-    fn sum_all(&self) -> Result<Self> {
-        self.sum_all()
-    }
-
-    fn mean_all(&self) -> Result<Self> {
-        self.mean_all()
-    }
-
-    fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
+impl Sealed for Array {
+    fn value_and_grad_as<F, E>(op: &'static str, function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
         E: From<Error>,
     {
-        Self::value_and_grad(function, primals)
-    }
-
-    fn grad<F, E>(function: F, primals: &[Self]) -> Result<Vec<Self>, E>
-    where
-        F: FnOnce(&[Self]) -> Result<Self, E>,
-        E: From<Error>,
-    {
-        Self::grad(function, primals)
+        transforms::value_and_grad(op, function, primals)
     }
 }
+
+forward_to_inherent!(Array);
 
 /// Shows shape and dtype, and the operation that will compute the elements.
 impl fmt::Debug for Array {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::ffi;
 use crate::error::{Error, Result};
+use grad_core::Unavailable;
 
 /// A device that MLX computes on.
 ///
@@ -42,10 +43,8 @@ impl Device {
 
     /// Returns the error that MLX does not have this device.
     pub(super) fn missing(self) -> Error {
-        Error::Unavailable {
-            backend: "mlx",
-            reason: format!("this MLX has no {self}; ask `Device::is_available` first"),
-        }
+        let reason = format!("this MLX has no {self}; ask `Device::is_available` first");
+        Error::Unavailable(Unavailable { backend: "mlx", reason })
     }
 }
 
@@ -92,7 +91,7 @@ pub fn set_default_device(device: Device) -> Result<()> {
     if !device.is_available()? {
         return Err(device.missing());
     }
-    ffi::set_default_device(device)?.map_err(|reason| Error::Unavailable { backend: "mlx", reason })
+    ffi::set_default_device(device)?.map_err(|reason| Error::Unavailable(Unavailable { backend: "mlx", reason }))
 }
 
 /// Returns the bytes that arrays occupy.
@@ -141,5 +140,5 @@ pub fn peak_memory() -> Result<usize> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn reset_peak_memory() -> Result<()> {
-    ffi::reset_peak_memory()?.map_err(|reason| Error::Unavailable { backend: "mlx", reason })
+    ffi::reset_peak_memory()?.map_err(|reason| Error::Unavailable(Unavailable { backend: "mlx", reason }))
 }

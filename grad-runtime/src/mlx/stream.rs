@@ -5,9 +5,10 @@ use std::marker::PhantomData;
 use super::device::Device;
 use super::ffi;
 use crate::error::{Error, Result};
+use grad_core::Unavailable;
 
 fn unavailable(reason: String) -> Error {
-    Error::Unavailable { backend: "mlx", reason }
+    Unavailable { backend: "mlx", reason }.into()
 }
 
 /// A queue of a device. Operations of one stream are computed in order; different streams may compute at the same time.

@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use super::FfiResult;
 use super::handle::{Handle, from_raw_list};
-use crate::array::Dtype;
+use crate::dtype::Dtype;
+use crate::error::Operand;
 use crate::mlx::Array;
 
 /// The type of an operation's argument.
@@ -25,7 +26,7 @@ pub trait Argument: Copy {
     fn as_raw(converted: &Self::Converted) -> Self::Raw;
 
     /// Adds the shape and dtype of each array in the argument, for an error.
-    fn describe(self, _operands: &mut Vec<(Vec<usize>, Dtype)>) {}
+    fn describe(self, _operands: &mut Vec<Operand>) {}
 }
 
 /// The type that an operation returns.
@@ -72,8 +73,8 @@ pub fn to_lengths(shape: &[usize]) -> FfiResult<IntArray> {
     }
 }
 
-fn describe(array: &Array) -> (Vec<usize>, Dtype) {
-    (array.shape(), array.dtype())
+fn describe(array: &Array) -> Operand {
+    Operand { shape: array.shape(), dtype: array.dtype() }
 }
 
 /// Integers, without an allocation where they are few.
@@ -241,7 +242,7 @@ impl<'a> Argument for &'a Array {
         converted.handle().as_raw()
     }
 
-    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
+    fn describe(self, operands: &mut Vec<Operand>) {
         operands.push(describe(self));
     }
 }
@@ -258,7 +259,7 @@ impl<'a> Argument for Option<&'a Array> {
         converted.map_or(ptr::null(), |array| array.handle().as_raw())
     }
 
-    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
+    fn describe(self, operands: &mut Vec<Operand>) {
         operands.extend(self.map(describe));
     }
 }
@@ -275,7 +276,7 @@ impl<'a> Argument for &'a [Array] {
         array_slice(as_handles(converted))
     }
 
-    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
+    fn describe(self, operands: &mut Vec<Operand>) {
         operands.extend(self.iter().map(describe));
     }
 }

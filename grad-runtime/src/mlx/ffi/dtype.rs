@@ -3,7 +3,7 @@
 use grad_mlx_sys as sys;
 use half::{bf16, f16};
 
-use crate::array::Dtype;
+use crate::dtype::Dtype;
 
 /// A type of elements that has the same layout in MLX.
 ///

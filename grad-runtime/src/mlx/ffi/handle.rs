@@ -8,7 +8,7 @@ use grad_mlx_sys as sys;
 use super::arguments::{array_slice, int_slice};
 use super::dtype::Plain;
 use super::{FfiResult, available, check, entered, last_error, loaded};
-use crate::array::Dtype;
+use crate::dtype::Dtype;
 use crate::error::Result;
 
 /// An owned array of MLX. MLX ties arrays to the thread that traces and evaluates them, so a handle is neither `Send` nor

@@ -12,8 +12,9 @@ use std::sync::OnceLock;
 
 use grad_mlx_sys::{self as sys, Api};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mlx::Device;
+use grad_core::Unavailable;
 
 pub use arguments::{as_handles, to_lengths};
 pub use callbacks::{Failure, StoredFn};
@@ -37,7 +38,7 @@ pub fn api() -> Result<&'static Api> {
         }
         Ok(api)
     });
-    loaded.as_ref().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.clone() })
+    loaded.as_ref().map_err(|reason| Unavailable { backend: "mlx", reason: reason.clone() }.into())
 }
 
 thread_local! {
@@ -77,7 +78,7 @@ fn entered() -> FfiResult<&'static Api> {
 #[inline]
 fn available() -> Result<&'static Api> {
     let api = api()?;
-    enter().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.into() })?;
+    enter().map_err(|reason| Unavailable { backend: "mlx", reason: reason.into() })?;
     Ok(api)
 }
 

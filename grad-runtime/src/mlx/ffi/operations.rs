@@ -4,7 +4,8 @@ use grad_mlx_sys::{Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
 
 use super::arguments::{Argument, Output};
 use super::available;
-use crate::array::Dtype;
+use crate::array::docs::array_doc;
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::mlx::Array;
 
@@ -29,6 +30,24 @@ macro_rules! call {
     }};
 }
 
+/// Defines a method. One that is in the `Array` trait, too, has the documentation of the trait.
+macro_rules! method {
+    ($section:ident fn $name:ident $arguments:tt -> $output:ty, shared) => {
+        method! { $section #[doc = array_doc!($name, "mlx")] fn $name $arguments -> $output }
+    };
+    (
+        $section:ident $(#[$doc:meta])*
+        fn $name:ident($this:ident: &Array $(, $argument:ident: $type:ty)*) -> $output:ty
+    ) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments, reason = "they are MLX's")]
+        pub fn $name(&self $(, $argument: $type)*) -> Result<$output> {
+            let $this = self;
+            call!($section.$name($this: &Array $(, $argument: $type)*))
+        }
+    };
+}
+
 /// Defines a section of the list.
 macro_rules! section {
     (methods $(#[$about:meta])* $section:ident {$(
@@ -37,11 +56,9 @@ macro_rules! section {
     )*}) => {
         $(#[$about])*
         impl Array {$(
-            $(#[$doc])*
-            #[allow(clippy::too_many_arguments, reason = "they are MLX's")]
-            pub fn $name(&self $(, $argument: $type)*) -> Result<$output> {
-                let $this = self;
-                call!($section.$name($this: &Array $(, $argument: $type)*))
+            method! {
+                $section $(#[$doc])*
+                fn $name($this: &Array $(, $argument: $type)*) -> $output $(, $shared)?
             }
         )*}
     };

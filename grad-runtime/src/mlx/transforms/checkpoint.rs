@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::depth::Differentiating;
 use super::{Function, on_handles, transform_error};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mlx::Array;
 use crate::mlx::ffi;
 use grad_core::ModeSnapshot;
@@ -77,7 +77,7 @@ impl Checkpoint {
         }
         ffi::api()?;
         let outputs = ffi::checkpoint(store_fn(&self.0), ffi::as_handles(inputs));
-        let outputs = outputs.map_err(|failure| transform_error("checkpoint", inputs, failure))?;
+        let outputs = outputs.map_err(|failure| transform_error::<Error>("checkpoint", inputs, failure))?;
         Ok(outputs.into_iter().map(Array::from_trace).collect())
     }
 }

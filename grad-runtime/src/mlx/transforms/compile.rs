@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::depth::{Tracing, is_transforming};
 use super::{Function, on_handles, operation_error, transform_error};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mlx::Array;
 use crate::mlx::ffi;
 use grad_core::ModeSnapshot;
@@ -128,8 +128,9 @@ impl Compiled {
         ffi::api()?;
         let compiled =
             self.for_modes(ModeSnapshot::current()).map_err(|reason| operation_error(NAME, inputs, reason))?;
-        let outputs =
-            compiled.call(ffi::as_handles(inputs)).map_err(|failure| transform_error(NAME, inputs, failure))?;
+        let outputs = compiled
+            .call(ffi::as_handles(inputs))
+            .map_err(|failure| transform_error::<Error>(NAME, inputs, failure))?;
         // The function has made its outputs constants already, where the mode is off.
         Ok(outputs.into_iter().map(Array::from_trace).collect())
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::checkpoint::store_fn;
 use super::depth::Differentiating;
 use super::{Function, finish_outputs, on_handles, transform_error};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mlx::Array;
 use crate::mlx::ffi;
 use grad_core::{Backend, Mlx};
@@ -151,7 +151,7 @@ impl CustomFunction {
             })
         });
         let outputs = ffi::custom(store_fn(&self.function), backward, forward, ffi::as_handles(inputs));
-        let outputs = outputs.map_err(|failure| transform_error(NAME, inputs, failure))?;
+        let outputs = outputs.map_err(|failure| transform_error::<Error>(NAME, inputs, failure))?;
         Ok(outputs.into_iter().map(Array::from_trace).collect())
     }
 }
