@@ -117,6 +117,19 @@ bool is_upper(abi::Triangle triangle) {
   return triangle == abi::Triangle::Upper;
 }
 
+// Returns whether Rust has this dtype.
+bool is_supported(mx::Dtype dtype) {
+  switch (dtype.val()) {
+#define CASE(name, number, mlx_dtype, element) \
+  case mlx_dtype.val():                        \
+    return true;
+    FOR_EACH_DTYPE(CASE)
+#undef CASE
+    default:
+      return false;
+  }
+}
+
 // Returns Rust's number of a dtype, or -1 if it has none.
 int32_t dtype_number(mx::Dtype dtype) {
   switch (dtype.val()) {

@@ -243,7 +243,7 @@ array trace(const array& a, int offset, int axis1, int axis2) {
   int rows = a.shape(axis_of(a, axis1)), columns = a.shape(axis_of(a, axis2));
   auto result = mx::trace(a, clamp_diagonal(offset, rows, columns), axis1, axis2);
   bool empty = a.size() == 0 || offset >= columns || -int64_t{offset} >= rows;
-  return empty ? mx::zeros(result.shape(), result.dtype()) : result; // As rebuilt_if_empty.
+  return empty ? mx::zeros(result.shape(), result.dtype()) : result; // See `finish`.
 }
 
 array diag(const array& a, int k) {

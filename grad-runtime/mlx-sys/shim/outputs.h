@@ -1,6 +1,7 @@
 // Results of MLX as Rust takes them.
 #pragma once
 
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -9,9 +10,8 @@
 
 namespace {
 
-// Every array that Rust receives passes here.
-const array& require_supported(const array& result) {
-  if (dtype_number(result.dtype()) < 0) {
+void require_supported(const array& result) {
+  if (!is_supported(result.dtype())) {
     throw std::invalid_argument(
         "the result would be neither float32, float16, bfloat16, int32, uint32 nor bool; "
         "convert the operands with `astype` first");
@@ -25,22 +25,25 @@ const array& require_supported(const array& result) {
   if (!fits || size > (int64_t{1} << 48)) {
     throw std::length_error("the result would be too large");
   }
-  return result;
 }
 
-// Returns the array itself, or a new one if it was computed and is empty: MLX's reductions read the strides of an empty
-// array, which a transposition leaves meaningless. A new array carries no gradient.
-array rebuilt_if_empty(array result) {
+// Every array that Rust receives passes here. One that an operation computes and that is empty is replaced by a new one: MLX's
+// reductions read the strides of an empty array, which a transposition leaves meaningless. A new array carries no gradient.
+void finish(array& result) {
   require_supported(result);
   if (result.size() == 0 && result.has_primitive()) {
-    return mx::zeros(result.shape(), result.dtype());
+    result = mx::zeros(result.shape(), result.dtype());
   }
-  return result;
 }
 
 template <typename F>
 array* return_array(F&& f) noexcept {
-  return try_or(static_cast<array*>(nullptr), [&] { return new array(rebuilt_if_empty(f())); });
+  return try_or(static_cast<array*>(nullptr), [&] {
+    // Constructed in place, since a move costs as much as the checks.
+    std::unique_ptr<array> result(new array(f()));
+    finish(*result);
+    return result.release();
+  });
 }
 
 Arrays to_list(Arrays arrays) {
@@ -55,7 +58,7 @@ Arrays* return_arrays(F&& f) noexcept {
   return try_or(static_cast<Arrays*>(nullptr), [&] {
     Arrays results = to_list(f());
     for (auto& result : results) {
-      result = rebuilt_if_empty(std::move(result));
+      finish(result);
     }
     return new Arrays(std::move(results));
   });

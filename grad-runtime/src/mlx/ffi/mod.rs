@@ -7,6 +7,7 @@ mod handle;
 mod operations;
 mod transforms;
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::OnceLock;
 
@@ -43,10 +44,12 @@ pub fn api() -> Result<&'static Api> {
 
 thread_local! {
     static THREAD: Thread = Thread::enter();
+    /// Whether `THREAD` is alive.
+    static IS_ENTERED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Tells whether MLX may still be used on this thread. MLX keeps streams and traces for each thread and destroys them when
-/// the thread ends. This value is created after those, so it is destroyed before them; once it is gone, `entered` refuses.
+/// Lives as long as MLX may be used on this thread. MLX keeps streams and traces for each thread and destroys them when the
+/// thread ends. This value is created after those, so it is destroyed before them.
 struct Thread;
 
 impl Thread {
@@ -59,8 +62,9 @@ impl Thread {
 }
 
 impl Drop for Thread {
-    // Empty, but only a value with a destructor is known to be destroyed.
-    fn drop(&mut self) {}
+    fn drop(&mut self) {
+        IS_ENTERED.set(false);
+    }
 }
 
 /// Returns the functions that only touch the array they are given, where a handle proves that MLX is loaded.
@@ -84,9 +88,14 @@ fn available() -> Result<&'static Api> {
 
 #[inline]
 fn enter() -> Result<(), &'static str> {
-    const ENDING: &str =
-        "this thread is ending and has destroyed its part of MLX; use arrays before thread-local destructors run";
-    THREAD.try_with(|_| ()).map_err(|_| ENDING)
+    if IS_ENTERED.get() { Ok(()) } else { enter_anew() }
+}
+
+#[cold]
+fn enter_anew() -> Result<(), &'static str> {
+    THREAD.try_with(|_| IS_ENTERED.set(true)).map_err(|_| {
+        "this thread is ending and has destroyed its part of MLX; use arrays before thread-local destructors run"
+    })
 }
 
 /// Turns the shim's success flag into a result.
