@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use grad_examples::minilm::{Batch, HIDDEN, MiniLm};
 use grad_examples::model_files::find;
 use grad_runtime::mlx::{self, Device};
-use grad_runtime::{Array, no_grad};
+use grad_runtime::no_grad;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 

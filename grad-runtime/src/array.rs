@@ -1,149 +1,46 @@
-//! The `Array` trait: one vocabulary for MLX arrays and the CPU fallback.
+//! The `Array` trait: one set of operations for MLX arrays and for the CPU fallback.
 
-use std::borrow::Cow;
 use std::fmt;
-
-use half::{bf16, f16};
 
 use crate::backend::Backend;
 use crate::detach::Detach;
-use crate::error::{Error, Result};
+use crate::dtype::{Buffer, Dtype, Element};
+use crate::error::{Error, Operand, Result};
 use crate::mode::GradMode;
 use crate::params::Params;
 
-/// The type of an array's elements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Dtype {
-    /// 32-bit floating point.
-    Float32,
-    /// 16-bit floating point, IEEE 754 binary16.
-    Float16,
-    /// 16-bit floating point with the range of float32.
-    BFloat16,
-    /// 32-bit signed integer.
-    Int32,
-    /// 32-bit unsigned integer.
-    UInt32,
-    /// `true` or `false`.
-    Bool,
-}
+pub(crate) mod docs;
 
-impl Dtype {
-    /// Whether arrays of this dtype have gradients.
-    #[must_use]
-    pub const fn is_float(self) -> bool {
-        matches!(self, Self::Float32 | Self::Float16 | Self::BFloat16)
-    }
-}
+use docs::{array_doc, array_doc_of_first_backend};
 
-impl fmt::Display for Dtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Float32 => "float32",
-            Self::Float16 => "float16",
-            Self::BFloat16 => "bfloat16",
-            Self::Int32 => "int32",
-            Self::UInt32 => "uint32",
-            Self::Bool => "bool",
-        })
-    }
-}
-
-/// Elements on their way into or out of an array, in row-major order.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "each variant is named after its dtype")]
-pub enum Buffer<'a> {
-    Float32(Cow<'a, [f32]>),
-    Float16(Cow<'a, [f16]>),
-    BFloat16(Cow<'a, [bf16]>),
-    Int32(Cow<'a, [i32]>),
-    UInt32(Cow<'a, [u32]>),
-    Bool(Cow<'a, [bool]>),
-}
-
-impl Buffer<'_> {
-    /// The dtype of the elements.
-    #[must_use]
-    pub const fn dtype(&self) -> Dtype {
-        match self {
-            Self::Float32(_) => Dtype::Float32,
-            Self::Float16(_) => Dtype::Float16,
-            Self::BFloat16(_) => Dtype::BFloat16,
-            Self::Int32(_) => Dtype::Int32,
-            Self::UInt32(_) => Dtype::UInt32,
-            Self::Bool(_) => Dtype::Bool,
-        }
-    }
-
-    /// How many elements there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Float32(data) => data.len(),
-            Self::Float16(data) => data.len(),
-            Self::BFloat16(data) => data.len(),
-            Self::Int32(data) => data.len(),
-            Self::UInt32(data) => data.len(),
-            Self::Bool(data) => data.len(),
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// A Rust type that can be an array's element: `f32`, [`struct@f16`], [`bf16`], `i32`, `u32` or `bool`.
-pub trait Element: Copy + sealed::Sealed + 'static {
-    /// The dtype of arrays with such elements.
-    const DTYPE: Dtype;
-
-    /// Lends the elements to an array under construction.
-    fn buffer(elements: &[Self]) -> Buffer<'_>;
-
-    /// The elements, if the buffer holds this type.
-    fn elements(buffer: Buffer<'_>) -> Option<Vec<Self>>;
-}
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-macro_rules! elements {
-    ($($element:ty => $dtype:ident),*) => {$(
-        impl sealed::Sealed for $element {}
-        impl Element for $element {
-            const DTYPE: Dtype = Dtype::$dtype;
-
-            fn buffer(elements: &[Self]) -> Buffer<'_> {
-                Buffer::$dtype(Cow::Borrowed(elements))
-            }
-
-            fn elements(buffer: Buffer<'_>) -> Option<Vec<Self>> {
-                match buffer {
-                    Buffer::$dtype(data) => Some(data.into_owned()),
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-elements!(f32 => Float32, f16 => Float16, bf16 => BFloat16, i32 => Int32, u32 => UInt32, bool => Bool);
-
-/// An n-dimensional array: `mlx::Array` or `cpu::Array`, so that a model is written once.
+/// An n-dimensional array: `mlx::Array` or `cpu::Array`. Write a model once, over `A: Array`.
 ///
 /// Names and meanings are MLX's: operands broadcast as in NumPy, and a negative axis counts from the end. An array
-/// made while the grad mode is off is a constant to every transform around it; outside a transform a scope changes
+/// made while the grad mode is off is a constant to every transform around it. Outside a transform a scope changes
 /// nothing about an array.
+///
+/// This trait is sealed: only the arrays of this crate implement it, so methods can be added. Each array type has the same
+/// methods itself. A program that uses one backend imports its `Array` instead of this trait.
+///
+/// # Methods
+///
+/// | kind | methods |
+/// | --- | --- |
+/// | creation | [`from_slice`](Array::from_slice), [`from_buffer`](Array::from_buffer), [`scalar`](Array::scalar), [`full`](Array::full), [`zeros`](Array::zeros), [`ones`](Array::ones) |
+/// | inspection | [`shape`](Array::shape), [`ndim`](Array::ndim), [`size`](Array::size), [`dtype`](Array::dtype), [`to_vec`](Array::to_vec), [`item`](Array::item), [`to_buffer`](Array::to_buffer), [`eval`](Array::eval), [`backend`](Array::backend) |
+/// | elementwise functions | [`abs`](Array::abs), [`negative`](Array::negative), [`exp`](Array::exp), [`log`](Array::log), [`sqrt`](Array::sqrt), [`square`](Array::square), [`sin`](Array::sin), [`cos`](Array::cos), [`tanh`](Array::tanh), [`erf`](Array::erf), [`sigmoid`](Array::sigmoid), [`relu`](Array::relu), [`gelu`](Array::gelu) |
+/// | arithmetic | [`add`](Array::add), [`subtract`](Array::subtract), [`multiply`](Array::multiply), [`divide`](Array::divide), [`maximum`](Array::maximum), [`minimum`](Array::minimum), [`power`](Array::power) |
+/// | comparison and selection | [`equal`](Array::equal), [`greater`](Array::greater), [`less`](Array::less), [`where_cond`](Array::where_cond) |
+/// | reductions | [`sum`](Array::sum), [`sum_all`](Array::sum_all), [`mean`](Array::mean), [`mean_all`](Array::mean_all), [`max`](Array::max), [`min`](Array::min), [`logsumexp`](Array::logsumexp), [`argmax`](Array::argmax) |
+/// | linear algebra and normalization | [`matmul`](Array::matmul), [`softmax`](Array::softmax), [`layer_norm`](Array::layer_norm) |
+/// | shapes and indexing | [`reshape`](Array::reshape), [`transpose`](Array::transpose), [`expand_dims`](Array::expand_dims), [`squeeze`](Array::squeeze), [`broadcast_to`](Array::broadcast_to), [`concatenate`](Array::concatenate), [`slice`](Array::slice), [`take`](Array::take) |
+/// | conversion | [`astype`](Array::astype) |
+/// | gradients | [`stop_gradient`](Array::stop_gradient), [`value_and_grad`](Array::value_and_grad), [`grad`](Array::grad) |
 ///
 /// # Errors
 ///
-/// Every operation answers [`Error::Operation`], with the operation's name and the operands' shapes and dtypes, where
-/// they do not fit. It never panics on its arguments.
+/// An operation that does not accept its operands returns [`Error::Operation`], with the name of the method and the shape
+/// and dtype of each operand. It never panics on its arguments.
 ///
 /// # Example
 ///
@@ -151,7 +48,7 @@ elements!(f32 => Float32, f16 => Float16, bf16 => BFloat16, i32 => Int32, u32 =>
 /// # #[cfg(feature = "cpu")] {
 /// use grad_runtime::{Array, Result, cpu, no_grad};
 ///
-/// // d/dx (x · stop(x²)) = x²: what is made in the scope is a constant.
+/// // d/dx (x · stop(x²)) = x²: an array made in the scope is a constant.
 /// fn loss<A: Array>(x: &A) -> Result<A> {
 ///     let target = no_grad! { x.square()? };
 ///     x.multiply(&target)?.sum_all()
@@ -167,10 +64,10 @@ elements!(f32 => Float32, f16 => Float16, bf16 => BFloat16, i32 => Int32, u32 =>
 ///
 /// # Operators
 ///
-/// The arrays of this crate also have `+`, `-`, `*`, `/` and the sign `-`, with operands borrowed or owned. They are
+/// The arrays of this crate also have `+`, `-`, `*`, `/` and unary `-`, with owned or borrowed operands. The operators call
 /// [`add`](Array::add), [`subtract`](Array::subtract), [`multiply`](Array::multiply), [`divide`](Array::divide) and
-/// [`negative`](Array::negative): the result is a [`Result`], and scopes count. An `f32` may stand on either side. It takes
-/// the dtype of the array, so that float16 stays float16; beside an integer or bool array it is float32, and so is the
+/// [`negative`](Array::negative), so they return a [`Result`] and obey scopes. An `f32` may stand on either side. It takes
+/// the dtype of the array, so float16 stays float16; beside an integer or bool array it is float32, and so is the
 /// result, as in MLX.
 ///
 /// ```
@@ -185,289 +82,379 @@ elements!(f32 => Float32, f16 => Float16, bf16 => BFloat16, i32 => Int32, u32 =>
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 ///
-/// Generic code has the methods, or asks for the operators that it uses:
+/// Generic code calls the methods, or bounds the operators that it uses:
 /// `where for<'a> &'a A: Mul<&'a A, Output = Result<A>>`.
-pub trait Array: Clone + Detach + Params<Self> + fmt::Debug + Sized + 'static {
-    /// The backend whose grad mode these arrays obey.
+pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + Sized + 'static {
+    // Creation
+
+    #[doc = array_doc!(from_slice)]
+    fn from_slice<T: Element>(elements: &[T], shape: &[usize]) -> Result<Self>;
+    #[doc = array_doc!(from_buffer)]
+    fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self>;
+    #[doc = array_doc!(scalar)]
+    fn scalar<T: Element>(value: T) -> Result<Self>;
+    #[doc = array_doc!(full)]
+    fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self>;
+    #[doc = array_doc!(zeros)]
+    fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self>;
+    #[doc = array_doc!(ones)]
+    fn ones(shape: &[usize], dtype: Dtype) -> Result<Self>;
+
+    // Inspection
+
+    #[doc = array_doc!(shape)]
+    fn shape(&self) -> Vec<usize>;
+    #[doc = array_doc!(ndim)]
+    fn ndim(&self) -> usize;
+    #[doc = array_doc!(size)]
+    fn size(&self) -> usize;
+    #[doc = array_doc!(dtype)]
+    fn dtype(&self) -> Dtype;
+    #[doc = array_doc!(to_vec)]
+    fn to_vec<T: Element>(&self) -> Result<Vec<T>>;
+    #[doc = array_doc!(item)]
+    fn item<T: Element>(&self) -> Result<T>;
+    #[doc = array_doc!(to_buffer)]
+    fn to_buffer(&self) -> Result<Buffer<'static>>;
+    #[doc = array_doc!(eval)]
+    fn eval(&self) -> Result<()>;
+    #[doc = array_doc!(backend)]
     fn backend() -> &'static dyn Backend;
 
-    // Making arrays
+    // Elementwise functions
 
-    /// An array of `shape` with the buffer's elements in row-major order.
-    fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self>;
-
-    /// An array of `shape` with every element `value`, converted to `dtype`.
-    fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self>;
-
-    /// An array of `shape` with the given elements in row-major order.
-    fn from_slice<T: Element>(elements: &[T], shape: &[usize]) -> Result<Self> {
-        Self::from_buffer(T::buffer(elements), shape)
-    }
-
-    /// A scalar, shape `[]`.
-    fn scalar<T: Element>(value: T) -> Result<Self> {
-        Self::from_slice(&[value], &[])
-    }
-
-    /// Zeros.
-    fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self> {
-        Self::full(shape, 0.0, dtype)
-    }
-
-    /// Ones.
-    fn ones(shape: &[usize], dtype: Dtype) -> Result<Self> {
-        Self::full(shape, 1.0, dtype)
-    }
-
-    // Looking at arrays
-
-    /// The length of each axis.
-    fn shape(&self) -> Vec<usize>;
-
-    /// The type of the elements.
-    fn dtype(&self) -> Dtype;
-
-    /// The elements in row-major order. A lazy backend computes them now.
-    fn to_buffer(&self) -> Result<Buffer<'static>>;
-
-    /// Computes the elements now, if the backend is lazy and has not yet.
-    fn eval(&self) -> Result<()>;
-
-    /// The number of axes.
-    fn ndim(&self) -> usize {
-        self.shape().len()
-    }
-
-    /// The number of elements.
-    fn size(&self) -> usize {
-        self.shape().iter().product()
-    }
-
-    /// The elements in row-major order. `T` must be the array's own dtype: convert with [`astype`](Array::astype).
-    fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        if self.dtype() != T::DTYPE {
-            let wanted = T::DTYPE;
-            return Err(refused(
-                "to_vec",
-                &[self],
-                format!("the elements are not {wanted}: convert them with `astype` first"),
-            ));
-        }
-        let buffer = self.to_buffer()?;
-        Ok(T::elements(buffer).expect("a buffer has its array's dtype"))
-    }
-
-    /// The one element of an array of size 1.
-    fn item<T: Element>(&self) -> Result<T> {
-        match self.to_vec::<T>()?[..] {
-            [item] => Ok(item),
-            _ => Err(refused("item", &[self], "only an array of size 1 has an item".into())),
-        }
-    }
-
-    // Elementwise
-
-    /// The absolute value.
+    #[doc = array_doc!(abs)]
     fn abs(&self) -> Result<Self>;
-    /// The sign turned around.
+    #[doc = array_doc!(negative)]
     fn negative(&self) -> Result<Self>;
-    /// e to the power of each element.
+    #[doc = array_doc!(exp)]
     fn exp(&self) -> Result<Self>;
-    /// The natural logarithm.
+    #[doc = array_doc!(log)]
     fn log(&self) -> Result<Self>;
-    /// The square root.
+    #[doc = array_doc!(sqrt)]
     fn sqrt(&self) -> Result<Self>;
-    /// Each element times itself.
+    #[doc = array_doc!(square)]
     fn square(&self) -> Result<Self>;
-    /// The sine, of radians.
+    #[doc = array_doc!(sin)]
     fn sin(&self) -> Result<Self>;
-    /// The cosine, of radians.
+    #[doc = array_doc!(cos)]
     fn cos(&self) -> Result<Self>;
-    /// The hyperbolic tangent.
+    #[doc = array_doc!(tanh)]
     fn tanh(&self) -> Result<Self>;
-    /// The error function.
+    #[doc = array_doc!(erf)]
     fn erf(&self) -> Result<Self>;
-    /// `1 / (1 + exp(-x))`.
+    #[doc = array_doc!(sigmoid)]
     fn sigmoid(&self) -> Result<Self>;
-    /// `max(x, 0)`.
+    #[doc = array_doc!(relu)]
     fn relu(&self) -> Result<Self>;
-    /// `x · Φ(x)` with the exact normal distribution function, as BERT has it.
+    #[doc = array_doc!(gelu)]
     fn gelu(&self) -> Result<Self>;
 
-    /// The sum of both, broadcast.
+    // Arithmetic
+
+    #[doc = array_doc!(add)]
     fn add(&self, other: &Self) -> Result<Self>;
-    /// The difference, broadcast.
+    #[doc = array_doc!(subtract)]
     fn subtract(&self, other: &Self) -> Result<Self>;
-    /// The elementwise product, broadcast.
+    #[doc = array_doc!(multiply)]
     fn multiply(&self, other: &Self) -> Result<Self>;
-    /// The elementwise quotient, broadcast.
+    #[doc = array_doc!(divide)]
     fn divide(&self, other: &Self) -> Result<Self>;
-    /// The larger of each pair, broadcast.
+    #[doc = array_doc!(maximum)]
     fn maximum(&self, other: &Self) -> Result<Self>;
-    /// The smaller of each pair, broadcast.
+    #[doc = array_doc!(minimum)]
     fn minimum(&self, other: &Self) -> Result<Self>;
-    /// Each element to the power of the other, broadcast.
+    #[doc = array_doc!(power)]
     fn power(&self, other: &Self) -> Result<Self>;
-    /// Whether both are equal, broadcast; dtype bool.
+
+    // Comparison and selection
+
+    #[doc = array_doc!(equal)]
     fn equal(&self, other: &Self) -> Result<Self>;
-    /// Whether this one is greater, broadcast; dtype bool.
+    #[doc = array_doc!(greater)]
     fn greater(&self, other: &Self) -> Result<Self>;
-    /// Whether this one is less, broadcast; dtype bool.
+    #[doc = array_doc!(less)]
     fn less(&self, other: &Self) -> Result<Self>;
-    /// `on_true` where this bool array is true, else `on_false`; all three are broadcast. MLX's and NumPy's `where`.
+    #[doc = array_doc!(where_cond)]
     fn where_cond(&self, on_true: &Self, on_false: &Self) -> Result<Self>;
 
     // Reductions
 
-    /// The sum over `axes`; with `keepdims` they stay, with length 1.
+    #[doc = array_doc!(sum)]
     fn sum(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
-    /// The mean over `axes`.
+    #[doc = array_doc!(sum_all)]
+    fn sum_all(&self) -> Result<Self>;
+    #[doc = array_doc!(mean)]
     fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
-    /// The largest element over `axes`.
+    #[doc = array_doc!(mean_all)]
+    fn mean_all(&self) -> Result<Self>;
+    #[doc = array_doc!(max)]
     fn max(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
-    /// The smallest element over `axes`.
+    #[doc = array_doc!(min)]
     fn min(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
-    /// `log(sum(exp(x)))` over `axes`, without overflow.
+    #[doc = array_doc!(logsumexp)]
     fn logsumexp(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
-    /// The index of the largest element along `axis`, the first of equals; dtype uint32.
+    #[doc = array_doc!(argmax)]
     fn argmax(&self, axis: isize, keepdims: bool) -> Result<Self>;
-    /// `exp(x) / sum(exp(x))` along `axis`.
-    fn softmax(&self, axis: isize) -> Result<Self>;
-
-    /// The sum of all elements, shape `[]`.
-    fn sum_all(&self) -> Result<Self> {
-        self.sum(&every_axis(self), false)
-    }
-
-    /// The mean of all elements, shape `[]`.
-    fn mean_all(&self) -> Result<Self> {
-        self.mean(&every_axis(self), false)
-    }
 
     // Linear algebra and normalization
 
-    /// The matrix product of the last two axes; the axes before them are broadcast. A one-dimensional operand is a row
-    /// on the left and a column on the right.
+    #[doc = array_doc!(matmul)]
     fn matmul(&self, other: &Self) -> Result<Self>;
-
-    /// Over the last axis: `(x - mean) / sqrt(variance + eps) · weight + bias`. `weight` and `bias` have the length of
-    /// that axis.
+    #[doc = array_doc!(softmax)]
+    fn softmax(&self, axis: isize) -> Result<Self>;
+    #[doc = array_doc!(layer_norm)]
     fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Result<Self>;
 
     // Shapes and indexing
 
-    /// The same elements in another shape.
+    #[doc = array_doc!(reshape)]
     fn reshape(&self, shape: &[usize]) -> Result<Self>;
-    /// The axes in the order that `axes` names them.
+    #[doc = array_doc!(transpose)]
     fn transpose(&self, axes: &[isize]) -> Result<Self>;
-    /// A new axis of length 1 that becomes number `axis` of the result.
+    #[doc = array_doc!(expand_dims)]
     fn expand_dims(&self, axis: isize) -> Result<Self>;
-    /// Without `axis`, which must have length 1.
+    #[doc = array_doc!(squeeze)]
     fn squeeze(&self, axis: isize) -> Result<Self>;
-    /// Broadcast to `shape`.
+    #[doc = array_doc!(broadcast_to)]
     fn broadcast_to(&self, shape: &[usize]) -> Result<Self>;
-    /// Several arrays one after the other along `axis`, where alone their shapes may differ.
+    #[doc = array_doc!(concatenate)]
     fn concatenate(arrays: &[Self], axis: isize) -> Result<Self>;
-    /// The elements `start..stop` of each axis.
+    #[doc = array_doc!(slice)]
     fn slice(&self, start: &[usize], stop: &[usize]) -> Result<Self>;
-    /// The entries of `axis` that `indices` (uint32 or int32, from 0 on) name, in their shape: for a matrix and
-    /// `axis` 0 the lookup of an embedding.
-    ///
-    /// # Errors
-    ///
-    /// An index outside of `axis` is an error; but where MLX has not computed the indices yet, they are clamped to the
-    /// axis, as JAX does, since to look at them would be to compute them now.
+    #[doc = array_doc!(take)]
     fn take(&self, indices: &Self, axis: isize) -> Result<Self>;
 
-    /// The elements converted to `dtype`: towards zero from a float to an integer, and to bool whether they are not zero.
-    /// A float that the integer type cannot hold gives some integer: on the CPU fallback the nearest, on MLX whatever the
-    /// device makes of it.
+    // Conversion
+
+    #[doc = array_doc!(astype)]
     fn astype(&self, dtype: Dtype) -> Result<Self>;
 
     // Gradients
 
-    /// The same values, a constant to every transform, whatever the grad mode.
+    #[doc = array_doc!(stop_gradient)]
     fn stop_gradient(&self) -> Result<Self>;
-
-    /// The value of a scalar function and its gradient with respect to each of `primals`.
-    ///
-    /// `function` is called once, with grad mode `Enabled`, whatever scope the call stands in; scopes inside it count.
-    /// Called inside a no-grad scope, the results are constants to the transforms around. A primal that the value does
-    /// not depend on has gradient zero.
-    ///
-    /// Enabled is the mode of this backend, and of [`Cpu`](crate::Cpu), so that `is_grad_enabled()` says so; other
-    /// backends keep theirs. What is constant is what the call returns: an array that `function` makes of a primal of a
-    /// transform further out, and stores elsewhere, is recorded for that transform.
-    ///
-    /// # Errors
-    ///
-    /// What `function` returns; [`Error::InferenceMode`] in inference mode; [`Error::Operation`] if there are no
-    /// primals, one of them is not of a float dtype, or the value is not a float scalar.
-    ///
-    /// # Panics
-    ///
-    /// If `function` panics, with its payload; the grad mode is as before.
+    #[doc = array_doc!(value_and_grad)]
     fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
         E: From<Error>;
-
-    /// The gradient of a scalar function with respect to each of `primals`: [`value_and_grad`](Array::value_and_grad)
-    /// without the value.
+    #[doc = array_doc!(grad)]
     fn grad<F, E>(function: F, primals: &[Self]) -> Result<Vec<Self>, E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
-        E: From<Error>,
-    {
-        Ok(Self::value_and_grad(function, primals)?.1)
+        E: From<Error>;
+}
+
+/// Seals [`Array`], since it is not exported, and has what the public functions on structures of arrays are made of.
+pub trait Sealed: Sized {
+    /// [`Array::value_and_grad`] with errors that name `op`, the function that the user called.
+    #[doc(hidden)]
+    fn value_and_grad_as<F, E>(op: &'static str, function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
+    where
+        F: FnOnce(&[Self]) -> Result<Self, E>,
+        E: From<Error>;
+}
+
+/// Implements [`Array`] for a type that has all its methods itself.
+macro_rules! forward_to_inherent {
+    ($array:ty) => {
+        // A method that the type lacks would call itself.
+        #[deny(unconditional_recursion)]
+        impl $crate::array::Array for $array {
+            fn from_slice<T: $crate::dtype::Element>(elements: &[T], shape: &[usize]) -> $crate::Result<Self> {
+                Self::from_slice(elements, shape)
+            }
+
+            fn scalar<T: $crate::dtype::Element>(value: T) -> $crate::Result<Self> {
+                Self::scalar(value)
+            }
+
+            fn to_vec<T: $crate::dtype::Element>(&self) -> $crate::Result<Vec<T>> {
+                Self::to_vec(self)
+            }
+
+            fn item<T: $crate::dtype::Element>(&self) -> $crate::Result<T> {
+                Self::item(self)
+            }
+
+            fn value_and_grad<F, E>(function: F, primals: &[Self]) -> $crate::Result<(Self, Vec<Self>), E>
+            where
+                F: FnOnce(&[Self]) -> $crate::Result<Self, E>,
+                E: From<$crate::Error>,
+            {
+                Self::value_and_grad(function, primals)
+            }
+
+            fn grad<F, E>(function: F, primals: &[Self]) -> $crate::Result<Vec<Self>, E>
+            where
+                F: FnOnce(&[Self]) -> $crate::Result<Self, E>,
+                E: From<$crate::Error>,
+            {
+                Self::grad(function, primals)
+            }
+
+            fn shape(&self) -> Vec<usize> {
+                Self::shape(self)
+            }
+
+            fn ndim(&self) -> usize {
+                Self::ndim(self)
+            }
+
+            fn size(&self) -> usize {
+                Self::size(self)
+            }
+
+            fn dtype(&self) -> $crate::dtype::Dtype {
+                Self::dtype(self)
+            }
+
+            fn to_buffer(&self) -> $crate::Result<$crate::dtype::Buffer<'static>> {
+                Self::to_buffer(self)
+            }
+
+            fn eval(&self) -> $crate::Result<()> {
+                Self::eval(self)
+            }
+
+            fn backend() -> &'static dyn $crate::Backend {
+                Self::backend()
+            }
+
+            $crate::array::forward_to_inherent! { @functions
+                from_buffer(buffer: $crate::dtype::Buffer<'_>, shape: &[usize]);
+                full(shape: &[usize], value: f32, dtype: $crate::dtype::Dtype);
+                zeros(shape: &[usize], dtype: $crate::dtype::Dtype);
+                ones(shape: &[usize], dtype: $crate::dtype::Dtype);
+                concatenate(arrays: &[Self], axis: isize);
+            }
+            $crate::array::forward_to_inherent! { @methods
+                abs();
+                negative();
+                exp();
+                log();
+                sqrt();
+                square();
+                sin();
+                cos();
+                tanh();
+                erf();
+                sigmoid();
+                relu();
+                gelu();
+                add(other: &Self);
+                subtract(other: &Self);
+                multiply(other: &Self);
+                divide(other: &Self);
+                maximum(other: &Self);
+                minimum(other: &Self);
+                power(other: &Self);
+                equal(other: &Self);
+                greater(other: &Self);
+                less(other: &Self);
+                where_cond(on_true: &Self, on_false: &Self);
+                sum(axes: &[isize], keepdims: bool);
+                sum_all();
+                mean(axes: &[isize], keepdims: bool);
+                mean_all();
+                max(axes: &[isize], keepdims: bool);
+                min(axes: &[isize], keepdims: bool);
+                logsumexp(axes: &[isize], keepdims: bool);
+                argmax(axis: isize, keepdims: bool);
+                matmul(other: &Self);
+                softmax(axis: isize);
+                layer_norm(weight: &Self, bias: &Self, eps: f32);
+                reshape(shape: &[usize]);
+                transpose(axes: &[isize]);
+                expand_dims(axis: isize);
+                squeeze(axis: isize);
+                broadcast_to(shape: &[usize]);
+                slice(start: &[usize], stop: &[usize]);
+                take(indices: &Self, axis: isize);
+                astype(dtype: $crate::dtype::Dtype);
+                stop_gradient();
+            }
+        }
+    };
+    (@functions $($name:ident($($argument:ident: $type:ty),*);)*) => {
+        $(fn $name($($argument: $type),*) -> $crate::Result<Self> {
+            Self::$name($($argument),*)
+        })*
+    };
+    (@methods $($name:ident($($argument:ident: $type:ty),*);)*) => {
+        $(fn $name(&self $(, $argument: $type)*) -> $crate::Result<Self> {
+            Self::$name(self $(, $argument)*)
+        })*
+    };
+}
+pub(crate) use forward_to_inherent;
+
+/// Implements `to_vec` of either array type.
+pub(crate) fn to_vec<A: Array, T: Element>(array: &A) -> Result<Vec<T>> {
+    if array.dtype() != T::DTYPE {
+        let (found, requested) = (array.dtype(), T::DTYPE);
+        let reason = format!("the elements are {found}, not {requested}; convert them with `astype` first");
+        return Err(refused("to_vec", &[array], reason));
+    }
+    let buffer = array.to_buffer().map_err(|error| error.with_op("to_vec"))?;
+    Ok(T::elements(buffer).expect("a buffer has its array's dtype"))
+}
+
+/// Implements `item` of either array type.
+pub(crate) fn item<A: Array, T: Element>(array: &A) -> Result<T> {
+    match array.size() {
+        1 => Ok(to_vec(array).map_err(|error| error.with_op("item"))?[0]),
+        size => Err(refused("item", &[array], format!("the array has {size} elements, not 1; use `to_vec`"))),
     }
 }
 
-/// The error of an operation that refuses its operands.
+/// Returns the error of an operation that does not accept its operands.
 pub(crate) fn refused<A: Array>(op: &'static str, operands: &[&A], reason: String) -> Error {
-    let operands = operands.iter().map(|operand| (operand.shape(), operand.dtype())).collect();
-    Error::Operation { op, operands, reason }
+    let operand = |operand: &&A| Operand { shape: operand.shape(), dtype: operand.dtype() };
+    Error::Operation { op, operands: operands.iter().map(operand).collect(), reason }
 }
 
-/// The error of an operation that refuses to make an array.
+/// Returns the error of a constructor that cannot create the array.
 pub(crate) fn cannot_make(op: &'static str, shape: &[usize], dtype: Dtype, reason: String) -> Error {
-    Error::Operation { op, operands: vec![(shape.to_vec(), dtype)], reason }
+    Error::Operation { op, operands: vec![Operand { shape: shape.to_vec(), dtype }], reason }
 }
 
-/// Whether `buffer` fills `shape`, whose size does not overflow; if not, why.
+/// Checks that `buffer` fills `shape`, whose size must not overflow.
 pub(crate) fn check_length(buffer: &Buffer<'_>, shape: &[usize]) -> Result<(), String> {
-    let (found, wanted) = (buffer.len(), shape.iter().product::<usize>());
-    if found == wanted { Ok(()) } else { Err(format!("the shape holds {wanted} elements, and {found} were given")) }
+    match (buffer.len(), shape.iter().product::<usize>()) {
+        (found, size) if found == size => Ok(()),
+        (found, size) => Err(format!("{found} elements were given, and the shape holds {size}")),
+    }
 }
 
-/// What any transform asks before it starts.
+/// Checks the grad mode and the primals of a transform before it starts.
 pub(crate) fn require_primals<A: Array>(transform: &'static str, primals: &[A]) -> Result<()> {
     if A::backend().grad_mode() == GradMode::Inference {
         return Err(Error::InferenceMode { transform });
     }
-    let operands: Vec<&A> = primals.iter().collect();
     if primals.is_empty() {
-        return Err(refused::<A>(transform, &[], "there are no primals to differentiate with respect to".into()));
+        return Err(refused::<A>(transform, &[], "there are no primals; pass at least one array".into()));
     }
-    if primals.iter().any(|primal| !primal.dtype().is_float()) {
-        return Err(refused(
-            transform,
-            &operands,
-            "only floating point arrays have gradients: convert with `astype`".into(),
-        ));
+    if let Some(index) = primals.iter().position(|primal| !primal.dtype().is_float()) {
+        let reason = format!(
+            "primal {index} is not floating point and has no gradient; convert it with `astype`, or capture it"
+        );
+        return Err(refused(transform, &primals.iter().collect::<Vec<_>>(), reason));
     }
     Ok(())
 }
 
-/// What a gradient asks of the value that the function returned.
+/// Checks the value that a differentiated function returned.
 pub(crate) fn require_loss<A: Array>(transform: &'static str, loss: &A) -> Result<()> {
     if loss.ndim() == 0 && loss.dtype().is_float() {
         return Ok(());
     }
-    let reason = "the function must return a floating point scalar: reduce it, for example with `sum_all`";
+    let reason = "the value of the function is not a floating point scalar; reduce it, for example with `sum_all`";
     Err(refused(transform, &[loss], reason.into()))
 }
 
-fn every_axis<A: Array>(array: &A) -> Vec<isize> {
-    (0..array.ndim().cast_signed()).collect()
+/// Returns the axes of an array with `ndim` of them.
+pub(crate) fn all_axes(ndim: usize) -> Vec<isize> {
+    (0..ndim.cast_signed()).collect()
 }

@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use crate::error::{Error, Result};
+#[cfg(not(feature = "mlx"))]
+use crate::error::Unavailable;
+use crate::error::{AlreadyInstalled, Result};
 use crate::lanes::{self, Lane};
 use crate::mode::GradMode;
 #[cfg(feature = "torch")]
@@ -80,7 +82,7 @@ impl Mlx {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`].
+    /// [`Error::Unavailable`](crate::Error::Unavailable).
     ///
     /// ```
     /// use grad_runtime::Mlx;
@@ -94,10 +96,11 @@ impl Mlx {
         #[cfg(feature = "mlx")]
         return crate::mlx::available();
         #[cfg(not(feature = "mlx"))]
-        return Err(Error::Unavailable {
+        return Err(Unavailable {
             backend: "mlx",
             reason: "this program was built without the feature `mlx` of grad-runtime".into(),
-        });
+        }
+        .into());
     }
 }
 
@@ -130,19 +133,19 @@ kept_in_a_lane!(Cpu "cpu", Mlx "mlx");
 ///
 /// # Errors
 ///
-/// [`Error::AlreadyInstalled`] if a backend of that name is there.
+/// [`Error::AlreadyInstalled`](crate::Error::AlreadyInstalled) if a backend of that name is there.
 ///
 /// See [`Backend`] for an example.
 pub fn install(backend: &'static dyn Backend) -> Result<()> {
     let name = backend.name();
     if [Cpu.name(), Mlx.name()].contains(&name) {
-        return Err(Error::AlreadyInstalled { name });
+        return Err(AlreadyInstalled { name }.into());
     }
     let mut place = &INSTALLED;
     let mut new = Box::new(Installed { backend, next: OnceLock::new() });
     loop {
         match place.get() {
-            Some(taken) if taken.backend.name() == name => return Err(Error::AlreadyInstalled { name }),
+            Some(taken) if taken.backend.name() == name => return Err(AlreadyInstalled { name }.into()),
             Some(taken) => place = &taken.next,
             None => match place.set(new) {
                 Ok(()) => {

@@ -1,78 +1,112 @@
-//! What can go wrong, in words for the user: what was asked, what was found, what to do.
+//! Errors: each says which function failed, what was found, and what to do.
 
+use std::error::Error as StdError;
 use std::fmt;
+#[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+use std::{io, path::PathBuf};
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
-use crate::array::Dtype;
+use crate::dtype::Dtype;
 
 /// The result of an operation on arrays or backends.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why something could not be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The reason why a function of this crate failed.
+///
+/// The text reads "cannot X: what was found; what to do". It includes the text of the cause, which
+/// [`source`](StdError::source) returns too.
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use grad_runtime::{Dtype, Error, cpu};
+///
+/// let (x, y) = (cpu::Array::ones(&[2, 3], Dtype::Float32)?, cpu::Array::ones(&[4], Dtype::Float32)?);
+/// let error = x.add(&y).unwrap_err();
+/// assert!(error.to_string().starts_with("cannot add float32[2, 3] and float32[4]: "));
+/// let Error::Operation { op: "add", operands, .. } = error else { unreachable!() };
+/// assert_eq!(operands[1].shape, [4]);
+/// # }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// A backend of that name is installed already.
-    AlreadyInstalled {
-        /// The name.
-        name: &'static str,
-    },
+    /// A backend of the same name is already installed.
+    AlreadyInstalled(AlreadyInstalled),
     /// A transform was started in inference mode, where nothing can be recorded.
     InferenceMode {
-        /// The transform, as the user called it.
+        /// The function that was called.
         transform: &'static str,
     },
     /// A backend cannot be used in this process.
-    Unavailable {
-        /// The backend's name.
-        backend: &'static str,
-        /// Why, and what to do about it.
-        reason: String,
-    },
+    Unavailable(Unavailable),
     /// A file cannot be read or written.
     #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
-    File {
+    Io {
+        /// The function that was called.
+        op: &'static str,
         /// The file.
-        path: std::path::PathBuf,
-        /// Why.
-        reason: String,
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
     },
-    /// An operation was refused.
+    /// A file is not a valid safetensors file, or its arrays cannot be represented.
+    #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+    Safetensors {
+        /// The function that was called.
+        op: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What was found, and what to do about it.
+        reason: String,
+        /// The cause, if another function failed.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// An operation does not accept its operands, or failed on them.
     #[cfg(any(feature = "cpu", feature = "mlx"))]
     Operation {
-        /// The operation, as the user called it.
+        /// The function that was called.
         op: &'static str,
-        /// Shape and dtype of each operand; for a constructor, those of the array it was to make.
-        operands: Vec<(Vec<usize>, Dtype)>,
-        /// Why it was refused.
+        /// The operands; for a constructor, the array that was requested.
+        operands: Vec<Operand>,
+        /// What was found, and what to do about it.
         reason: String,
     },
+}
+
+impl Error {
+    /// Returns the error of the function `op`, which the user called, for that of an operation inside it.
+    #[cfg(any(feature = "cpu", feature = "mlx"))]
+    pub(crate) fn with_op(self, op: &'static str) -> Self {
+        match self {
+            Self::Operation { operands, reason, .. } => Self::Operation { op, operands, reason },
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlreadyInstalled { name } => {
-                write!(
-                    f,
-                    "a backend named `{name}` is installed already: install each backend once, under its own name"
-                )
-            }
+            Self::AlreadyInstalled(error) => error.fmt(f),
             Self::InferenceMode { transform } => write!(
                 f,
-                "{transform} was started in inference mode, where nothing is recorded: \
+                "cannot start {transform} in inference mode: nothing can be recorded there; \
                  leave it with `inference_mode(false)`, or use `no_grad` instead"
             ),
-            Self::Unavailable { backend, reason } => {
-                write!(f, "{backend} is not available: {reason}")
-            }
+            Self::Unavailable(error) => error.fmt(f),
             #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
-            Self::File { path, reason } => write!(f, "{}: {reason}", path.display()),
+            Self::Io { op, path, source } => write!(f, "cannot {op} {}: {source}", path.display()),
+            #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+            Self::Safetensors { op, path, reason, source } => {
+                write!(f, "cannot {op} {}: {reason}", path.display())?;
+                source.iter().try_for_each(|source| write!(f, ": {source}"))
+            }
             #[cfg(any(feature = "cpu", feature = "mlx"))]
             Self::Operation { op, operands, reason } => {
-                f.write_str(op)?;
-                for (at, (shape, dtype)) in operands.iter().enumerate() {
-                    write!(f, "{}{dtype}{shape:?}", if at == 0 { " of " } else { " and " })?;
+                write!(f, "cannot {op}")?;
+                for (index, operand) in operands.iter().enumerate() {
+                    write!(f, "{}{operand}", if index == 0 { " " } else { " and " })?;
                 }
                 write!(f, ": {reason}")
             }
@@ -80,4 +114,88 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+            Self::Io { source, .. } => Some(source),
+            #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+            Self::Safetensors { source, .. } => source.as_deref().map(|source| source as _),
+            _ => None,
+        }
+    }
+}
+
+impl From<AlreadyInstalled> for Error {
+    fn from(error: AlreadyInstalled) -> Self {
+        Self::AlreadyInstalled(error)
+    }
+}
+
+impl From<Unavailable> for Error {
+    fn from(error: Unavailable) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+/// The shape and dtype of an operand that an operation did not accept.
+///
+/// ```
+/// use grad_runtime::{Dtype, Operand};
+///
+/// let operand = Operand { shape: vec![2, 3], dtype: Dtype::Float32 };
+/// assert_eq!(operand.to_string(), "float32[2, 3]");
+/// ```
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operand {
+    /// The length of each axis.
+    pub shape: Vec<usize>,
+    /// The type of the elements.
+    pub dtype: Dtype,
+}
+
+/// Writes the dtype and the shape, such as `float32[2, 3]`.
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+impl fmt::Display for Operand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:?}", self.dtype, self.shape)
+    }
+}
+
+/// The error of installing a backend under a name that is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlreadyInstalled {
+    /// The name.
+    pub name: &'static str,
+}
+
+impl fmt::Display for AlreadyInstalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name } = self;
+        write!(
+            f,
+            "cannot install backend `{name}`: a backend of that name is already installed; \
+             install each backend once, under a unique name"
+        )
+    }
+}
+
+impl StdError for AlreadyInstalled {}
+
+/// The error of using a backend that this process does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The backend's name.
+    pub backend: &'static str,
+    /// What was found, and what to do about it.
+    pub reason: String,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot use {}: {}", self.backend, self.reason)
+    }
+}
+
+impl StdError for Unavailable {}

@@ -72,6 +72,8 @@ mod carry;
 pub mod cpu;
 mod debt;
 mod detach;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+mod dtype;
 mod error;
 mod guard;
 pub mod guide;
@@ -91,11 +93,15 @@ pub mod testing;
 mod torch;
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
-pub use array::{Array, Buffer, Dtype, Element};
+pub use array::Array;
 pub use backend::{Backend, Cpu, Mlx, install, installed};
 pub use carry::{Carry, Modes, Scoped, carry, thread};
 pub use detach::{Detach, Detached};
-pub use error::{Error, Result};
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use dtype::{Buffer, Dtype, Element};
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use error::Operand;
+pub use error::{AlreadyInstalled, Error, Result, Unavailable};
 pub use grad_macros::Detach;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use grad_macros::Params;
@@ -113,10 +119,12 @@ pub mod attr {
 /// The attributes, the traits and the backends, for `use grad_runtime::prelude::*`.
 pub mod prelude {
     #[cfg(any(feature = "cpu", feature = "mlx"))]
-    pub use crate::array::{Array, Dtype};
+    pub use crate::array::Array;
     pub use crate::attr::*;
     pub use crate::backend::{Backend, Cpu, Mlx};
     pub use crate::carry::Carry;
+    #[cfg(any(feature = "cpu", feature = "mlx"))]
+    pub use crate::dtype::Dtype;
     pub use crate::mode::{GradMode, is_grad_enabled};
     pub use crate::torch::Torch;
 }

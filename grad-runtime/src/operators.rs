@@ -1,20 +1,20 @@
-//! `+`, `-`, `*` and `/` of arrays: the methods of the [`Array`] trait under the names that Rust has for them.
-//!
-//! They call those methods and nothing else, so that they obey scopes and fail as those do.
+//! The operators `+`, `-`, `*` and `/` of arrays, which call the methods of the [`Array`] trait and so obey scopes and fail
+//! as these do.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::array::{Array, Dtype};
+use crate::array::Array;
+use crate::dtype::Dtype;
 use crate::error::Result;
 
-/// A number beside an array: of the array's dtype if that is a float, as float16 · 2.0 is float16 in MLX; beside an
-/// integer or bool, float32, and so is the result.
-fn number<A: Array>(value: f32, beside: &A) -> Result<A> {
-    let dtype = Some(beside.dtype()).filter(|dtype| dtype.is_float()).unwrap_or(Dtype::Float32);
-    A::full(&[], value, dtype)
+/// Returns a number as an operand of `op` beside `array`: of the dtype of the array if that is floating point, else float32.
+/// The result has the same dtype, as in MLX.
+fn scalar_operand<A: Array>(op: &'static str, value: f32, array: &A) -> Result<A> {
+    let dtype = Some(array.dtype()).filter(|dtype| dtype.is_float()).unwrap_or(Dtype::Float32);
+    A::full(&[], value, dtype).map_err(|error| error.with_op(op))
 }
 
-/// One operator, for each pair of operands.
+/// Implements one operator for each pair of operands.
 macro_rules! operator {
     ($operator:ident $name:ident $method:ident: $(|$x:ident: $left:ty, $y:ident: $right:ty| $array:ty {
         ($left_array:expr, $right_array:expr)
@@ -24,7 +24,7 @@ macro_rules! operator {
 
             fn $name(self, right: $right) -> Result<$array> {
                 let ($x, $y) = (self, right);
-                Array::$method($left_array, $right_array)
+                <$array>::$method($left_array, $right_array)
             }
         }
     )*};
@@ -38,10 +38,10 @@ macro_rules! operators {
             |x: &$array, y: $array| $array { (x, &y) }
             |x: $array, y: &$array| $array { (&x, y) }
             |x: $array, y: $array| $array { (&x, &y) }
-            |x: &$array, y: f32| $array { (x, &number(y, x)?) }
-            |x: $array, y: f32| $array { (&x, &number(y, &x)?) }
-            |x: f32, y: &$array| $array { (&number(x, y)?, y) }
-            |x: f32, y: $array| $array { (&number(x, &y)?, &y) }
+            |x: &$array, y: f32| $array { (x, &scalar_operand(stringify!($method), y, x)?) }
+            |x: $array, y: f32| $array { (&x, &scalar_operand(stringify!($method), y, &x)?) }
+            |x: f32, y: &$array| $array { (&scalar_operand(stringify!($method), x, y)?, y) }
+            |x: f32, y: $array| $array { (&scalar_operand(stringify!($method), x, &y)?, &y) }
         })*
 
         impl Neg for &$array {

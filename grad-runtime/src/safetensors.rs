@@ -1,8 +1,8 @@
-//! Arrays in safetensors files, the format in which weights are handed around.
+//! Arrays in safetensors files, the usual format for weights.
 //!
 //! ```
 //! # #[cfg(feature = "cpu")] {
-//! use grad_runtime::{Array, Params, cpu, safetensors};
+//! use grad_runtime::{Params, cpu, safetensors};
 //!
 //! let path = std::env::temp_dir().join(format!("grad-runtime-doc-{}.safetensors", std::process::id()));
 //! let model = (cpu::Array::scalar(1.5_f32)?, vec![cpu::Array::from_slice(&[1_u32, 2], &[2])?]);
@@ -11,7 +11,7 @@
 //! let mut saved = safetensors::load::<cpu::Array>(&path)?;
 //! assert_eq!(saved["1.0"].to_vec::<u32>()?, [1, 2]);
 //!
-//! // Back into the structure that they came from, or into another with the same names.
+//! // Back into the same structure, or into another with the same names.
 //! let model = model.try_map(|path, _| saved.remove(&path.to_string()).ok_or(format!("there is no `{path}`")));
 //! assert_eq!(model.unwrap().0.item::<f32>()?, 1.5);
 //! # std::fs::remove_file(path).unwrap();
@@ -21,6 +21,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::error::Error as StdError;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -29,41 +30,44 @@ use half::{bf16, f16};
 use safetensors::tensor::{TensorView, View};
 use safetensors::{Dtype as Stored, SafeTensors};
 
-use crate::array::{Array, Buffer, Dtype};
+use crate::array::Array;
+use crate::dtype::{Buffer, Dtype};
 use crate::error::{Error, Result};
 
-/// The name under which a file holds words about itself.
+/// The name that the format reserves for metadata.
 const METADATA: &str = "__metadata__";
 
-/// The arrays in the file at `path`, by their names.
+/// Reads all arrays in the file at `path`, by name.
 ///
-/// The file is read as a whole, and its elements are copied into the arrays. What it says about itself beside the arrays
-/// is left out.
+/// The whole file is read into memory, and its elements are copied into the arrays. Its metadata is ignored.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
-/// use grad_runtime::{cpu, safetensors};
+/// use std::io::ErrorKind;
+///
+/// use grad_runtime::{Error, cpu, safetensors};
 ///
 /// let missing = safetensors::load::<cpu::Array>("no/model.safetensors").unwrap_err();
-/// assert!(missing.to_string().starts_with("no/model.safetensors: it cannot be read: "));
+/// assert!(missing.to_string().starts_with("cannot load no/model.safetensors: "));
+/// assert!(matches!(missing, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound));
 /// # }
 /// ```
 ///
 /// # Errors
 ///
-/// [`Error::File`] if the file cannot be read, is damaged or is no safetensors file, or if an array in it has a dtype
-/// that [`Dtype`] lacks, such as float64, or a shape that the backend refuses: the array is named.
-/// [`Error::Unavailable`] if there is no MLX for an `mlx::Array`.
+/// [`Error::Io`] if the file cannot be read. [`Error::Safetensors`] if it is not a valid safetensors file, or if an array in
+/// it has a dtype that [`Dtype`] lacks, such as float64, or a shape that the backend does not support; the error names the
+/// array. [`Error::Unavailable`] if there is no MLX for an `mlx::Array`.
 pub fn load<A: Array>(path: impl AsRef<Path>) -> Result<BTreeMap<String, A>> {
-    load_where(path, |_| true)
+    read("load", path.as_ref(), |_| true)
 }
 
-/// Those of the arrays in the file at `path` whose names are `wanted`, by their names: [`load`] where the file holds more
-/// than can be, or need be, arrays, such as BERT's `position_ids` in int64.
+/// Reads the arrays in the file at `path` whose names are `wanted`, by name. Use it where a file holds more than you need or
+/// than arrays can represent, such as BERT's `position_ids` in int64.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
-/// use grad_runtime::{Array, cpu, safetensors};
+/// use grad_runtime::{cpu, safetensors};
 ///
 /// let path = std::env::temp_dir().join(format!("grad-runtime-doc-where-{}.safetensors", std::process::id()));
 /// let one = cpu::Array::scalar(1.0_f32)?;
@@ -77,41 +81,47 @@ pub fn load<A: Array>(path: impl AsRef<Path>) -> Result<BTreeMap<String, A>> {
 ///
 /// # Errors
 ///
-/// As [`load`]; of what is not wanted, neither dtype nor shape matters.
+/// As [`load`]. The dtypes and shapes of the other arrays do not matter.
 pub fn load_where<A: Array>(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, A>> {
-    let path = path.as_ref();
-    let refuse = |reason| refused(path, reason);
-    let contents = fs::read(path).map_err(|error| refuse(format!("it cannot be read: {error}")))?;
-    let file = SafeTensors::deserialize(&contents)
-        .map_err(|error| refuse(format!("it is damaged, or no safetensors file: {error}")))?;
+    read("load_where", path.as_ref(), wanted)
+}
+
+fn read<A: Array>(op: &'static str, path: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, A>> {
+    let contents = fs::read(path).map_err(|source| io_error(op, path, source))?;
+    let file = SafeTensors::deserialize(&contents).map_err(|source| {
+        let reason = "the file is damaged, or not a safetensors file".to_owned();
+        format_error(op, path, reason, Some(source.into()))
+    })?;
     let array = |(name, tensor): (&str, TensorView<'_>)| {
-        let Some(buffer) = elements(tensor.dtype(), tensor.data()) else {
-            let dtype = tensor.dtype();
+        let dtype = tensor.dtype();
+        let buffer = elements(dtype, tensor.data()).ok_or_else(|| {
             let reason = format!(
-                "`{name}` is {dtype}, and there are no such arrays: convert it before, or leave it out with `load_where`"
+                "`{name}` is {dtype}, which arrays cannot represent; convert it in the file, or leave it out with `load_where`"
             );
-            return Err(refuse(reason));
-        };
-        let array = A::from_buffer(buffer, tensor.shape()).map_err(|error| match error {
-            Error::Operation { .. } => refuse(format!("`{name}` cannot be an array: {error}")),
+            format_error(op, path, reason, None)
+        })?;
+        let array = A::from_buffer(buffer, tensor.shape()).map_err(|error| match error.with_op(op) {
+            error @ Error::Operation { .. } => {
+                format_error(op, path, format!("the backend does not support `{name}`"), Some(error.into()))
+            }
             other => other,
-        });
-        Ok((name.to_owned(), array?))
+        })?;
+        Ok((name.to_owned(), array))
     };
     file.iter().filter(|(name, _)| wanted(name)).map(array).collect()
 }
 
-/// Writes `arrays` with their names to a file at `path`, in place of what is there.
+/// Writes `arrays` by name to a file at `path`, which is replaced if it exists.
 ///
-/// The file is written beside and then renamed, so that whoever reads `path` finds the old file or the new one, whole,
-/// also if this fails half-way. Of two arrays with the same name, the last is written. The same arrays give the same
-/// bytes.
+/// The contents are written to a temporary file in the same folder, which is then renamed: a reader finds the old file or the
+/// new one, never a part, even if writing fails half-way. Of two arrays with the same name the last is written. The same
+/// arrays give the same bytes.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
 /// use std::collections::HashMap;
 ///
-/// use grad_runtime::{Array, cpu, safetensors};
+/// use grad_runtime::{cpu, safetensors};
 ///
 /// let path = std::env::temp_dir().join(format!("grad-runtime-doc-save-{}.safetensors", std::process::id()));
 /// let weights = HashMap::from([("weight", cpu::Array::from_slice(&[1.0_f32, 2.0], &[1, 2])?)]);
@@ -124,50 +134,62 @@ pub fn load_where<A: Array>(path: impl AsRef<Path>, wanted: impl Fn(&str) -> boo
 ///
 /// # Errors
 ///
-/// [`Error::File`] if the file cannot be written, or an array is named `__metadata__`, which the format keeps for itself;
-/// what [`Array::to_buffer`] refuses.
+/// [`Error::Io`] if the file cannot be written. [`Error::Safetensors`] if an array is named `__metadata__`, which the format
+/// reserves. [`Error::Operation`] if the elements of an array cannot be computed.
 pub fn save<'a, A, N>(path: impl AsRef<Path>, arrays: impl IntoIterator<Item = (N, &'a A)>) -> Result<()>
 where
     A: Array,
     N: AsRef<str>,
 {
+    const OP: &str = "save";
     let path = path.as_ref();
     let mut tensors = BTreeMap::new();
     for (name, array) in arrays {
         let name = name.as_ref();
         if name == METADATA {
-            let reason = format!("no array can be named `{METADATA}`, which the format keeps for itself");
-            return Err(refused(path, reason));
+            let reason = format!("an array is named `{METADATA}`, which the format reserves; rename the array");
+            return Err(format_error(OP, path, reason, None));
         }
-        tensors.insert(name.to_owned(), Tensor { shape: array.shape(), elements: array.to_buffer()? });
+        let elements = array.to_buffer().map_err(|error| error.with_op(OP))?;
+        tensors.insert(name.to_owned(), Tensor { shape: array.shape(), elements });
     }
-    let refuse = |error: &dyn std::fmt::Display| refused(path, format!("it cannot be written: {error}"));
-    let contents = safetensors::serialize(tensors, None).map_err(|error| refuse(&error))?;
-    write(path, &contents).map_err(|error| refuse(&error))
+    let contents = safetensors::serialize(tensors, None).map_err(|source| {
+        format_error(OP, path, "the arrays cannot be serialized".to_owned(), Some(source.into()))
+    })?;
+    write(path, &contents).map_err(|source| io_error(OP, path, source))
 }
 
-fn refused(path: &Path, reason: String) -> Error {
-    Error::File { path: path.to_owned(), reason }
+fn io_error(op: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Io { op, path: path.to_owned(), source }
 }
 
-/// Writes beside `path`, then renames.
+fn format_error(
+    op: &'static str,
+    path: &Path,
+    reason: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+) -> Error {
+    Error::Safetensors { op, path: path.to_owned(), reason, source }
+}
+
+/// Writes a temporary file in the folder of `path`, then renames it.
 fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
-    // The folder of a bare name is the one that we are in.
+    // A bare name has an empty parent, which means the current folder.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".safetensors-");
-    // Else it would be its owner's alone, where the umask says what others may do.
+    // By default only the owner may read a temporary file; the umask restricts these permissions.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(contents)?;
-    // Else a crash soon after may leave the new name on an empty file.
+    // Without this, a crash soon after could leave the new name on an empty file.
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
 }
 
-/// An array as the format sees it.
+/// An array that the format serializes.
 struct Tensor {
     shape: Vec<usize>,
     elements: Buffer<'static>,
@@ -209,7 +231,7 @@ fn bytes<T: Copy, const N: usize>(elements: &[T], bytes: impl Fn(T) -> [u8; N]) 
     elements.iter().flat_map(|&element| bytes(element)).collect()
 }
 
-/// The elements that `bytes` hold, if there are arrays of them.
+/// Returns the elements that `bytes` hold, if [`Dtype`] has the dtype.
 fn elements(dtype: Stored, bytes: &[u8]) -> Option<Buffer<'static>> {
     Some(match dtype {
         Stored::F32 => Buffer::Float32(chunks(bytes, f32::from_le_bytes)),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use grad_runtime::{Array, Dtype, mlx, no_grad};
+use grad_runtime::{Dtype, mlx, no_grad};
 
 mod callgrind;
 mod python_mlx;

@@ -7,7 +7,7 @@ use std::env;
 use std::process::Command;
 use std::time::Instant;
 
-use grad_runtime::{Array, Dtype, mlx};
+use grad_runtime::{Dtype, mlx};
 
 const LENGTH: u16 = 1024;
 

@@ -3,6 +3,7 @@
 //!
 //! With feature `mlx` these tests fail where MLX cannot be loaded. They never skip.
 #![cfg(any(feature = "cpu", feature = "mlx"))]
+#![allow(clippy::float_cmp, reason = "small whole numbers, which are exact")]
 
 mod operations;
 mod operators;

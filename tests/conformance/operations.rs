@@ -267,9 +267,9 @@ mod without_gradient {
             assert_eq!(A::zeros(&[2], Dtype::Float32).unwrap().to_vec::<f32>().unwrap(), [0.0; 2]);
             assert_eq!(A::ones(&[2], Dtype::Int32).unwrap().to_vec::<i32>().unwrap(), [1; 2]);
             assert_eq!(A::full(&[2], 7.0, Dtype::UInt32).unwrap().to_vec::<u32>().unwrap(), [7; 2]);
-            assert_eq!(A::full(&[], 1.0, Dtype::Bool).unwrap().item::<bool>(), Ok(true));
-            assert_eq!(A::scalar(f16::from_f32(0.5)).unwrap().item(), Ok(f16::from_f32(0.5)));
-            assert_eq!(A::scalar(bf16::from_f32(0.5)).unwrap().item(), Ok(bf16::from_f32(0.5)));
+            assert!(A::full(&[], 1.0, Dtype::Bool).unwrap().item::<bool>().unwrap());
+            assert_eq!(A::scalar(f16::from_f32(0.5)).unwrap().item::<f16>().unwrap(), f16::from_f32(0.5));
+            assert_eq!(A::scalar(bf16::from_f32(0.5)).unwrap().item::<bf16>().unwrap(), bf16::from_f32(0.5));
             let empty = A::zeros(&[0, 3], Dtype::Float32).unwrap();
             assert_eq!((empty.shape(), empty.size(), empty.to_vec::<f32>().unwrap().len()), (vec![0, 3], 0, 0));
         }
@@ -320,10 +320,10 @@ mod without_gradient {
             }
             let three = A::full(&[], 3.0, Int32).unwrap();
             let two = A::full(&[], 2.0, Int32).unwrap();
-            assert_eq!(three.divide(&two).unwrap().item::<f32>(), Ok(1.5), "a quotient of integers is float32");
+            assert_eq!(three.divide(&two).unwrap().item::<f32>().unwrap(), 1.5, "a quotient of integers is float32");
             assert_eq!(three.exp().unwrap().dtype(), Float32);
-            assert_eq!(A::ones(&[4], Bool).unwrap().sum_all().unwrap().item::<i32>(), Ok(4));
-            assert_eq!(A::full(&[4], 2.0, Int32).unwrap().mean_all().unwrap().item::<f32>(), Ok(2.0));
+            assert_eq!(A::ones(&[4], Bool).unwrap().sum_all().unwrap().item::<i32>().unwrap(), 4);
+            assert_eq!(A::full(&[4], 2.0, Int32).unwrap().mean_all().unwrap().item::<f32>().unwrap(), 2.0);
         }
 
         /// Gradients have the primal's dtype.

@@ -1,6 +1,6 @@
 //! Operators: each is the method of its name, with operands owned and borrowed, and beside a number.
 
-use grad_runtime::{Array, Dtype, Error, Result, no_grad};
+use grad_runtime::{Dtype, Error, Result, no_grad};
 
 use crate::{array, elements};
 

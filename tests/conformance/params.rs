@@ -129,7 +129,7 @@ struct Empty;
 enum Never {}
 
 /// An error of the user's.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 enum Mine {
     Own(u8),
     Theirs(Error),
@@ -215,13 +215,13 @@ on_every_backend! {
     fn by_argument<A>() {
         let (w, x) = (number::<A>(3.0), number::<A>(2.0));
         let f = |w: &A, x: &A| w.square()?.multiply(x);
-        assert_eq!(grad(|w| f(w, &x), &w).unwrap().item(), Ok(12.0_f32));
-        assert_eq!(grad(|x| f(&w, x), &x).unwrap().item(), Ok(9.0_f32));
+        assert_eq!(grad(|w| f(w, &x), &w).unwrap().item::<f32>().unwrap(), 12.0);
+        assert_eq!(grad(|x| f(&w, x), &x).unwrap().item::<f32>().unwrap(), 9.0);
         let (by_w, by_x) = grad(|(w, x)| f(w, x), &(w.clone(), x.clone())).unwrap();
-        assert_eq!((by_w.item(), by_x.item()), (Ok(12.0_f32), Ok(9.0_f32)));
+        assert_eq!((by_w.item::<f32>().unwrap(), by_x.item::<f32>().unwrap()), (12.0, 9.0));
         // What the value does not depend on has gradient zero.
         let (_, by_x) = grad(|(w, _)| w.square(), &(w, x)).unwrap();
-        assert_eq!(by_x.item(), Ok(0.0_f32));
+        assert_eq!(by_x.item::<f32>().unwrap(), 0.0);
     }
 
     /// The Hessian of x³y² at (2, 3): [6xy², 6x²y; 6x²y, 2x³].
@@ -238,7 +238,7 @@ on_every_backend! {
         let params = (number::<A>(3.0), [number::<A>(2.0)]);
         // x · stop(x²) · y: x² y and x³.
         let (by_x, [by_y]) = grad(|(x, [y])| x.multiply(&no_grad!(x.square()?))?.multiply(y), &params).unwrap();
-        assert_eq!((by_x.item(), by_y.item()), (Ok(18.0_f32), Ok(27.0_f32)));
+        assert_eq!((by_x.item::<f32>().unwrap(), by_y.item::<f32>().unwrap()), (18.0, 27.0));
     }
 
     fn law_5_a_transform_in_a_scope_starts_enabled<A>() {
@@ -246,9 +246,9 @@ on_every_backend! {
         let by_x = no_grad! {
             grad(|x: &A| { *mode.borrow_mut() = Some(A::backend().grad_mode()); x.square() }, &number(3.0)).unwrap()
         };
-        assert_eq!((by_x.item(), mode.take()), (Ok(6.0_f32), Some(GradMode::Enabled)));
+        assert_eq!((by_x.item::<f32>().unwrap(), mode.take()), (6.0, Some(GradMode::Enabled)));
         let refused = inference_mode!(grad(|x: &A| x.square(), &number(3.0)));
-        assert_eq!(refused.unwrap_err(), Error::InferenceMode { transform: "value_and_grad" });
+        assert!(matches!(refused.unwrap_err(), Error::InferenceMode { transform: "grad" }));
     }
 
     /// All three of value, auxiliary output and gradient; x³ and 3x² at 2, and x² beside.
@@ -259,8 +259,8 @@ on_every_backend! {
         );
         let x = number::<A>(2.0);
         let ((value, (square, beside, more)), gradient) = inner(&x).unwrap();
-        assert_eq!((value.item(), square.item(), beside, gradient.item()), (Ok(8.0_f32), Ok(4.0_f32), "beside", Ok(12.0_f32)));
-        assert_eq!(more[0].as_ref().unwrap().item(), Ok(-2.0_f32));
+        assert_eq!(([value, square, gradient].map(|array| array.item::<f32>().unwrap()), beside), ([8.0, 4.0, 12.0], "beside"));
+        assert_eq!(more[0].as_ref().unwrap().item::<f32>().unwrap(), -2.0);
 
         let outer = |part: &dyn Fn(&A) -> Result<A>| grad(|x: &A| x.multiply(&part(x)?), &x).unwrap().item::<f32>().unwrap();
         // d/dx x·g(x) = g + x g′.
@@ -285,7 +285,7 @@ on_every_backend! {
             |x: &A| Ok::<_, Error>((x.sum_all()?, (x.argmax(0, false)?, x.size()))),
             &x,
         ).unwrap();
-        assert_eq!((best.item(), count), (Ok(1_u32), 3));
+        assert_eq!((best.item::<u32>().unwrap(), count), (1, 3));
     }
 
     fn types_of_std<A>() {
@@ -317,7 +317,7 @@ on_every_backend! {
         };
         let (one, other) = (map(&mut keys.into_iter()), map(&mut keys.into_iter().rev()));
         let difference = one.zip_with(&other, A::subtract).unwrap();
-        assert!(difference.values().all(|zero| zero.item() == Ok(0.0_f32)));
+        assert!(difference.values().all(|zero| zero.item::<f32>().unwrap() == 0.0));
     }
 
     fn derived_for_generic_types<A>() {
@@ -346,7 +346,7 @@ on_every_backend! {
 
     fn a_structure_without_arrays_has_no_gradient<A>() {
         let refused = value_and_grad(|_: &(u8, Vec<A>)| A::scalar(1.0_f32), &(1, vec![]));
-        let expected = "value_and_grad: there are no primals to differentiate with respect to";
+        let expected = "cannot value_and_grad: there are no primals; pass at least one array";
         assert_eq!(refused.map(|_| ()).unwrap_err().to_string(), expected);
     }
 
@@ -354,15 +354,15 @@ on_every_backend! {
         let ids = A::from_slice(&[1_u32, 2], &[2]).unwrap();
         let model = HashMap::from([("weight", vec![number::<A>(1.0)]), ("table", vec![number(1.0), ids.clone()])]);
         let message = |refused: Result<()>| refused.unwrap_err().to_string();
-        let advice = "has no gradient, only floating point arrays have: convert it with `astype`, mark its field \
+        let advice = "is not floating point and has no gradient; convert it with `astype`, mark its field \
                       `#[params(skip)]`, or let the function capture it";
         assert_eq!(
             message(grad(|model: &HashMap<_, Vec<A>>| model["weight"][0].square(), &model).map(|_| ())),
-            format!("value_and_grad of uint32[2]: `table.1` {advice}")
+            format!("cannot grad uint32[2]: `table.1` {advice}")
         );
         assert_eq!(
             message(grad(|ids: &A| ids.sum_all(), &ids).map(|_| ())),
-            format!("value_and_grad of uint32[2]: it {advice}")
+            format!("cannot grad uint32[2]: the array {advice}")
         );
     }
 
@@ -372,24 +372,24 @@ on_every_backend! {
         let (full, gap) = (vec![Some(a.clone()), Some(b.clone())], vec![None, Some(b)]);
         assert_eq!(
             message(full.zip_with(&gap, A::add)),
-            "zip_with: the structures differ: `0` on the left stands against `1` on the right"
+            "cannot zip_with: the structures differ: the next is `0` on the left and `1` on the right; both must hold the same arrays"
         );
         assert_eq!(
             message(full.zip_with(&vec![Some(a.clone())], A::add)),
-            "zip_with: the structures differ: `1` on the left stands against no more array on the right"
+            "cannot zip_with: the structures differ: the next is `1` on the left and no array on the right; both must hold the same arrays"
         );
         assert_eq!(
             message(vec![Some(a)].zip_with(&full, A::add)),
-            "zip_with: the structures differ: no more array on the left stands against `1` on the right"
+            "cannot zip_with: the structures differ: the next is no array on the left and `1` on the right; both must hold the same arrays"
         );
     }
 
     fn errors_of_the_function_come_back<A>() {
         let x = number::<A>(1.0);
-        assert_eq!(grad(|_: &A| Err::<A, _>(Mine::Own(1)), &x).unwrap_err(), Mine::Own(1));
+        assert!(matches!(grad(|_: &A| Err::<A, _>(Mine::Own(1)), &x).unwrap_err(), Mine::Own(1)));
         let aux = value_and_grad_with_aux(|_: &A| Err::<(A, A), _>(Mine::Own(2)), &x);
-        assert_eq!(aux.unwrap_err(), Mine::Own(2));
-        assert!(matches!(grad(|x: &A| Ok::<_, Mine>(x.reshape(&[1])?), &x).unwrap_err(), Mine::Theirs(Error::Operation { op: "value_and_grad", .. })));
+        assert!(matches!(aux.unwrap_err(), Mine::Own(2)));
+        assert!(matches!(grad(|x: &A| Ok::<_, Mine>(x.reshape(&[1])?), &x).unwrap_err(), Mine::Theirs(Error::Operation { op: "grad", .. })));
         let mut seen = 0;
         let stopped = vec![x.clone(), x.clone(), x].try_map(|_, array| { seen += 1; if seen == 2 { Err(seen) } else { Ok(array.clone()) } });
         assert_eq!(stopped.unwrap_err(), 2);

@@ -110,7 +110,7 @@ on_every_backend! {
         assert_eq!(product_rule::<A>(|x| Ok(handed_out(&x.square()?))), CONSTANT);
         assert_eq!(product_rule::<A>(|x| Ok(x.square()?.detached())), CONSTANT);
         // Outside a transform nothing is added, and the values are the same.
-        assert_eq!(A::scalar(2.0_f32).unwrap().square().unwrap().detached().item(), Ok(4.0_f32));
+        assert_eq!(A::scalar(2.0_f32).unwrap().square().unwrap().detached().item::<f32>().unwrap(), 4.0);
     }
 
     fn law_3_what_is_detached_on_its_way_in<A>() {
@@ -220,7 +220,7 @@ on_every_backend! {
             let b = no_grad!(a.multiply(&x[0])?); // 8, a constant
             b.multiply(&x[0])?.add(&a) // 8x + x²: 8 + 2x = 12
         }, &[x]).unwrap();
-        assert_eq!(gradients[0].item::<f32>(), Ok(12.0));
+        assert_eq!(gradients[0].item::<f32>().unwrap(), 12.0);
     }
 
     fn law_3_an_array_that_leaves_by_side_effect<A>() {
@@ -231,15 +231,15 @@ on_every_backend! {
             let square = kept.borrow().clone().expect("kept above");
             square.multiply(&x[0])
         }, &[x]).unwrap();
-        assert_eq!(gradients[0].item::<f32>(), Ok(9.0));
-        assert_eq!(kept.into_inner().unwrap().item::<f32>(), Ok(9.0));
+        assert_eq!(gradients[0].item::<f32>().unwrap(), 9.0);
+        assert_eq!(kept.into_inner().unwrap().item::<f32>().unwrap(), 9.0);
     }
 
     fn law_3_arrays_made_before_the_transform_are_constants<A>() {
         let x = A::scalar(3.0_f32).unwrap();
         let square = x.square().unwrap();
         let gradients = A::grad(|x| x[0].multiply(&square), &[x]).unwrap();
-        assert_eq!(gradients[0].item::<f32>(), Ok(9.0));
+        assert_eq!(gradients[0].item::<f32>().unwrap(), 9.0);
     }
 
     fn law_5_a_transform_in_a_scope_starts_enabled<A>() {
@@ -256,7 +256,7 @@ on_every_backend! {
             (GradMode::Enabled, GradMode::Enabled, true),
             (GradMode::NoGrad, GradMode::NoGrad, false),
         ]);
-        assert_eq!(gradient.item::<f32>(), Ok(12.0));
+        assert_eq!(gradient.item::<f32>().unwrap(), 12.0);
     }
 
     fn law_5_inner_scopes_count<A>() {
@@ -268,30 +268,30 @@ on_every_backend! {
         // d/dx (x · g(x)), where g = (x³)′ = 3x² = 12 is made in a scope: just 12.
         let x = A::scalar(2.0_f32).unwrap();
         let gradients = A::grad(|x| x[0].multiply(&no_grad!(derivative(cube, &x[0])?)), std::slice::from_ref(&x));
-        assert_eq!(gradients.unwrap()[0].item::<f32>(), Ok(12.0));
+        assert_eq!(gradients.unwrap()[0].item::<f32>().unwrap(), 12.0);
         // The same of the value that value_and_grad returns.
         let gradients = A::grad(|x| {
             let (value, _) = no_grad!(A::value_and_grad(|x| cube(&x[0]), x)?);
             x[0].multiply(&value)
         }, &[x]);
-        assert_eq!(gradients.unwrap()[0].item::<f32>(), Ok(8.0));
+        assert_eq!(gradients.unwrap()[0].item::<f32>().unwrap(), 8.0);
     }
 
     fn law_5_a_transform_without_a_scope_is_differentiated_further_out<A>() {
         // d/dx (x · 3x²) = 9x² = 36.
         let x = A::scalar(2.0_f32).unwrap();
         let gradients = A::grad(|x| x[0].multiply(&derivative(cube, &x[0])?), &[x]);
-        assert_eq!(gradients.unwrap()[0].item::<f32>(), Ok(36.0));
+        assert_eq!(gradients.unwrap()[0].item::<f32>().unwrap(), 36.0);
     }
 
     fn law_5_a_transform_in_inference_mode_is_an_error<A>() {
         let x = A::scalar(2.0_f32).unwrap();
         let refused = inference_mode!(derivative(cube, &x));
-        assert_eq!(refused.unwrap_err(), Error::InferenceMode { transform: "value_and_grad" });
+        assert!(matches!(refused.unwrap_err(), Error::InferenceMode { transform: "grad" }));
         let refused = inference_mode!(enable_grad!(derivative(cube, &x)));
-        assert_eq!(refused.unwrap_err(), Error::InferenceMode { transform: "value_and_grad" });
+        assert!(matches!(refused.unwrap_err(), Error::InferenceMode { transform: "grad" }));
         let lifted = inference_mode!(inference_mode!(false, { derivative(cube, &x) }));
-        assert_eq!(lifted.unwrap().item::<f32>(), Ok(12.0));
+        assert_eq!(lifted.unwrap().item::<f32>().unwrap(), 12.0);
     }
 
     fn higher_derivatives<A>() {
@@ -303,10 +303,10 @@ on_every_backend! {
         let second = |x: &A| derivative(fourth_power, x);
         let third = |x: &A| derivative(second, x);
         let fourth = |x: &A| derivative(third, x);
-        assert_eq!(second(&x).unwrap().item::<f32>(), Ok(32.0));
-        assert_eq!(third(&x).unwrap().item::<f32>(), Ok(48.0));
-        assert_eq!(fourth(&x).unwrap().item::<f32>(), Ok(48.0));
-        assert_eq!(derivative(fourth, &x).unwrap().item::<f32>(), Ok(24.0));
+        assert_eq!(second(&x).unwrap().item::<f32>().unwrap(), 32.0);
+        assert_eq!(third(&x).unwrap().item::<f32>().unwrap(), 48.0);
+        assert_eq!(fourth(&x).unwrap().item::<f32>().unwrap(), 48.0);
+        assert_eq!(derivative(fourth, &x).unwrap().item::<f32>().unwrap(), 24.0);
     }
 
     /// Scopes at each level of grad ∘ grad.
@@ -314,13 +314,13 @@ on_every_backend! {
         let x = A::scalar(2.0_f32).unwrap();
         // The inner function's square is constant: (x·c)′ = c = x² = 4, whose own derivative is 0, for both levels.
         let inner = derivative(|x: &A| derivative(|x| x.multiply(&no_grad!(x.square()?)), x), &x);
-        assert_eq!(inner.unwrap().item::<f32>(), Ok(0.0));
+        assert_eq!(inner.unwrap().item::<f32>().unwrap(), 0.0);
         // Between the levels: the inner transform is recorded, what is done with its result is not.
         let between = derivative(|x: &A| no_grad!(derivative(cube, x)?.square()), &x);
-        assert_eq!(between.unwrap().item::<f32>(), Ok(0.0));
+        assert_eq!(between.unwrap().item::<f32>().unwrap(), 0.0);
         // Around both: nothing changes.
         let around = no_grad!(derivative(|x: &A| derivative(cube, x), &x));
-        assert_eq!(around.unwrap().item::<f32>(), Ok(12.0));
+        assert_eq!(around.unwrap().item::<f32>().unwrap(), 12.0);
     }
 
     /// The inner function uses the outer primal, directly and through a constant.
@@ -329,16 +329,16 @@ on_every_backend! {
         let x = A::scalar(3.0_f32).unwrap();
         let y = A::scalar(5.0_f32).unwrap();
         let recorded = derivative(|x: &A| derivative(|y| x.square()?.multiply(y), &y), &x);
-        assert_eq!(recorded.unwrap().item::<f32>(), Ok(6.0));
+        assert_eq!(recorded.unwrap().item::<f32>().unwrap(), 6.0);
         let constant = derivative(|x: &A| derivative(|y| no_grad!(x.square()?).multiply(y), &y), &x);
-        assert_eq!(constant.unwrap().item::<f32>(), Ok(0.0));
+        assert_eq!(constant.unwrap().item::<f32>().unwrap(), 0.0);
     }
 
     /// An inner transform whose function uses the outer primal must not make scopes forget that it is traced.
     fn law_3_a_scope_after_an_inner_transform_that_used_the_outer_primal<A>() {
         let after_an_inner_transform = |x: &A| {
             let inner = derivative(|y| x.multiply(y), &A::scalar(5.0_f32)?)?;
-            assert_eq!(inner.item::<f32>(), Ok(3.0));
+            assert_eq!(inner.item::<f32>().unwrap(), 3.0);
             no_grad!(x.square())
         };
         assert_eq!(product_rule::<A>(after_an_inner_transform), CONSTANT);
@@ -354,7 +354,7 @@ on_every_backend! {
         let (value, gradients) = A::value_and_grad(|p| {
             p[0].multiply(&p[1])?.add(&no_grad!(p[1].square()?))?.sum_all()
         }, &[x, y, unused]).unwrap();
-        assert_eq!(value.item::<f32>(), Ok(36.0));
+        assert_eq!(value.item::<f32>().unwrap(), 36.0);
         assert_eq!(elements(&gradients[0]), [3.0, 4.0]);
         assert_eq!(elements(&gradients[1]), [1.0, 2.0]);
         assert_eq!(elements(&gradients[2]), [0.0], "the value does not depend on it");
@@ -363,13 +363,13 @@ on_every_backend! {
     fn a_loss_that_is_the_primal_itself<A>() {
         let x = A::scalar(3.0_f32).unwrap();
         let (value, gradients) = A::value_and_grad(|x| Ok::<_, Error>(x[0].clone()), &[x]).unwrap();
-        assert_eq!((value.item::<f32>(), gradients[0].item::<f32>()), (Ok(3.0), Ok(1.0)));
+        assert_eq!((value.item::<f32>().unwrap(), gradients[0].item::<f32>().unwrap()), (3.0, 1.0));
     }
 
     fn a_loss_that_is_a_constant<A>() {
         let x = A::scalar(3.0_f32).unwrap();
         let (value, gradients) = A::value_and_grad(|_| A::scalar(7.0_f32), &[x]).unwrap();
-        assert_eq!((value.item::<f32>(), gradients[0].item::<f32>()), (Ok(7.0), Ok(0.0)));
+        assert_eq!((value.item::<f32>().unwrap(), gradients[0].item::<f32>().unwrap()), (7.0, 0.0));
     }
 
     fn law_2_an_error_inside_a_scope_inside_a_transform<A>() {
@@ -418,7 +418,7 @@ on_every_backend! {
             *kept.borrow_mut() = Some(no_grad());
             x.square()
         }, &x).unwrap();
-        assert_eq!(gradient.item::<f32>(), Ok(0.0));
+        assert_eq!(gradient.item::<f32>().unwrap(), 0.0);
         assert_eq!(grad_mode(), GradMode::NoGrad, "the guard is still alive");
         drop(kept);
         assert_eq!(grad_mode(), GradMode::Enabled);
@@ -480,6 +480,6 @@ on_every_backend! {
                 x = x.add(&one).unwrap();
             }
         }
-        assert_eq!(x.item::<f32>(), Ok(1000.0));
+        assert_eq!(x.item::<f32>().unwrap(), 1000.0);
     }
 }

@@ -1,16 +1,18 @@
-//! Operands that do not fit: an `Error` that names the operation and both shapes, on every backend, and no panic.
+//! Operands that do not fit: an `Error` that names the function that was called and the operands, and no panic.
 
-use grad_runtime::{Array, Dtype, Error, Result};
+use grad_runtime::{Array, Dtype, Error, Params, Result, inference_mode, params};
 
 use crate::{array, on_every_backend};
 
-/// The refused operation's name and the shapes of its operands.
+type Transform<A> = fn(&[A]) -> Result<()>;
+
+/// Returns the name of the operation that failed and the shapes of its operands.
 #[track_caller]
 fn refusal<A: Array>(result: Result<A>) -> (&'static str, Vec<Vec<usize>>) {
     match result.expect_err("operands do not fit") {
         Error::Operation { op, operands, reason } => {
             assert!(!reason.is_empty());
-            (op, operands.into_iter().map(|(shape, _)| shape).collect())
+            (op, operands.into_iter().map(|operand| operand.shape).collect())
         }
         other => panic!("expected Error::Operation, found {other}"),
     }
@@ -71,17 +73,17 @@ on_every_backend! {
     }
 
     fn elements_that_do_not_fill_the_shape<A>() {
-        assert_eq!(refusal(A::from_slice(&[1.0_f32; 5], &[2, 3])), ("from_buffer", vec![vec![2, 3]]));
-        assert_eq!(refusal(A::from_slice(&[1.0_f32; 5], &[usize::MAX, 2])).0, "from_buffer");
+        assert_eq!(refusal(A::from_slice(&[1.0_f32; 5], &[2, 3])), ("from_slice", vec![vec![2, 3]]));
+        assert_eq!(refusal(A::from_slice(&[1.0_f32; 5], &[usize::MAX, 2])).0, "from_slice");
         assert_eq!(refusal(A::full(&[usize::MAX, usize::MAX], 0.0, Dtype::Float32)).0, "full");
     }
 
     fn elements_of_another_type<A>() {
         let x: A = array(&[1.0; 6], &[2, 3]);
         let message = x.to_vec::<i32>().unwrap_err().to_string();
-        assert_eq!(message, "to_vec of float32[2, 3]: the elements are not int32: convert them with `astype` first");
+        assert_eq!(message, "cannot to_vec float32[2, 3]: the elements are float32, not int32; convert them with `astype` first");
         let message = x.item::<f32>().unwrap_err().to_string();
-        assert_eq!(message, "item of float32[2, 3]: only an array of size 1 has an item");
+        assert_eq!(message, "cannot item float32[2, 3]: the array has 6 elements, not 1; use `to_vec`");
     }
 
     fn dtypes_without_a_common_one<A>() {
@@ -98,5 +100,124 @@ on_every_backend! {
         assert_eq!(operation(A::value_and_grad(|x| x[0].sum_all(), &[integers])), "value_and_grad", "integers");
         let integer_loss = A::value_and_grad(|x| x[0].argmax(0, false), &[x]);
         assert_eq!(operation(integer_loss), "value_and_grad", "an integer loss");
+    }
+
+    /// Functions that are built on others, too, report their own name.
+    fn errors_name_the_function_that_was_called<A>() {
+        let x: A = array(&[1.0; 6], &[2, 3]);
+        let (y, scalar): (A, A) = (array(&[1.0; 4], &[4]), array(&[1.0], &[]));
+        let integers = x.astype(Dtype::Int32).unwrap();
+        let (mask, indices) = (x.equal(&x).unwrap(), A::scalar(9_u32).unwrap());
+        let too_large = [usize::MAX, 2];
+        let from_buffer = |array: &A, shape: &[usize]| A::from_buffer(array.to_buffer().unwrap(), shape);
+        let refused = [
+            ("from_slice", A::from_slice(&[1.0_f32], &[2])),
+            ("from_buffer", from_buffer(&x, &[2])),
+            ("full", A::full(&too_large, 0.0, Dtype::Float32)),
+            ("zeros", A::zeros(&too_large, Dtype::Float32)),
+            ("ones", A::ones(&too_large, Dtype::Float32)),
+            ("negative", mask.negative()),
+            ("add", x.add(&y)),
+            ("subtract", x.subtract(&y)),
+            ("multiply", x.multiply(&y)),
+            ("divide", x.divide(&y)),
+            ("divide", integers.divide(&y.astype(Dtype::Int32).unwrap())),
+            ("maximum", x.maximum(&y)),
+            ("minimum", x.minimum(&y)),
+            ("power", x.power(&y)),
+            ("equal", x.equal(&y)),
+            ("greater", x.greater(&y)),
+            ("less", x.less(&y)),
+            ("where_cond", mask.where_cond(&x, &y)),
+            ("sum", x.sum(&[7], false)),
+            ("sum", mask.sum(&[7], true)),
+            ("mean", x.mean(&[7], false)),
+            ("mean", integers.mean(&[7], true)),
+            ("max", x.max(&[7], false)),
+            ("max", A::zeros(&[2, 0], Dtype::Float32).unwrap().max(&[1], false)),
+            ("min", x.min(&[7], false)),
+            ("logsumexp", x.logsumexp(&[7], false)),
+            ("argmax", x.argmax(7, false)),
+            ("matmul", x.matmul(&x)),
+            ("matmul", y.matmul(&x)),
+            ("matmul", x.matmul(&scalar)),
+            ("softmax", x.softmax(7)),
+            ("layer_norm", x.layer_norm(&y, &y, 0.1)),
+            ("layer_norm", scalar.layer_norm(&y, &y, 0.1)),
+            ("reshape", x.reshape(&[7])),
+            ("transpose", x.transpose(&[0])),
+            ("expand_dims", x.expand_dims(7)),
+            ("squeeze", x.squeeze(0)),
+            ("broadcast_to", x.broadcast_to(&[7])),
+            ("concatenate", A::concatenate(&[], 0)),
+            ("concatenate", A::concatenate(&[x.clone(), y], 0)),
+            ("slice", x.slice(&[0, 0], &[2, 4])),
+            ("take", x.take(&indices, 0)),
+        ];
+        for (name, result) in refused {
+            let error = result.expect_err(name);
+            assert!(matches!(error, Error::Operation { op, .. } if op == name), "{name}: {error}");
+            assert!(error.to_string().starts_with(&format!("cannot {name}")), "{name}: {error}");
+        }
+        for (name, error) in [
+            ("to_vec", x.to_vec::<bool>().unwrap_err()),
+            ("item", x.item::<f32>().unwrap_err()),
+            ("item", scalar.item::<bool>().unwrap_err()),
+            ("zip_with", vec![x.clone()].zip_with(&vec![], A::add).unwrap_err()),
+        ] {
+            assert!(matches!(error, Error::Operation { op, .. } if op == name), "{name}: {error}");
+        }
+    }
+
+    /// No primals, an integer primal, a value that is not a scalar, and inference mode.
+    fn errors_name_the_transform_that_was_called<A>() {
+        let (x, scalar): (A, A) = (array(&[1.0; 6], &[2, 3]), array(&[1.0], &[]));
+        let integers = x.astype(Dtype::Int32).unwrap();
+        let transforms: [(&str, Transform<A>); 5] = [
+            ("grad", |x| A::grad(|x| x[0].square(), x).map(drop)),
+            ("value_and_grad", |x| A::value_and_grad(|x| x[0].square(), x).map(drop)),
+            ("grad", |x| params::grad(|x: &Vec<A>| x[0].square(), &x.to_vec()).map(drop)),
+            ("value_and_grad", |x| params::value_and_grad(|x: &Vec<A>| x[0].square(), &x.to_vec()).map(drop)),
+            ("value_and_grad_with_aux", |x| {
+                let function = |x: &Vec<A>| Ok::<_, Error>((x[0].square()?, ()));
+                params::value_and_grad_with_aux(function, &x.to_vec()).map(drop)
+            }),
+        ];
+        for (name, transform) in transforms {
+            for primals in [vec![], vec![integers.clone()], vec![x.clone()]] {
+                let error = transform(&primals).unwrap_err();
+                assert!(matches!(error, Error::Operation { op, .. } if op == name), "{name}: {error}");
+            }
+            let error = inference_mode!(transform(std::slice::from_ref(&scalar))).unwrap_err();
+            assert!(matches!(error, Error::InferenceMode { transform } if transform == name), "{name}: {error}");
+        }
+    }
+
+    /// An error of the differentiated function names the operation in it.
+    fn errors_inside_a_transform_name_the_operation<A>() {
+        let x: A = array(&[1.0; 6], &[2, 3]);
+        let refused = A::grad(|x| x[0].sum(&[7], false), std::slice::from_ref(&x));
+        assert!(matches!(refused.unwrap_err(), Error::Operation { op: "sum", .. }));
+        let refused = params::grad(|x: &A| x.squeeze(0)?.sum_all(), &x);
+        assert!(matches!(refused.unwrap_err(), Error::Operation { op: "squeeze", .. }));
+    }
+
+    fn messages_say_what_was_found<A>() {
+        let x: A = array(&[1.0; 6], &[2, 3]);
+        let message = |refused: Result<A>| refused.unwrap_err().to_string();
+        assert_eq!(
+            message(A::from_slice(&[1.0_f32; 5], &[2, 3])),
+            "cannot from_slice float32[2, 3]: 5 elements were given, and the shape holds 6"
+        );
+        assert_eq!(
+            message(A::grad(|x| x[0].square(), std::slice::from_ref(&x)).map(|mut gradients| gradients.remove(0))),
+            "cannot grad float32[2, 3]: the value of the function is not a floating point scalar; reduce it, for example \
+             with `sum_all`"
+        );
+        assert_eq!(
+            message(inference_mode!(params::grad(|x: &A| x.sum_all(), &x))),
+            "cannot start grad in inference mode: nothing can be recorded there; leave it with `inference_mode(false)`, or \
+             use `no_grad` instead"
+        );
     }
 }

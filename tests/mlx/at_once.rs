@@ -4,7 +4,7 @@
 use std::thread;
 
 use grad_runtime::mlx::Array as Mlx;
-use grad_runtime::{Array, Dtype, Result, mlx, no_grad};
+use grad_runtime::{Dtype, Result, mlx, no_grad};
 
 fn train(steps: usize) -> Result<Vec<f32>> {
     let x = Mlx::from_slice(&[0.5_f32, -1.0, 1.5, 0.25, -0.75, 1.0], &[2, 3])?;
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     thread::scope(|threads| {
         let others = [(); 3].map(|()| threads.spawn(|| train(steps)));
         for other in others {
-            assert_eq!(other.join().expect("no thread panics"), Ok(alone.clone()));
+            assert_eq!(other.join().expect("no thread panics").unwrap(), alone);
         }
     });
     println!("3 threads, {steps} steps, the weights of one thread alone");

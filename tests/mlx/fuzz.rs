@@ -8,7 +8,7 @@ use std::cell::{Cell, OnceCell};
 use std::fmt::Debug;
 
 use grad_runtime::mlx::{self, Array};
-use grad_runtime::{Array as _, Dtype, Result, no_grad};
+use grad_runtime::{Dtype, Result, no_grad};
 
 /// Results with more elements stay as they are, and are not computed.
 const SMALL: usize = 1 << 14;

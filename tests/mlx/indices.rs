@@ -1,6 +1,6 @@
 //! Indices that MLX would read unchecked.
 
-use grad_runtime::{Array, mlx};
+use grad_runtime::mlx;
 
 /// To look at indices that are not computed yet would be to compute them, so they are clamped, as in JAX.
 #[test]

@@ -45,20 +45,20 @@ fn it_loads_with_the_blas_that_came_with_it() {
 
 #[test]
 fn switched_off() {
-    assert_eq!(status(&[("GRAD_MLX_LIBRARY", "off")]), "mlx is not available: GRAD_MLX_LIBRARY is `off`");
+    assert_eq!(status(&[("GRAD_MLX_LIBRARY", "off")]), "cannot use mlx: GRAD_MLX_LIBRARY is `off`");
 }
 
 #[test]
 fn a_library_that_is_missing() {
     let status = status(&[("GRAD_MLX_LIBRARY", "/nowhere/libmlx.so")]);
-    assert!(status.starts_with("mlx is not available: libmlx did not load (/nowhere/libmlx.so: "), "{status}");
+    assert!(status.starts_with("cannot use mlx: libmlx did not load (/nowhere/libmlx.so: "), "{status}");
     assert!(status.ends_with("): name it in GRAD_MLX_LIBRARY"), "{status}");
 }
 
 #[test]
 fn a_library_that_is_not_mlx() {
     let status = status(&[("GRAD_MLX_LIBRARY", "libm.so.6")]);
-    assert!(status.starts_with("mlx is not available: the library that was loaded is not libmlx: "), "{status}");
+    assert!(status.starts_with("cannot use mlx: the library that was loaded is not libmlx: "), "{status}");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_library_of_another_version() {
     let library = libmlx_of_version("0.0.7");
     let status = status(&[("GRAD_MLX_LIBRARY", library.to_str().unwrap())]);
     assert!(
-        status.starts_with("mlx is not available: libmlx is version 0.0.7, and this program was built for "),
+        status.starts_with("cannot use mlx: libmlx is version 0.0.7, and this program was built for "),
         "{status}"
     );
     assert!(status.contains("rebuild it with MLX 0.0.7"), "{status}");
@@ -80,7 +80,7 @@ fn a_library_without_a_symbol() {
     let wanted = other.split("was built for ").nth(1).and_then(|rest| rest.split(':').next()).unwrap();
     let library = library("without-symbols", &version_function(wanted), &["-Wl,-soname,libmlx.so"]);
     let status = status(&[("GRAD_MLX_LIBRARY", library.to_str().unwrap())]);
-    assert!(status.starts_with("mlx is not available: the shim cannot be loaded from "), "{status}");
+    assert!(status.starts_with("cannot use mlx: the shim cannot be loaded from "), "{status}");
     assert!(status.contains("undefined symbol: "), "{status}");
 }
 
@@ -101,7 +101,7 @@ fn the_blas_that_is_named_is_used() {
 fn a_blas_that_is_missing() {
     let status = status(&[("GRAD_MLX_BLAS", "/nowhere/libblas.so")]);
     assert!(
-        status.starts_with("mlx is not available: GRAD_MLX_BLAS is /nowhere/libblas.so, which did not load: "),
+        status.starts_with("cannot use mlx: GRAD_MLX_BLAS is /nowhere/libblas.so, which did not load: "),
         "{status}"
     );
 }
@@ -110,6 +110,6 @@ fn a_blas_that_is_missing() {
 #[test]
 fn no_place_for_the_shim() {
     let status = status(&[("TMPDIR", "/nowhere")]);
-    assert!(status.starts_with("mlx is not available: the shim cannot be loaded from /nowhere: "), "{status}");
+    assert!(status.starts_with("cannot use mlx: the shim cannot be loaded from /nowhere: "), "{status}");
     assert!(status.ends_with("TMPDIR names another folder for it"), "{status}");
 }

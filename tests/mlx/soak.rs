@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use grad_runtime::mlx::Array as Mlx;
-use grad_runtime::{Array, Dtype, Error, Result, mlx, no_grad};
+use grad_runtime::{Dtype, Error, Result, mlx, no_grad};
 
 fn loss(weight: &Mlx, x: &Mlx) -> Result<Mlx> {
     let hidden = x.matmul(weight)?.gelu()?;

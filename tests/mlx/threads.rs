@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use grad_runtime::{Array, mlx};
+use grad_runtime::mlx;
 
 #[test]
 fn threads_at_once_compute_what_one_computes_alone() {

@@ -93,8 +93,8 @@ fn shapes_and_modes_are_counted_together() {
     for _ in 0..2 {
         for (length, sum) in [(2, 2.0), (3, 3.0)] {
             let x = A::ones(&[length], Dtype::Float32).unwrap();
-            assert_eq!(f.call(&x).unwrap().item::<f32>(), Ok(sum));
-            assert_eq!(no_grad!(f.call(&x)).unwrap().item::<f32>(), Ok(sum));
+            assert_eq!(f.call(&x).unwrap().item::<f32>().unwrap(), sum);
+            assert_eq!(no_grad!(f.call(&x)).unwrap().item::<f32>().unwrap(), sum);
         }
     }
     assert_eq!(f.traces(), 4);
@@ -118,7 +118,7 @@ fn a_shapeless_function_is_traced_once_for_each_mode() {
             let x = A::zeros(&[length], Dtype::Float32).unwrap().add(&scalar(2.0)).unwrap();
             let sum = 4.0 * f32::from(u16::try_from(length).unwrap());
             for outputs in [f.call(from_ref(&x)).unwrap(), no_grad!(f.call(from_ref(&x)).unwrap())] {
-                assert_eq!(outputs[0].item::<f32>(), Ok(sum));
+                assert_eq!(outputs[0].item::<f32>().unwrap(), sum);
                 assert_eq!(outputs[1].shape(), [length]);
             }
         }
@@ -218,9 +218,10 @@ fn a_captured_array_of_the_transform_around() {
         )
         .unwrap()[0]
             .item::<f32>()
+            .unwrap()
     };
-    assert_eq!(of(|x| x), Ok(2.0));
-    assert_eq!(of(|x| no_grad!(x.abs().unwrap())), Ok(0.0));
+    assert_eq!(of(|x| x), 2.0);
+    assert_eq!(of(|x| no_grad!(x.abs().unwrap())), 0.0);
 }
 
 #[test]
@@ -251,8 +252,8 @@ fn what_it_returns_may_be_an_input_or_captured() {
 #[test]
 fn no_inputs_and_no_outputs() {
     let constant = mlx::compile(|_| Ok(vec![scalar(7.0).square()?]));
-    assert_eq!(constant.call(&[]).unwrap()[0].item::<f32>(), Ok(49.0));
-    assert_eq!(no_grad!(constant.call(&[]).unwrap())[0].item::<f32>(), Ok(49.0));
+    assert_eq!(constant.call(&[]).unwrap()[0].item::<f32>().unwrap(), 49.0);
+    assert_eq!(no_grad!(constant.call(&[]).unwrap())[0].item::<f32>().unwrap(), 49.0);
     let nothing = mlx::compile(|_| Ok(vec![]));
     assert_eq!(nothing.call(&[scalar(1.0)]).unwrap().len(), 0);
     assert_eq!(nothing.call(&[scalar(1.0)]).unwrap().len(), 0);
@@ -267,10 +268,10 @@ fn a_function_that_looks_at_elements() {
     });
     for _ in 0..2 {
         let message = f.call(&scalar(3.0)).unwrap_err().to_string();
-        assert!(message.starts_with("to_buffer of float32[]: [eval]"), "{message}");
+        assert!(message.starts_with("cannot item float32[]: [eval]"), "{message}");
     }
     let gradients = A::grad(|x| f.call(&x[0]), &[scalar(3.0)]);
-    assert_eq!(gradients.unwrap()[0].item::<f32>(), Ok(1.0), "inside a transform there are elements");
+    assert_eq!(gradients.unwrap()[0].item::<f32>().unwrap(), 1.0, "inside a transform there are elements");
 }
 
 #[test]
@@ -285,7 +286,7 @@ fn a_function_that_fails_when_it_is_first_traced() {
             x.square()
         }
     });
-    assert_eq!(f.call(&scalar(3.0)).unwrap_err(), Error::InferenceMode { transform: "a test" });
+    assert!(matches!(f.call(&scalar(3.0)).unwrap_err(), Error::InferenceMode { transform: "a test" }));
     nothing_is_left_open();
     for _ in 0..2 {
         assert_eq!(f.item(3.0), 9.0);
@@ -337,8 +338,8 @@ fn a_function_that_calls_itself_with_other_shapes() {
     for _ in 0..2 {
         for (n, expected) in [(1, 1.0), (10, 3_628_800.0), (4, 24.0), (11, 39_916_800.0)] {
             let ones = A::ones(&[n], Dtype::Float32).unwrap();
-            assert_eq!(f.call(from_ref(&ones)).unwrap()[0].item::<f32>(), Ok(expected));
-            assert_eq!(no_grad!(f.call(from_ref(&ones)).unwrap())[0].item::<f32>(), Ok(expected));
+            assert_eq!(f.call(from_ref(&ones)).unwrap()[0].item::<f32>().unwrap(), expected);
+            assert_eq!(no_grad!(f.call(from_ref(&ones)).unwrap())[0].item::<f32>().unwrap(), expected);
         }
     }
 }
@@ -363,7 +364,7 @@ fn a_function_that_calls_itself_with_an_array_that_it_captured() {
     *itself.borrow_mut() = Some(f);
     let f = itself.borrow();
     for _ in 0..2 {
-        assert_eq!(f.as_ref().unwrap().call(&[scalar(3.0)]).unwrap()[0].item::<f32>(), Ok(12.0));
+        assert_eq!(f.as_ref().unwrap().call(&[scalar(3.0)]).unwrap()[0].item::<f32>().unwrap(), 12.0);
     }
     assert_eq!(depth.get(), 3);
 }
@@ -380,7 +381,7 @@ fn a_compiled_function_that_calls_another() {
         assert_eq!(inner.item(3.0), 10.0);
     }
     let gradients = A::grad(|x| outer.call(&x[0]), &[scalar(3.0)]).unwrap();
-    assert_eq!(gradients[0].item::<f32>(), Ok(30.0));
+    assert_eq!(gradients[0].item::<f32>().unwrap(), 30.0);
 }
 
 /// A compiled function that is gone while it is being called, and one that is gone before it is evaluated.
@@ -398,7 +399,7 @@ fn a_function_that_is_dropped_while_it_is_called() {
     let outputs = f.call(&[scalar(3.0)]).unwrap();
     assert!(place.borrow().is_none());
     drop(f);
-    assert_eq!(outputs[0].item::<f32>(), Ok(12.0));
+    assert_eq!(outputs[0].item::<f32>().unwrap(), 12.0);
 }
 
 /// MLX differs: its compiled function does not know that it is inside of `vmap` or `grad` once an inner transform has
@@ -432,7 +433,7 @@ fn an_input_that_is_captured_too() {
     }
     // Inside a transform it is the function itself.
     let gradients = A::grad(|y| Ok::<_, Error>(f.call(y)?.swap_remove(0)), from_ref(&x)).unwrap();
-    assert_eq!(gradients[0].item::<f32>(), Ok(3.0));
-    assert_eq!(f.call(&[scalar(4.0)]).unwrap()[0].item::<f32>(), Ok(12.0));
+    assert_eq!(gradients[0].item::<f32>().unwrap(), 3.0);
+    assert_eq!(f.call(&[scalar(4.0)]).unwrap()[0].item::<f32>().unwrap(), 12.0);
     assert_eq!(grad_mode(), Enabled);
 }

@@ -6,7 +6,6 @@ use std::slice::from_ref;
 use std::sync::mpsc;
 use std::thread;
 
-use grad_runtime::prelude::*;
 use grad_runtime::{Result, mlx, no_grad};
 
 use crate::transforms::*;

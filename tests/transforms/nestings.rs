@@ -18,7 +18,6 @@
 
 use std::rc::Rc;
 
-use grad_runtime::Array;
 use grad_runtime::no_grad;
 
 use crate::transforms::*;

@@ -119,7 +119,7 @@ fn a_vjp_under_vmap_with_axes() {
     let shared = array(&[7.0, 8.0]);
     let loss = |x: &[A]| mlx::vmap(|x| f.call(x), x, &[Some(1), None], &[0])?[0].sum_all();
     let (value, gradients) = A::value_and_grad(loss, &[rows, shared]).unwrap();
-    assert_eq!(value.item::<f32>(), Ok(7.0 * 6.0 + 8.0 * 15.0));
+    assert_eq!(value.item::<f32>().unwrap(), 7.0 * 6.0 + 8.0 * 15.0);
     assert_eq!(
         (gradients[0].shape(), elements(&gradients[0])),
         (vec![2, 3], vec![70.0, 70.0, 70.0, 80.0, 80.0, 80.0])
@@ -136,10 +136,14 @@ fn a_primal_that_does_not_move() {
         let moved = mlx::jvp(|x| f(custom, &x[0], &scalar(5.0)), &[scalar(3.0)], &[scalar(1.0)]);
         moved.unwrap().1[0].item::<f32>()
     };
-    assert_eq!(of(|f, x, y| f.call(&[x.clone(), y.clone()]), &f), Ok(1.0));
-    assert_eq!(of(|f, x, y| f.call(&[y.clone(), x.clone()]), &f), Ok(10.0));
-    assert_eq!(of(|f, x, _| f.call(&[x.clone(), x.clone()]), &f), Ok(11.0));
-    assert_eq!(of(|f, x, _| f.call(&[no_grad!(x.abs()?), x.clone()]), &f), Ok(10.0), "a constant does not move");
+    assert_eq!(of(|f, x, y| f.call(&[x.clone(), y.clone()]), &f).unwrap(), 1.0);
+    assert_eq!(of(|f, x, y| f.call(&[y.clone(), x.clone()]), &f).unwrap(), 10.0);
+    assert_eq!(of(|f, x, _| f.call(&[x.clone(), x.clone()]), &f).unwrap(), 11.0);
+    assert_eq!(
+        of(|f, x, _| f.call(&[no_grad!(x.abs()?), x.clone()]), &f).unwrap(),
+        10.0,
+        "a constant does not move"
+    );
 }
 
 /// How a derivative of the user's may fail.
@@ -225,7 +229,10 @@ fn a_derivative_of_other_arrays_than_it_should() {
         {
             for found in every_way_to(&f, &x, differentiate) {
                 let message = found.unwrap();
-                assert!(message.contains(" of float32[") && message.contains(word), "{message}");
+                assert!(
+                    message.starts_with("cannot ") && message.contains(" float32[") && message.contains(word),
+                    "{message}"
+                );
             }
         }
     }
@@ -237,7 +244,7 @@ fn a_derivative_of_another_dtype() {
     let f = mlx::custom_function(|x| Ok(vec![x[0].square()?]))
         .vjp(|_, cotangents, _| Ok(vec![cotangents[0].astype(Dtype::Float16)?]));
     let gradient = derivative(|x| Ok(f.call(from_ref(x))?.swap_remove(0))).unwrap();
-    assert_eq!((gradient.dtype(), gradient.item::<f32>()), (Dtype::Float32, Ok(1.0)));
+    assert_eq!((gradient.dtype(), gradient.item::<f32>().unwrap()), (Dtype::Float32, 1.0));
 }
 
 /// A derivative may look at elements, where there are some, and what it looked at is differentiated further out.
@@ -345,7 +352,7 @@ fn modes_of_calls(run: impl FnOnce(&mlx::Checkpoint) -> Result<A>) -> Vec<(GradM
             Ok(vec![x[0].square()?])
         }
     });
-    assert_eq!(run(&f).unwrap().item::<f32>(), Ok(6.0));
+    assert_eq!(run(&f).unwrap().item::<f32>().unwrap(), 6.0);
     nothing_is_left_open();
     seen.take()
 }
@@ -426,7 +433,7 @@ fn dropped_before_the_gradient_is_taken() {
         },
     ] {
         let found = derivative(|x| Ok(make(alive.clone(), x)?.swap_remove(0))).unwrap();
-        assert_eq!(found.item::<f32>(), Ok(6.0));
+        assert_eq!(found.item::<f32>().unwrap(), 6.0);
     }
     drop(alive);
     assert!(count.upgrade().is_none());
@@ -441,6 +448,6 @@ fn a_captured_array_of_the_transform_around() {
             let captured = x.clone();
             transform(Rc::new(move |y| y.multiply(&captured)))(x)
         });
-        assert_eq!(found.unwrap().item::<f32>(), Ok(3.0));
+        assert_eq!(found.unwrap().item::<f32>().unwrap(), 3.0);
     }
 }

@@ -109,10 +109,10 @@ kinds_of_scope! {
 }
 
 /// What a transform of the cube gives when it is called in inference mode.
-fn in_inference_mode(f: &F) -> Result<Vec<f32>> {
+fn in_inference_mode(f: &F) -> Result<Vec<f32>, String> {
     let found = inference_mode!(f(&array(&[1.0, 2.0, 3.0])));
     nothing_is_left_open();
-    found.map(|found| elements(&found))
+    found.map(|found| elements(&found)).map_err(|error| error.to_string())
 }
 
 macro_rules! started_in_inference_mode {
@@ -129,22 +129,22 @@ macro_rules! started_in_inference_mode {
 mod inference {
     use super::*;
 
-    fn refused(transform: &'static str) -> Result<Vec<f32>> {
-        Err(Error::InferenceMode { transform })
+    fn refused(transform: &'static str) -> Result<Vec<f32>, String> {
+        Err(Error::InferenceMode { transform }.to_string())
     }
 
     started_in_inference_mode! {
-        grad_is_refused: grad(cube()) => refused("value_and_grad");
+        grad_is_refused: grad(cube()) => refused("grad");
         vjp_is_refused: vjp(cube()) => refused("vjp");
         jvp_is_refused: jvp(cube()) => refused("jvp");
         vmap_computes: vmap(cube()) => Ok(vec![1.0, 8.0, 27.0]);
         compile_computes: compile(cube()) => Ok(vec![1.0, 8.0, 27.0]);
         checkpoint_computes: checkpoint(cube()) => Ok(vec![1.0, 8.0, 27.0]);
         custom_computes: custom(cube()) => Ok(vec![1.0, 8.0, 27.0]);
-        vmap_of_grad_is_refused: vmap(grad(cube())) => refused("value_and_grad");
-        compile_of_grad_is_refused: compile(grad(cube())) => refused("value_and_grad");
-        checkpoint_of_grad_is_refused: checkpoint(grad(cube())) => refused("value_and_grad");
-        custom_of_grad_is_refused: custom(grad(cube())) => refused("value_and_grad");
+        vmap_of_grad_is_refused: vmap(grad(cube())) => refused("grad");
+        compile_of_grad_is_refused: compile(grad(cube())) => refused("grad");
+        checkpoint_of_grad_is_refused: checkpoint(grad(cube())) => refused("grad");
+        custom_of_grad_is_refused: custom(grad(cube())) => refused("grad");
         compile_of_vmap_computes: compile(vmap(cube())) => Ok(vec![1.0, 8.0, 27.0]);
         vmap_of_compile_computes: vmap(compile(cube())) => Ok(vec![1.0, 8.0, 27.0]);
         vmap_of_checkpoint_computes: vmap(checkpoint(cube())) => Ok(vec![1.0, 8.0, 27.0]);
@@ -156,7 +156,7 @@ mod inference {
         let inner: F = Rc::new(|x| inference_mode!(grad(cube())(x)));
         for outer in [grad, vjp, jvp, vmap, compile, checkpoint, custom] {
             let refused = outer(inner.clone())(&array(&[1.0, 2.0, 3.0]));
-            assert_eq!(refused.unwrap_err(), Error::InferenceMode { transform: "value_and_grad" });
+            assert!(matches!(refused.unwrap_err(), Error::InferenceMode { transform: "grad" }));
             nothing_is_left_open();
         }
     }
@@ -234,7 +234,7 @@ mod law_4 {
         let outside = f.call(&x).unwrap();
         let inside = no_grad!(f.call(&x)).unwrap();
         assert_eq!(format!("{inside:?}"), format!("{outside:?}"));
-        assert_eq!(inside[0].item::<f32>(), Ok(12.0));
+        assert_eq!(inside[0].item::<f32>().unwrap(), 12.0);
     }
 
     /// In a scope they are the function itself, and keep nothing for a gradient.

@@ -49,11 +49,11 @@ pub fn implementation(input: &DeriveInput, shapes: &[Shape<'_>], root: &TokenStr
     quote_spanned! {span=>
         #[automatically_derived]
         impl #parameters #root::Params<#array> for #name #arguments #conditions {
-            fn visit(&self, _path: &#root::params::Path<'_>, _visit: &mut #root::params::Visit<'_, #array>) {
+            fn visit_arrays(&self, _path: &#root::params::Path<'_>, _visit: &mut #root::params::Visit<'_, #array>) {
                 match #value { #(#visits)* }
             }
 
-            fn replace<__E>(
+            fn replace_arrays<__E>(
                 &self,
                 _path: &#root::params::Path<'_>,
                 _replace: &mut #root::params::Replace<'_, #array, __E>,
@@ -73,7 +73,7 @@ fn visit(shape: &Shape<'_>, array: &Ident, root: &TokenStream) -> TokenStream {
         let path = path(shape, field, root);
         bindings.extend(quote!(#member: #binding,));
         statements.extend(quote_spanned! {*place=>
-            <#ty as #root::Params<#array>>::visit(#binding, #path, _visit);
+            <#ty as #root::Params<#array>>::visit_arrays(#binding, #path, _visit);
         });
     }
     quote_spanned!(Span::mixed_site()=> #constructor { #bindings .. } => { #statements })
@@ -90,7 +90,7 @@ fn replace(shape: &Shape<'_>, array: &Ident, root: &TokenStream) -> TokenStream 
             quote_spanned!(*place=> <#ty as ::core::clone::Clone>::clone(#binding))
         } else {
             let path = path(shape, field, root);
-            quote_spanned!(*place=> <#ty as #root::Params<#array>>::replace(#binding, #path, _replace)?)
+            quote_spanned!(*place=> <#ty as #root::Params<#array>>::replace_arrays(#binding, #path, _replace)?)
         };
         values.extend(quote!(#member: #value,));
     }

@@ -1,28 +1,33 @@
-//! The array type and its operations: for each the kernel, and next to it the vjp.
+//! The array type and its operations: for each the kernel, and beside it the vjp.
 
 use std::borrow::Cow;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 use std::fmt;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Error as CandleError, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::kernels;
-use super::shapes::{self, common_dtype};
-use super::tape::{self, Node, Step, hand_out, record};
-use crate::array::{Array as Operations, Buffer, Dtype, cannot_make, check_length, refused};
+use super::operation::{Reason, bail, creation, operation};
+use super::shapes::{self, common_dtype, without};
+use super::tape::{self, Node, VjpArgs, finish_output, record};
+use crate::array::docs::array_doc;
+use crate::array::{self, Sealed, all_axes, check_length, forward_to_inherent};
 use crate::backend::{Backend, Cpu};
 use crate::detach::Detach;
+use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::{Error, Result};
 
 /// An n-dimensional array on the CPU: the fallback where there is no MLX.
 ///
 /// Cloning shares the elements. Arrays may be sent to and shared with other threads; each thread has its own grad mode.
+/// The methods are those of the [`Array`](crate::Array) trait, in the same groups, and the conversions from and to candle.
 ///
 /// ```
-/// use grad_runtime::{Array, cpu, no_grad};
+/// use grad_runtime::cpu::Array;
+/// use grad_runtime::no_grad;
 ///
-/// let x = cpu::Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2])?;
+/// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2])?;
 /// let y = no_grad! { x.matmul(&x)? };
 /// assert_eq!(y.to_vec::<f32>()?, [7.0, 10.0, 15.0, 22.0]);
 /// assert_eq!(format!("{y:?}"), "Array { shape: [2, 2], dtype: Float32, traced: false }");
@@ -30,9 +35,9 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone)]
 pub struct Array {
-    /// Without candle's own autograd.
+    /// The elements, without candle's own autograd.
     pub(super) tensor: Tensor,
-    /// How it was made, if a transform was running on what it was made from.
+    /// The record of how it was computed, if a transform was running on the operands.
     pub(super) node: Option<Arc<Node>>,
 }
 
@@ -43,135 +48,405 @@ const _: () = is_shared_between_threads::<Array>();
 impl fmt::Debug for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Array")
-            .field("shape", &self.tensor.dims())
+            .field("shape", &self.dims())
             .field("dtype", &self.dtype())
             .field("traced", &self.is_tracer())
             .finish()
     }
 }
 
+/// Makes the array a constant to every transform.
+impl Detach for Array {
+    fn detach_in_place(&mut self) {
+        if self.node.is_some() {
+            *self = self.constant_copy();
+        }
+    }
+}
+
+impl Sealed for Array {
+    fn value_and_grad_as<F, E>(op: &'static str, function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
+    where
+        F: FnOnce(&[Self]) -> Result<Self, E>,
+        E: From<Error>,
+    {
+        tape::value_and_grad(op, function, primals)
+    }
+}
+
+forward_to_inherent!(Array);
+
+/// # Creation
 impl Array {
-    /// The elements of a candle tensor, shared with it and without its autograd: a constant to every transform.
-    ///
-    /// A later in-place change of a `candle_core::Var` shows in an array made from it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Operation`] if the tensor is not on the CPU, has more than 8 axes, or has a dtype for which there is no
-    /// [`Dtype`]. `U8` becomes `Bool` if every element is 0 or 1.
-    ///
-    /// ```
-    /// use candle_core::{Device, Tensor};
-    /// use grad_runtime::{Array, cpu};
-    ///
-    /// let tensor = Tensor::new(&[1_f32, 2.0], &Device::Cpu).unwrap();
-    /// let array = cpu::Array::from_tensor(&tensor)?;
-    /// assert_eq!(array.square()?.to_vec::<f32>()?, [1.0, 4.0]);
-    ///
-    /// let tensor = Tensor::new(&[1_f64, 2.0], &Device::Cpu).unwrap();
-    /// assert!(cpu::Array::from_tensor(&tensor).is_err());
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
-    pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
-        const OP: &str = "from_tensor";
-        if !tensor.device().is_cpu() {
-            let place = tensor.device().location();
-            return Err(refused::<Self>(OP, &[], format!("the tensor is on {place:?}: move it with `to_device`")));
-        }
-        let Some(dtype) = dtype(tensor.dtype()) else {
-            let dtype = tensor.dtype();
-            return Err(refused::<Self>(
-                OP,
-                &[],
-                format!("there are no arrays of {dtype:?}: convert it with `to_dtype`"),
-            ));
-        };
-        shapes::check(OP, &[], tensor.dims())?;
-        let tensor = kernels::from_its_start_if_empty(tensor.detach()).map_err(failed(OP, &[]))?;
-        let array = Self::constant(tensor);
-        if dtype == Dtype::Bool {
-            let elements = elements::<u8>(&array.tensor).map_err(failed(OP, &[&array]))?;
-            if let Some(element) = elements.into_iter().find(|element| *element > 1) {
-                let reason = format!(
-                    "a u8 tensor becomes bool, but one element is {element}: \
-                     compare it with zero first"
-                );
-                return Err(refused(OP, &[&array], reason));
-            }
-        }
-        Ok(array)
+    #[doc = array_doc!(from_slice, "cpu")]
+    pub fn from_slice<T: Element>(elements: &[T], shape: &[usize]) -> Result<Self> {
+        Self::from_buffer(T::buffer(elements), shape).map_err(|error| error.with_op("from_slice"))
     }
 
-    /// The elements as a candle tensor, shared with it; candle knows nothing of their gradients.
+    #[doc = array_doc!(from_buffer, "cpu")]
+    pub fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
+        creation("from_buffer", shape, buffer.dtype(), || {
+            shapes::check(shape)?;
+            check_length(&buffer, shape)?;
+            let tensor = match buffer {
+                Buffer::Float32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
+                Buffer::Float16(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
+                Buffer::BFloat16(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
+                Buffer::Int32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
+                Buffer::UInt32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
+                Buffer::Bool(data) => {
+                    let bytes: Vec<u8> = data.iter().copied().map(u8::from).collect();
+                    Tensor::from_vec(bytes, shape, &Device::Cpu)
+                }
+            };
+            Ok(Self::constant(tensor?))
+        })
+    }
+
+    #[doc = array_doc!(scalar, "cpu")]
+    pub fn scalar<T: Element>(value: T) -> Result<Self> {
+        Self::from_slice(&[value], &[]).map_err(|error| error.with_op("scalar"))
+    }
+
+    #[doc = array_doc!(full, "cpu")]
+    pub fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
+        creation("full", shape, dtype, || {
+            shapes::check(shape)?;
+            let value = kernels::convert(&Tensor::full(value, (), &Device::Cpu)?, storage(dtype))?;
+            Ok(Self::constant(value.broadcast_as(shape)?.contiguous()?))
+        })
+    }
+
+    #[doc = array_doc!(zeros, "cpu")]
+    pub fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self> {
+        Self::full(shape, 0.0, dtype).map_err(|error| error.with_op("zeros"))
+    }
+
+    #[doc = array_doc!(ones, "cpu")]
+    pub fn ones(shape: &[usize], dtype: Dtype) -> Result<Self> {
+        Self::full(shape, 1.0, dtype).map_err(|error| error.with_op("ones"))
+    }
+}
+
+/// # Inspection
+impl Array {
+    #[doc = array_doc!(shape, "cpu")]
     #[must_use]
-    pub fn tensor(&self) -> &Tensor {
-        &self.tensor
+    pub fn shape(&self) -> Vec<usize> {
+        self.dims().to_vec()
     }
 
-    /// An array that depends on nothing.
-    pub(super) fn constant(tensor: Tensor) -> Self {
-        Self { tensor, node: None }
+    #[doc = array_doc!(ndim, "cpu")]
+    #[must_use]
+    pub fn ndim(&self) -> usize {
+        self.tensor.rank()
     }
 
-    fn dims(&self) -> &[usize] {
-        self.tensor.dims()
+    #[doc = array_doc!(size, "cpu")]
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.tensor.elem_count()
     }
 
-    /// `mul · x + add`, for a float array.
-    pub(super) fn affine(&self, mul: f64, add: f64) -> Result<Self> {
-        let tensor =
-            kernels::in_float32(&self.tensor, |x| x.affine(mul, add)).map_err(failed("affine", &[self]))?;
-        Ok(record(tensor, &[self], move |_, step| step.cotangent.affine(mul, 0.0)))
+    #[doc = array_doc!(dtype, "cpu")]
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
+        dtype(self.tensor.dtype())
+            .unwrap_or_else(|| unreachable!("`from_tensor` refuses other dtypes, and no kernel returns them"))
     }
 
-    /// A scalar of this array's dtype.
-    fn scalar_like(&self, value: f32) -> Result<Self> {
-        Self::full(&[], value, self.dtype())
+    #[doc = array_doc!(to_vec, "cpu")]
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        array::to_vec(self)
     }
 
-    /// This array where it is of a float dtype, else as float32.
-    fn at_least_float(&self) -> Result<Self> {
-        if self.dtype().is_float() { Ok(self.clone()) } else { self.astype(Dtype::Float32) }
+    #[doc = array_doc!(item, "cpu")]
+    pub fn item<T: Element>(&self) -> Result<T> {
+        array::item(self)
     }
 
-    /// A function of each element.
+    #[doc = array_doc!(to_buffer, "cpu")]
+    pub fn to_buffer(&self) -> Result<Buffer<'static>> {
+        fn read<T: candle_core::WithDType>(x: &Array) -> Result<Vec<T>, Reason> {
+            Ok(elements(&x.tensor)?)
+        }
+        operation("to_buffer", &[self], || {
+            Ok(match self.dtype() {
+                Dtype::Float32 => Buffer::Float32(Cow::Owned(read(self)?)),
+                Dtype::Float16 => Buffer::Float16(Cow::Owned(read(self)?)),
+                Dtype::BFloat16 => Buffer::BFloat16(Cow::Owned(read(self)?)),
+                Dtype::Int32 => Buffer::Int32(Cow::Owned(read(self)?)),
+                Dtype::UInt32 => Buffer::UInt32(Cow::Owned(read(self)?)),
+                Dtype::Bool => Buffer::Bool(read::<u8>(self)?.into_iter().map(|element| element != 0).collect()),
+            })
+        })
+    }
+
+    #[doc = array_doc!(eval, "cpu")]
+    pub fn eval(&self) -> Result<()> {
+        Ok(())
+    }
+
+    #[doc = array_doc!(backend, "cpu")]
+    #[must_use]
+    pub fn backend() -> &'static dyn Backend {
+        &Cpu
+    }
+}
+
+/// # Elementwise functions
+impl Array {
+    #[doc = array_doc!(abs, "cpu")]
+    pub fn abs(&self) -> Result<Self> {
+        self.unary("abs", kernels::abs, |args| {
+            let (x, zero) = (&args.operands[0], args.cotangent.scalar_like(0.0)?);
+            let sign = x.greater(&zero)?.astype(x.dtype())?.subtract(&x.less(&zero)?.astype(x.dtype())?)?;
+            args.cotangent.multiply(&sign)
+        })
+    }
+
+    #[doc = array_doc!(negative, "cpu")]
+    pub fn negative(&self) -> Result<Self> {
+        operation("negative", &[self], || {
+            if self.dtype() == Dtype::Bool {
+                bail!("a bool has no negative; convert it with `astype`");
+            }
+            Ok(self.unary("negative", kernels::negative, |args| args.cotangent.negative())?)
+        })
+    }
+
+    #[doc = array_doc!(exp, "cpu")]
+    pub fn exp(&self) -> Result<Self> {
+        self.float_unary("exp", Tensor::exp, |args| args.cotangent.multiply(args.output))
+    }
+
+    #[doc = array_doc!(log, "cpu")]
+    pub fn log(&self) -> Result<Self> {
+        self.float_unary("log", Tensor::log, |args| args.cotangent.divide(&args.operands[0]))
+    }
+
+    #[doc = array_doc!(sqrt, "cpu")]
+    pub fn sqrt(&self) -> Result<Self> {
+        self.float_unary("sqrt", Tensor::sqrt, |args| args.cotangent.affine(0.5, 0.0)?.divide(args.output))
+    }
+
+    #[doc = array_doc!(square, "cpu")]
+    pub fn square(&self) -> Result<Self> {
+        self.unary(
+            "square",
+            |x| kernels::multiply(x, x),
+            |args| args.cotangent.multiply(&args.operands[0].affine(2.0, 0.0)?),
+        )
+    }
+
+    #[doc = array_doc!(sin, "cpu")]
+    pub fn sin(&self) -> Result<Self> {
+        self.float_unary("sin", Tensor::sin, |args| args.cotangent.multiply(&args.operands[0].cos()?))
+    }
+
+    #[doc = array_doc!(cos, "cpu")]
+    pub fn cos(&self) -> Result<Self> {
+        self.float_unary("cos", Tensor::cos, |args| args.cotangent.multiply(&args.operands[0].sin()?.negative()?))
+    }
+
+    #[doc = array_doc!(tanh, "cpu")]
+    pub fn tanh(&self) -> Result<Self> {
+        self.float_unary("tanh", Tensor::tanh, |args| {
+            args.cotangent.multiply(&args.output.square()?.affine(-1.0, 1.0)?)
+        })
+    }
+
+    #[doc = array_doc!(erf, "cpu")]
+    pub fn erf(&self) -> Result<Self> {
+        self.float_unary("erf", kernels::erf, |args| {
+            let slope = args.operands[0].square()?.negative()?.exp()?.affine(FRAC_2_SQRT_PI, 0.0)?;
+            args.cotangent.multiply(&slope)
+        })
+    }
+
+    #[doc = array_doc!(sigmoid, "cpu")]
+    pub fn sigmoid(&self) -> Result<Self> {
+        self.float_unary("sigmoid", candle_nn::ops::sigmoid, |args| {
+            let slope = args.output.multiply(&args.output.affine(-1.0, 1.0)?)?;
+            args.cotangent.multiply(&slope)
+        })
+    }
+
+    #[doc = array_doc!(relu, "cpu")]
+    pub fn relu(&self) -> Result<Self> {
+        self.unary("relu", kernels::relu, |args| {
+            let zero = args.cotangent.scalar_like(0.0)?;
+            args.operands[0].greater(&zero)?.where_cond(args.cotangent, &zero)
+        })
+    }
+
+    #[doc = array_doc!(gelu, "cpu")]
+    pub fn gelu(&self) -> Result<Self> {
+        self.float_unary("gelu", kernels::gelu, |args| {
+            let x = &args.operands[0];
+            let distribution = x.affine(FRAC_1_SQRT_2, 0.0)?.erf()?.affine(0.5, 0.5)?;
+            let density = x.square()?.affine(-0.5, 0.0)?.exp()?.affine((2.0 * PI).sqrt().recip(), 0.0)?;
+            args.cotangent.multiply(&distribution.add(&x.multiply(&density)?)?)
+        })
+    }
+
+    /// Computes a function of each element.
     fn unary(
         &self,
         op: &'static str,
         kernel: impl FnOnce(&Tensor) -> candle_core::Result<Tensor>,
-        vjp: fn(&Step<'_>) -> Result<Self>,
+        vjp: fn(&VjpArgs<'_>) -> Result<Self>,
     ) -> Result<Self> {
-        let tensor = kernel(&self.tensor).map_err(failed(op, &[self]))?;
-        Ok(record(tensor, &[self], move |_, step| vjp(step)))
+        operation(op, &[self], || Ok(record(kernel(&self.tensor)?, &[self], move |_, args| vjp(args))))
     }
 
-    /// A function of each real number.
-    fn real(
+    /// Computes a function of each element, which becomes float32 if it is an integer or a bool.
+    fn float_unary(
         &self,
         op: &'static str,
         kernel: impl FnOnce(&Tensor) -> candle_core::Result<Tensor>,
-        vjp: fn(&Step<'_>) -> Result<Self>,
+        vjp: fn(&VjpArgs<'_>) -> Result<Self>,
     ) -> Result<Self> {
-        self.at_least_float()?.unary(op, |x| kernels::in_float32(x, kernel), vjp)
+        operation(op, &[self], || Ok(self.to_float()?.unary(op, |x| kernels::in_float32(x, kernel), vjp)?))
     }
 
-    /// A function of each pair of elements, in their common dtype and broadcast.
+    /// Computes `mul · x + add` of each element of a float array.
+    pub(super) fn affine(&self, mul: f64, add: f64) -> Result<Self> {
+        operation("affine", &[self], || {
+            let tensor = kernels::in_float32(&self.tensor, |x| x.affine(mul, add))?;
+            Ok(record(tensor, &[self], move |_, args| args.cotangent.affine(mul, 0.0)))
+        })
+    }
+}
+
+/// # Arithmetic
+impl Array {
+    #[doc = array_doc!(add, "cpu")]
+    pub fn add(&self, other: &Self) -> Result<Self> {
+        self.binary("add", other, kernels::add, |_, args| Ok(args.cotangent.clone()))
+    }
+
+    #[doc = array_doc!(subtract, "cpu")]
+    pub fn subtract(&self, other: &Self) -> Result<Self> {
+        self.binary("subtract", other, kernels::subtract, |index, args| match index {
+            0 => Ok(args.cotangent.clone()),
+            _ => args.cotangent.negative(),
+        })
+    }
+
+    #[doc = array_doc!(multiply, "cpu")]
+    pub fn multiply(&self, other: &Self) -> Result<Self> {
+        self.binary("multiply", other, kernels::multiply, |index, args| {
+            args.cotangent.multiply(&args.operands[1 - index])
+        })
+    }
+
+    #[doc = array_doc!(divide, "cpu")]
+    pub fn divide(&self, other: &Self) -> Result<Self> {
+        if !self.dtype().is_float() && !other.dtype().is_float() {
+            return operation("divide", &[self, other], || Ok(self.to_float()?.divide(&other.to_float()?)?));
+        }
+        self.binary("divide", other, Tensor::broadcast_div, |index, args| {
+            let quotient = args.cotangent.divide(&args.operands[1])?;
+            if index == 0 { Ok(quotient) } else { quotient.multiply(args.output)?.negative() }
+        })
+    }
+
+    #[doc = array_doc!(maximum, "cpu")]
+    pub fn maximum(&self, other: &Self) -> Result<Self> {
+        self.binary("maximum", other, kernels::maximum, |index, args| {
+            args.cotangent_where(&args.operands[0].greater(&args.operands[1])?, index == 0)
+        })
+    }
+
+    #[doc = array_doc!(minimum, "cpu")]
+    pub fn minimum(&self, other: &Self) -> Result<Self> {
+        self.binary("minimum", other, kernels::minimum, |index, args| {
+            args.cotangent_where(&args.operands[0].less(&args.operands[1])?, index == 0)
+        })
+    }
+
+    #[doc = array_doc!(power, "cpu")]
+    pub fn power(&self, other: &Self) -> Result<Self> {
+        self.binary("power", other, kernels::power, |index, args| {
+            let [base, exponent] = args.operands else { unreachable!("power has two operands") };
+            let (zero, one) = (base.scalar_like(0.0)?, base.scalar_like(1.0)?);
+            let slope = if index == 0 {
+                // The slope of x⁰ is 0, at 0 too.
+                let lower = exponent.equal(&zero)?.where_cond(&one, &exponent.affine(1.0, -1.0)?)?;
+                exponent.multiply(&base.power(&lower)?)?
+            } else {
+                // 0 · log 0 is 0.
+                args.output.multiply(&base.equal(&zero)?.where_cond(&one, base)?.log()?)?
+            };
+            args.cotangent.multiply(&slope)
+        })
+    }
+
+    /// Computes a function of each pair of elements, in their common dtype and broadcast.
     fn binary(
         &self,
         op: &'static str,
         other: &Self,
         kernel: impl FnOnce(&Tensor, &Tensor) -> candle_core::Result<Tensor>,
-        vjp: fn(usize, &Step<'_>) -> Result<Self>,
+        vjp: fn(usize, &VjpArgs<'_>) -> Result<Self>,
     ) -> Result<Self> {
-        let operands = [self, other];
-        let dtype = common_dtype(op, &operands)?;
-        shapes::broadcast(op, &operands, &[self.dims(), other.dims()])?;
-        let (x, y) = (self.astype(dtype)?, other.astype(dtype)?);
-        let tensor = kernel(&x.tensor, &y.tensor).map_err(failed(op, &operands))?;
-        Ok(record(tensor, &[&x, &y], move |at, step| vjp(at, step)?.sum_to(step.inputs[at].dims())))
+        operation(op, &[self, other], || {
+            let dtype = common_dtype(&[self, other])?;
+            shapes::broadcast(&[self.dims(), other.dims()])?;
+            let (x, y) = (self.astype(dtype)?, other.astype(dtype)?);
+            let tensor = kernel(&x.tensor, &y.tensor)?;
+            Ok(record(tensor, &[&x, &y], move |index, args| vjp(index, args)?.sum_to(args.operands[index].dims())))
+        })
     }
 
-    /// Whether each pair of elements, in their common dtype and broadcast, compares so.
+    /// Computes the cotangent of an operand of `shape` that was broadcast, from that of the broadcast one.
+    fn sum_to(&self, shape: &[usize]) -> Result<Self> {
+        if self.dims() == shape {
+            return Ok(self.clone());
+        }
+        let new = self.ndim() - shape.len();
+        let is_broadcast = |axis: &usize| *axis < new || shape[axis - new] != self.dims()[*axis];
+        let axes: Vec<_> = (0..self.ndim()).filter(is_broadcast).map(usize::cast_signed).collect();
+        self.sum(&axes, true)?.reshape(shape)
+    }
+}
+
+/// # Comparison and selection
+impl Array {
+    #[doc = array_doc!(equal, "cpu")]
+    pub fn equal(&self, other: &Self) -> Result<Self> {
+        self.compare("equal", other, Tensor::broadcast_eq)
+    }
+
+    #[doc = array_doc!(greater, "cpu")]
+    pub fn greater(&self, other: &Self) -> Result<Self> {
+        self.compare("greater", other, Tensor::broadcast_gt)
+    }
+
+    #[doc = array_doc!(less, "cpu")]
+    pub fn less(&self, other: &Self) -> Result<Self> {
+        self.compare("less", other, Tensor::broadcast_lt)
+    }
+
+    #[doc = array_doc!(where_cond, "cpu")]
+    pub fn where_cond(&self, on_true: &Self, on_false: &Self) -> Result<Self> {
+        operation("where_cond", &[self, on_true, on_false], || {
+            if self.dtype() != Dtype::Bool {
+                let dtype = self.dtype();
+                bail!("the condition is {dtype}, not bool; compare it, or convert it with `astype`");
+            }
+            let shape = shapes::broadcast(&[self.dims(), on_true.dims(), on_false.dims()])?;
+            let dtype = common_dtype(&[on_true, on_false])?;
+            let (on_true, on_false) = (on_true.astype(dtype)?, on_false.astype(dtype)?);
+            let broadcast = |x: &Self| x.tensor.broadcast_as(shape.as_slice());
+            let tensor = broadcast(self)?.where_cond(&broadcast(&on_true)?, &broadcast(&on_false)?)?;
+            Ok(record(tensor, &[self, &on_true, &on_false], |index, args| {
+                args.cotangent_where(&args.operands[0], index == 1)?.sum_to(args.operands[index].dims())
+            }))
+        })
+    }
+
     fn compare(
         &self,
         op: &'static str,
@@ -180,641 +455,13 @@ impl Array {
     ) -> Result<Self> {
         self.binary(op, other, kernel, |_, _| unreachable!("a bool has no gradient"))
     }
-
-    /// The cotangent of what was broadcast from `shape`.
-    fn sum_to(&self, shape: &[usize]) -> Result<Self> {
-        if self.dims() == shape {
-            return Ok(self.clone());
-        }
-        let new = self.ndim() - shape.len();
-        let stretched = |axis: &usize| *axis < new || shape[axis - new] != self.dims()[*axis];
-        let axes: Vec<_> = (0..self.ndim()).filter(stretched).map(usize::cast_signed).collect();
-        self.sum(&axes, true)?.reshape(shape)
-    }
-
-    /// A reduction over `axes`. The vjp is given the cotangent and the output with the axes kept.
-    fn reduce(
-        &self,
-        op: &'static str,
-        axes: &[isize],
-        keepdims: bool,
-        kernel: fn(&Tensor, &[usize], &[usize]) -> candle_core::Result<Tensor>,
-        vjp: impl Fn(&Step<'_>) -> Result<Self> + Send + Sync + 'static,
-    ) -> Result<Self> {
-        let axes = shapes::axes(op, self, axes)?;
-        let kept = shapes::reduced(self.dims(), &axes);
-        let tensor = kernel(&self.tensor, &axes, &kept).map_err(failed(op, &[self]))?;
-        let reduced = record(tensor, &[self], move |_, step| vjp(step));
-        if keepdims { Ok(reduced) } else { reduced.reshape(&without(&kept, &axes)) }
-    }
-
-    /// Refuses to reduce nothing.
-    fn not_empty(&self, op: &'static str, axes: &[isize]) -> Result<()> {
-        let axes = shapes::axes(op, self, axes)?;
-        let Some(empty) = axes.into_iter().find(|at| self.dims()[*at] == 0) else {
-            return Ok(());
-        };
-        let reason = format!("axis {empty} is empty, and nothing has no {op}");
-        Err(refused(op, &[self], reason))
-    }
-
-    /// The cotangent shared out equally among the elements that are equal to the output.
-    fn share_among_equals(step: &Step<'_>) -> Result<Self> {
-        let x = &step.inputs[0];
-        let chosen = x.equal(step.output)?.astype(x.dtype())?;
-        let count = chosen.sum_to(step.output.dims())?;
-        chosen.multiply(&step.cotangent.divide(&count)?)
-    }
-
-    /// The matrix product of arrays with the same leading axes and the same dtype.
-    fn matmul_batch(&self, other: &Self) -> Result<Self> {
-        let tensor = kernels::matmul(&self.tensor, &other.tensor).map_err(failed("matmul", &[self, other]))?;
-        Ok(record(tensor, &[self, other], |at, step| match at {
-            0 => step.cotangent.matmul_batch(&step.inputs[1].swap_last_axes()?),
-            _ => step.inputs[0].swap_last_axes()?.matmul_batch(step.cotangent),
-        }))
-    }
-
-    /// The same elements in a shape that holds them.
-    fn reshape_as(&self, op: &'static str, shape: &[usize]) -> Result<Self> {
-        shapes::check(op, &[self], shape)?;
-        let tensor = self.tensor.reshape(shape).map_err(failed(op, &[self]))?;
-        Ok(record(tensor, &[self], |_, step| step.cotangent.reshape(step.inputs[0].dims())))
-    }
-
-    fn swap_last_axes(&self) -> Result<Self> {
-        let mut axes: Vec<_> = (0..self.ndim()).map(usize::cast_signed).collect();
-        axes.swap(self.ndim() - 2, self.ndim() - 1);
-        self.transpose(&axes)
-    }
-
-    /// Zeros around this array, which begins at `start` in an array of `shape`: the vjp of `slice`.
-    fn pad(&self, start: &[usize], shape: &[usize]) -> Result<Self> {
-        let tensor = kernels::pad(&self.tensor, start, shape).map_err(failed("pad", &[self]))?;
-        let (start, stop) = (
-            start.to_vec(),
-            start.iter().zip(self.dims()).map(|(start, length)| start + length).collect::<Vec<_>>(),
-        );
-        Ok(record(tensor, &[self], move |_, step| step.cotangent.slice(&start, &stop)))
-    }
-
-    /// The entries of `axis` that `indices`, in range and with one axis, name.
-    fn select(&self, indices: &Tensor, axis: usize) -> Result<Self> {
-        let select = || self.tensor.contiguous()?.index_select(indices, axis);
-        let tensor = select().map_err(failed("take", &[self]))?;
-        let indices = indices.clone();
-        Ok(record(tensor, &[self], move |_, step| {
-            step.cotangent.scatter_add(&indices, axis, step.inputs[0].dims()[axis])
-        }))
-    }
-
-    /// Entries added up where `indices` say, in an axis that gets `length`: the vjp of `select`.
-    fn scatter_add(&self, indices: &Tensor, axis: usize, length: usize) -> Result<Self> {
-        let tensor = kernels::scatter_add(&self.tensor, indices, axis, length).map_err(failed("take", &[self]))?;
-        let indices = indices.clone();
-        Ok(record(tensor, &[self], move |_, step| step.cotangent.select(&indices, axis)))
-    }
 }
 
-/// The array becomes a constant to every transform.
-impl Detach for Array {
-    fn detach_in_place(&mut self) {
-        if self.node.is_some() {
-            *self = Self::detached(self);
-        }
-    }
-}
-
-impl Operations for Array {
-    fn backend() -> &'static dyn Backend {
-        &Cpu
-    }
-
-    fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
-        let dtype = buffer.dtype();
-        let refuse = |reason| cannot_make("from_buffer", shape, dtype, reason);
-        shapes::fits(shape).map_err(refuse)?;
-        check_length(&buffer, shape).map_err(refuse)?;
-        let tensor = match buffer {
-            Buffer::Float32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
-            Buffer::Float16(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
-            Buffer::BFloat16(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
-            Buffer::Int32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
-            Buffer::UInt32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
-            Buffer::Bool(data) => {
-                let bytes: Vec<u8> = data.iter().copied().map(u8::from).collect();
-                Tensor::from_vec(bytes, shape, &Device::Cpu)
-            }
-        };
-        tensor.map(Self::constant).map_err(|error| refuse(reason(error)))
-    }
-
-    fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
-        let refuse = |reason| cannot_make("full", shape, dtype, reason);
-        shapes::fits(shape).map_err(refuse)?;
-        let tensor = Tensor::full(value, (), &Device::Cpu)
-            .and_then(|value| kernels::convert(&value, storage(dtype))?.broadcast_as(shape)?.contiguous());
-        tensor.map(Self::constant).map_err(|error| refuse(reason(error)))
-    }
-
-    fn shape(&self) -> Vec<usize> {
-        self.dims().to_vec()
-    }
-
-    fn dtype(&self) -> Dtype {
-        dtype(self.tensor.dtype()).expect("`from_tensor` refuses other dtypes, and no kernel returns them")
-    }
-
-    fn to_buffer(&self) -> Result<Buffer<'static>> {
-        fn read<T: candle_core::WithDType>(x: &Array) -> Result<Vec<T>> {
-            elements(&x.tensor).map_err(failed("to_buffer", &[x]))
-        }
-        Ok(match self.dtype() {
-            Dtype::Float32 => Buffer::Float32(Cow::Owned(read(self)?)),
-            Dtype::Float16 => Buffer::Float16(Cow::Owned(read(self)?)),
-            Dtype::BFloat16 => Buffer::BFloat16(Cow::Owned(read(self)?)),
-            Dtype::Int32 => Buffer::Int32(Cow::Owned(read(self)?)),
-            Dtype::UInt32 => Buffer::UInt32(Cow::Owned(read(self)?)),
-            Dtype::Bool => Buffer::Bool(read::<u8>(self)?.into_iter().map(|element| element != 0).collect()),
-        })
-    }
-
-    fn eval(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn ndim(&self) -> usize {
-        self.tensor.rank()
-    }
-
-    fn abs(&self) -> Result<Self> {
-        self.unary("abs", kernels::abs, |step| {
-            let (x, zero) = (&step.inputs[0], step.cotangent.scalar_like(0.0)?);
-            let sign = x.greater(&zero)?.astype(x.dtype())?.subtract(&x.less(&zero)?.astype(x.dtype())?)?;
-            step.cotangent.multiply(&sign)
-        })
-    }
-
-    fn negative(&self) -> Result<Self> {
-        if self.dtype() == Dtype::Bool {
-            return Err(refused("negative", &[self], "a bool has no sign: convert it with `astype`".into()));
-        }
-        self.unary("negative", kernels::negative, |step| step.cotangent.negative())
-    }
-
-    fn exp(&self) -> Result<Self> {
-        self.real("exp", Tensor::exp, |step| step.cotangent.multiply(step.output))
-    }
-
-    fn log(&self) -> Result<Self> {
-        self.real("log", Tensor::log, |step| step.cotangent.divide(&step.inputs[0]))
-    }
-
-    fn sqrt(&self) -> Result<Self> {
-        self.real("sqrt", Tensor::sqrt, |step| step.cotangent.affine(0.5, 0.0)?.divide(step.output))
-    }
-
-    fn square(&self) -> Result<Self> {
-        self.unary(
-            "square",
-            |x| kernels::multiply(x, x),
-            |step| step.cotangent.multiply(&step.inputs[0].affine(2.0, 0.0)?),
-        )
-    }
-
-    fn sin(&self) -> Result<Self> {
-        self.real("sin", Tensor::sin, |step| step.cotangent.multiply(&step.inputs[0].cos()?))
-    }
-
-    fn cos(&self) -> Result<Self> {
-        self.real("cos", Tensor::cos, |step| step.cotangent.multiply(&step.inputs[0].sin()?.negative()?))
-    }
-
-    fn tanh(&self) -> Result<Self> {
-        self.real("tanh", Tensor::tanh, |step| step.cotangent.multiply(&step.output.square()?.affine(-1.0, 1.0)?))
-    }
-
-    fn erf(&self) -> Result<Self> {
-        self.real("erf", kernels::erf, |step| {
-            let slope = step.inputs[0].square()?.negative()?.exp()?.affine(FRAC_2_SQRT_PI, 0.0)?;
-            step.cotangent.multiply(&slope)
-        })
-    }
-
-    fn sigmoid(&self) -> Result<Self> {
-        self.real("sigmoid", candle_nn::ops::sigmoid, |step| {
-            let slope = step.output.multiply(&step.output.affine(-1.0, 1.0)?)?;
-            step.cotangent.multiply(&slope)
-        })
-    }
-
-    fn relu(&self) -> Result<Self> {
-        self.unary("relu", kernels::relu, |step| {
-            let zero = step.cotangent.scalar_like(0.0)?;
-            step.inputs[0].greater(&zero)?.where_cond(step.cotangent, &zero)
-        })
-    }
-
-    fn gelu(&self) -> Result<Self> {
-        self.real("gelu", kernels::gelu, |step| {
-            let x = &step.inputs[0];
-            let distribution = x.affine(FRAC_1_SQRT_2, 0.0)?.erf()?.affine(0.5, 0.5)?;
-            let density = x.square()?.affine(-0.5, 0.0)?.exp()?.affine((2.0 * PI).sqrt().recip(), 0.0)?;
-            step.cotangent.multiply(&distribution.add(&x.multiply(&density)?)?)
-        })
-    }
-
-    fn add(&self, other: &Self) -> Result<Self> {
-        self.binary("add", other, kernels::add, |_, step| Ok(step.cotangent.clone()))
-    }
-
-    fn subtract(&self, other: &Self) -> Result<Self> {
-        self.binary("subtract", other, kernels::subtract, |at, step| match at {
-            0 => Ok(step.cotangent.clone()),
-            _ => step.cotangent.negative(),
-        })
-    }
-
-    fn multiply(&self, other: &Self) -> Result<Self> {
-        self.binary("multiply", other, kernels::multiply, |at, step| step.cotangent.multiply(&step.inputs[1 - at]))
-    }
-
-    fn divide(&self, other: &Self) -> Result<Self> {
-        if !self.dtype().is_float() && !other.dtype().is_float() {
-            return self.at_least_float()?.divide(&other.at_least_float()?);
-        }
-        self.binary("divide", other, Tensor::broadcast_div, |at, step| {
-            let quotient = step.cotangent.divide(&step.inputs[1])?;
-            if at == 0 { Ok(quotient) } else { quotient.multiply(step.output)?.negative() }
-        })
-    }
-
-    fn maximum(&self, other: &Self) -> Result<Self> {
-        self.binary("maximum", other, kernels::maximum, |at, step| {
-            step.share_if(at == 0, &step.inputs[0].greater(&step.inputs[1])?)
-        })
-    }
-
-    fn minimum(&self, other: &Self) -> Result<Self> {
-        self.binary("minimum", other, kernels::minimum, |at, step| {
-            step.share_if(at == 0, &step.inputs[0].less(&step.inputs[1])?)
-        })
-    }
-
-    fn power(&self, other: &Self) -> Result<Self> {
-        self.binary("power", other, kernels::power, |at, step| {
-            let [base, exponent] = step.inputs else { unreachable!("power has two operands") };
-            let (zero, one) = (base.scalar_like(0.0)?, base.scalar_like(1.0)?);
-            let slope = if at == 0 {
-                // The slope of x⁰ is 0, at 0 too.
-                let lower = exponent.equal(&zero)?.where_cond(&one, &exponent.affine(1.0, -1.0)?)?;
-                exponent.multiply(&base.power(&lower)?)?
-            } else {
-                // 0 · log 0 is 0.
-                step.output.multiply(&base.equal(&zero)?.where_cond(&one, base)?.log()?)?
-            };
-            step.cotangent.multiply(&slope)
-        })
-    }
-
-    fn equal(&self, other: &Self) -> Result<Self> {
-        self.compare("equal", other, Tensor::broadcast_eq)
-    }
-
-    fn greater(&self, other: &Self) -> Result<Self> {
-        self.compare("greater", other, Tensor::broadcast_gt)
-    }
-
-    fn less(&self, other: &Self) -> Result<Self> {
-        self.compare("less", other, Tensor::broadcast_lt)
-    }
-
-    fn where_cond(&self, on_true: &Self, on_false: &Self) -> Result<Self> {
-        const OP: &str = "where_cond";
-        let operands = [self, on_true, on_false];
-        if self.dtype() != Dtype::Bool {
-            return Err(refused(
-                OP,
-                &operands,
-                "the condition must be bool: compare, or convert it with `astype`".into(),
-            ));
-        }
-        let shape = shapes::broadcast(OP, &operands, &operands.map(Self::dims))?;
-        let dtype = common_dtype(OP, &[on_true, on_false])?;
-        let (on_true, on_false) = (on_true.astype(dtype)?, on_false.astype(dtype)?);
-        let broadcast = |x: &Self| x.tensor.broadcast_as(shape.as_slice());
-        let select = || broadcast(self)?.where_cond(&broadcast(&on_true)?, &broadcast(&on_false)?);
-        let tensor = select().map_err(failed(OP, &operands))?;
-        Ok(record(tensor, &[self, &on_true, &on_false], |at, step| {
-            step.share_if(at == 1, &step.inputs[0])?.sum_to(step.inputs[at].dims())
-        }))
-    }
-
-    fn sum(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
-        if axes.is_empty() {
-            return Ok(hand_out(self));
-        }
-        if self.dtype() == Dtype::Bool {
-            return self.astype(Dtype::Int32)?.sum(axes, keepdims);
-        }
-        self.reduce("sum", axes, keepdims, kernels::sum, |step| step.cotangent.broadcast_to(step.inputs[0].dims()))
-    }
-
-    #[allow(clippy::cast_precision_loss, reason = "a mean over 2^53 elements is not computed here")]
-    fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
-        let x = self.at_least_float()?;
-        let count: usize = shapes::axes("mean", &x, axes)?.into_iter().map(|axis| x.dims()[axis]).product();
-        x.sum(axes, keepdims)?.affine((count as f64).recip(), 0.0)
-    }
-
-    fn max(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
-        self.not_empty("max", axes)?;
-        self.reduce("max", axes, keepdims, kernels::max, Self::share_among_equals)
-    }
-
-    fn min(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
-        self.not_empty("min", axes)?;
-        self.reduce("min", axes, keepdims, kernels::min, Self::share_among_equals)
-    }
-
-    fn logsumexp(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
-        self.not_empty("logsumexp", axes)?;
-        self.at_least_float()?.reduce("logsumexp", axes, keepdims, kernels::logsumexp, |step| {
-            step.cotangent.multiply(&step.inputs[0].subtract(step.output)?.exp()?)
-        })
-    }
-
-    fn argmax(&self, axis: isize, keepdims: bool) -> Result<Self> {
-        self.not_empty("argmax", &[axis])?;
-        let kernel = |x: &Tensor, axes: &[usize], shape: &[usize]| {
-            if x.elem_count() == 0 {
-                return Tensor::zeros(shape, DType::U32, x.device());
-            }
-            x.argmax_keepdim(axes[0])
-        };
-        self.reduce("argmax", &[axis], keepdims, kernel, |_| unreachable!("an index has no gradient"))
-    }
-
-    fn softmax(&self, axis: isize) -> Result<Self> {
-        let x = self.at_least_float()?;
-        let axis = shapes::axis("softmax", &x, axis, x.ndim())?;
-        let last = x.ndim() - 1;
-        let kernel = || kernels::softmax(&x.tensor.transpose(axis, last)?)?.transpose(axis, last);
-        let tensor = kernel().map_err(failed("softmax", &[self]))?;
-        Ok(record(tensor, &[&x], move |_, step| {
-            let product = step.cotangent.multiply(step.output)?;
-            let sum = product.sum(&[axis.cast_signed()], true)?;
-            product.subtract(&step.output.multiply(&sum)?)
-        }))
-    }
-
-    fn matmul(&self, other: &Self) -> Result<Self> {
-        const OP: &str = "matmul";
-        let operands = [self, other];
-        let dtype = common_dtype(OP, &operands)?;
-        if !dtype.is_float() {
-            return Err(refused(OP, &operands, "only floats are multiplied: convert with `astype`".into()));
-        }
-        if self.ndim() == 0 || other.ndim() == 0 {
-            return Err(refused(OP, &operands, "a scalar is no matrix: use `multiply`".into()));
-        }
-        let (length, other_length) = (self.dims()[self.ndim() - 1], other.dims()[other.ndim().saturating_sub(2)]);
-        if length != other_length {
-            let which = if other.ndim() == 1 { "the only axis" } else { "the last but one" };
-            let reason = format!(
-                "the last axis on the left has length {length}, {which} on the right {other_length}: \
-                 they must be equal"
-            );
-            return Err(refused(OP, &operands, reason));
-        }
-        if self.ndim() == 1 {
-            return self.expand_dims(0)?.matmul(other)?.squeeze(if other.ndim() == 1 { -1 } else { -2 });
-        }
-        if other.ndim() == 1 {
-            return self.matmul(&other.expand_dims(1)?)?.squeeze(-1);
-        }
-        let (x, y) = (self.astype(dtype)?, other.astype(dtype)?);
-        let (batch_x, [rows, length]) = x.dims().split_last_chunk::<2>().expect("two axes or more");
-        let (batch_y, [_, columns]) = y.dims().split_last_chunk::<2>().expect("two axes or more");
-        let batch = shapes::broadcast(OP, &operands, &[batch_x, batch_y])?;
-        let shape = [&batch[..], &[*rows, *columns]].concat();
-        shapes::check(OP, &operands, &shape)?;
-        if y.ndim() == 2 && x.ndim() > 2 {
-            // One matrix on the right: the batch is so many more rows.
-            let rows = shape[..shape.len() - 1].iter().product();
-            return x.reshape(&[rows, *length])?.matmul_batch(&y)?.reshape(&shape);
-        }
-        let x = x.broadcast_to(&[&batch[..], &[*rows, *length]].concat())?;
-        let y = y.broadcast_to(&[&batch[..], &[*length, *columns]].concat())?;
-        x.matmul_batch(&y)
-    }
-
-    fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Result<Self> {
-        const OP: &str = "layer_norm";
-        let operands = [self, weight, bias];
-        let dtype = match common_dtype(OP, &operands)? {
-            float if float.is_float() => float,
-            _ => Dtype::Float32,
-        };
-        let Some(length) = self.dims().last() else {
-            return Err(refused(OP, &operands, "a scalar has no last axis".into()));
-        };
-        if weight.dims() != [*length] || bias.dims() != [*length] {
-            let reason = format!("weight and bias must have shape [{length}], the length of the last axis");
-            return Err(refused(OP, &operands, reason));
-        }
-        let (x, weight, bias) = (self.astype(dtype)?, weight.astype(dtype)?, bias.astype(dtype)?);
-        let kernel = kernels::layer_norm(&x.tensor, &weight.tensor, &bias.tensor, eps);
-        Ok(record(kernel.map_err(failed(OP, &operands))?, &[&x, &weight, &bias], move |at, step| {
-            let [x, weight, _] = step.inputs else { unreachable!("layer_norm has three operands") };
-            if at == 2 {
-                return step.cotangent.sum_to(weight.dims());
-            }
-            let centered = x.subtract(&x.mean(&[-1], true)?)?;
-            let deviation = centered.square()?.mean(&[-1], true)?.affine(1.0, f64::from(eps))?.sqrt()?;
-            let normal = centered.divide(&deviation)?;
-            if at == 1 {
-                return step.cotangent.multiply(&normal)?.sum_to(weight.dims());
-            }
-            let cotangent = step.cotangent.multiply(weight)?;
-            let along = normal.multiply(&cotangent.multiply(&normal)?.mean(&[-1], true)?)?;
-            cotangent.subtract(&cotangent.mean(&[-1], true)?)?.subtract(&along)?.divide(&deviation)
-        }))
-    }
-
-    fn reshape(&self, shape: &[usize]) -> Result<Self> {
-        shapes::check("reshape", &[self], shape)?;
-        if shape.iter().product::<usize>() != self.size() {
-            let reason = format!("shape {shape:?} does not hold its {} elements", self.size());
-            return Err(refused("reshape", &[self], reason));
-        }
-        self.reshape_as("reshape", shape)
-    }
-
-    fn transpose(&self, axes: &[isize]) -> Result<Self> {
-        let order = shapes::axes("transpose", self, axes)?;
-        if order.len() != self.ndim() {
-            return Err(refused(
-                "transpose",
-                &[self],
-                format!("{axes:?} does not name each of its {} axes", self.ndim()),
-            ));
-        }
-        let tensor = self.tensor.permute(order.as_slice()).map_err(failed("transpose", &[self]))?;
-        Ok(record(tensor, &[self], move |_, step| {
-            let mut back = vec![0; order.len()];
-            order.iter().enumerate().for_each(|(to, from)| back[*from] = to.cast_signed());
-            step.cotangent.transpose(&back)
-        }))
-    }
-
-    fn expand_dims(&self, axis: isize) -> Result<Self> {
-        let mut shape = self.shape();
-        shape.insert(shapes::axis("expand_dims", self, axis, shape.len() + 1)?, 1);
-        self.reshape_as("expand_dims", &shape)
-    }
-
-    fn squeeze(&self, axis: isize) -> Result<Self> {
-        let axis = shapes::axis("squeeze", self, axis, self.ndim())?;
-        let mut shape = self.shape();
-        match shape.remove(axis) {
-            1 => self.reshape_as("squeeze", &shape),
-            length => {
-                Err(refused("squeeze", &[self], format!("axis {axis} has length {length}, and only 1 can go")))
-            }
-        }
-    }
-
-    fn broadcast_to(&self, shape: &[usize]) -> Result<Self> {
-        const OP: &str = "broadcast_to";
-        if self.dims() == shape {
-            return Ok(hand_out(self));
-        }
-        if shapes::broadcast(OP, &[self], &[self.dims(), shape])? != shape {
-            return Err(refused(OP, &[self], format!("it does not broadcast to {shape:?}")));
-        }
-        let tensor = self.tensor.broadcast_as(shape).map_err(failed(OP, &[self]))?;
-        Ok(record(tensor, &[self], |_, step| step.cotangent.sum_to(step.inputs[0].dims())))
-    }
-
-    fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
-        const OP: &str = "concatenate";
-        let operands: Vec<_> = arrays.iter().collect();
-        let Some(first) = arrays.first() else {
-            return Err(refused::<Self>(OP, &[], "there is nothing to concatenate".into()));
-        };
-        let axis = shapes::axis(OP, first, axis, first.ndim())?;
-        let elsewhere = |array: &Self| without(array.dims(), &[axis]);
-        let mut shape = first.shape();
-        shape[axis] = 0;
-        let mut starts = Vec::with_capacity(arrays.len());
-        for array in arrays {
-            if array.ndim() != first.ndim() || elsewhere(array) != elsewhere(first) {
-                return Err(refused(OP, &operands, format!("shapes may differ along axis {axis} only")));
-            }
-            starts.push(shape[axis]);
-            shape[axis] = shape[axis].saturating_add(array.dims()[axis]);
-        }
-        shapes::check(OP, &operands, &shape)?;
-        let dtype = common_dtype(OP, &operands)?;
-        let arrays = arrays.iter().map(|array| array.astype(dtype)).collect::<Result<Vec<_>>>()?;
-        let tensors: Vec<_> = arrays.iter().map(|array| &array.tensor).collect();
-        let tensor = Tensor::cat(&tensors, axis).map_err(failed(OP, &operands))?;
-        Ok(record(tensor, &arrays.iter().collect::<Vec<_>>(), move |at, step| {
-            let mut start = vec![0; step.output.ndim()];
-            let mut stop = step.inputs[at].shape();
-            start[axis] = starts[at];
-            stop[axis] += starts[at];
-            step.cotangent.slice(&start, &stop)
-        }))
-    }
-
-    fn slice(&self, start: &[usize], stop: &[usize]) -> Result<Self> {
-        const OP: &str = "slice";
-        if start.len() != self.ndim() || stop.len() != self.ndim() {
-            let reason = format!(
-                "{start:?}..{stop:?} does not give a start and a stop for each of its {} axes",
-                self.ndim()
-            );
-            return Err(refused(OP, &[self], reason));
-        }
-        let mut tensor = self.tensor.clone();
-        for (axis, (&start, &stop)) in start.iter().zip(stop).enumerate() {
-            let length = self.dims()[axis];
-            if start > stop || stop > length {
-                let reason = format!("{start}..{stop} is no range of axis {axis}, which has length {length}");
-                return Err(refused(OP, &[self], reason));
-            }
-            tensor = tensor.narrow(axis, start, stop - start).map_err(failed(OP, &[self]))?;
-        }
-        let tensor = kernels::from_its_start_if_empty(tensor).map_err(failed(OP, &[self]))?;
-        let start = start.to_vec();
-        Ok(record(tensor, &[self], move |_, step| step.cotangent.pad(&start, step.inputs[0].dims())))
-    }
-
-    fn take(&self, indices: &Self, axis: isize) -> Result<Self> {
-        const OP: &str = "take";
-        let operands = [self, indices];
-        if !matches!(indices.dtype(), Dtype::UInt32 | Dtype::Int32) {
-            return Err(refused(
-                OP,
-                &operands,
-                "indices must be uint32 or int32: convert them with `astype`".into(),
-            ));
-        }
-        let axis = shapes::axis(OP, self, axis, self.ndim())?;
-        let length = self.dims()[axis];
-        let mut shape = self.shape();
-        shape.splice(axis..=axis, indices.shape());
-        shapes::check(OP, &operands, &shape)?;
-
-        // As i64, which holds both dtypes, so that a negative index is named as it was given.
-        let given = indices.tensor.to_dtype(DType::I64).and_then(|indices| elements::<i64>(&indices));
-        let given = given.map_err(failed(OP, &operands))?;
-        let in_range = |index: i64| u32::try_from(index).ok().filter(|index| (*index as usize) < length);
-        let mut checked = Vec::with_capacity(given.len());
-        for index in given {
-            checked.push(in_range(index).ok_or_else(|| {
-                refused(
-                    OP,
-                    &operands,
-                    format!("index {index} is out of range for axis {axis}, which has length {length}"),
-                )
-            })?);
-        }
-        let checked = Tensor::from_vec(checked, indices.size(), &Device::Cpu).map_err(failed(OP, &operands))?;
-        self.select(&checked, axis)?.reshape_as(OP, &shape)
-    }
-
-    fn astype(&self, dtype: Dtype) -> Result<Self> {
-        if self.dtype() == dtype {
-            return Ok(hand_out(self));
-        }
-        self.unary(
-            "astype",
-            |x| kernels::convert(x, storage(dtype)),
-            |step| step.cotangent.astype(step.inputs[0].dtype()),
-        )
-    }
-
-    fn stop_gradient(&self) -> Result<Self> {
-        Ok(self.detached())
-    }
-
-    fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
-    where
-        F: FnOnce(&[Self]) -> Result<Self, E>,
-        E: From<Error>,
-    {
-        tape::value_and_grad(function, primals)
-    }
-}
-
-impl Step<'_> {
-    /// The cotangent where `condition` is `wanted`, else zero.
-    fn share_if(&self, wanted: bool, condition: &Array) -> Result<Array> {
+impl VjpArgs<'_> {
+    /// Returns the cotangent where `condition` equals `expected`, else zero.
+    fn cotangent_where(&self, condition: &Array, expected: bool) -> Result<Array> {
         let zero = self.cotangent.scalar_like(0.0)?;
-        if wanted {
+        if expected {
             condition.where_cond(self.cotangent, &zero)
         } else {
             condition.where_cond(&zero, self.cotangent)
@@ -822,12 +469,521 @@ impl Step<'_> {
     }
 }
 
-/// `shape` without `axes`.
-fn without(shape: &[usize], axes: &[usize]) -> Vec<usize> {
-    shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, length)| *length).collect()
+/// # Reductions
+impl Array {
+    #[doc = array_doc!(sum, "cpu")]
+    pub fn sum(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
+        operation("sum", &[self], || {
+            if axes.is_empty() {
+                return Ok(finish_output(self));
+            }
+            if self.dtype() == Dtype::Bool {
+                return Ok(self.astype(Dtype::Int32)?.sum(axes, keepdims)?);
+            }
+            self.reduce(axes, keepdims, kernels::sum, |args| args.cotangent.broadcast_to(args.operands[0].dims()))
+        })
+    }
+
+    #[doc = array_doc!(sum_all, "cpu")]
+    pub fn sum_all(&self) -> Result<Self> {
+        self.sum(&all_axes(self.ndim()), false).map_err(|error| error.with_op("sum_all"))
+    }
+
+    #[doc = array_doc!(mean, "cpu")]
+    #[allow(clippy::cast_precision_loss, reason = "a mean over 2^53 elements is not computed here")]
+    pub fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
+        operation("mean", &[self], || {
+            let count: usize = shapes::axes(axes, self.ndim())?.into_iter().map(|axis| self.dims()[axis]).product();
+            Ok(self.to_float()?.sum(axes, keepdims)?.affine((count as f64).recip(), 0.0)?)
+        })
+    }
+
+    #[doc = array_doc!(mean_all, "cpu")]
+    pub fn mean_all(&self) -> Result<Self> {
+        self.mean(&all_axes(self.ndim()), false).map_err(|error| error.with_op("mean_all"))
+    }
+
+    #[doc = array_doc!(max, "cpu")]
+    pub fn max(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
+        operation("max", &[self], || {
+            shapes::require_nonempty(self.dims(), axes)?;
+            self.reduce(axes, keepdims, kernels::max, Self::split_ties)
+        })
+    }
+
+    #[doc = array_doc!(min, "cpu")]
+    pub fn min(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
+        operation("min", &[self], || {
+            shapes::require_nonempty(self.dims(), axes)?;
+            self.reduce(axes, keepdims, kernels::min, Self::split_ties)
+        })
+    }
+
+    #[doc = array_doc!(logsumexp, "cpu")]
+    pub fn logsumexp(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
+        operation("logsumexp", &[self], || {
+            shapes::require_nonempty(self.dims(), axes)?;
+            self.to_float()?.reduce(axes, keepdims, kernels::logsumexp, |args| {
+                args.cotangent.multiply(&args.operands[0].subtract(args.output)?.exp()?)
+            })
+        })
+    }
+
+    #[doc = array_doc!(argmax, "cpu")]
+    pub fn argmax(&self, axis: isize, keepdims: bool) -> Result<Self> {
+        operation("argmax", &[self], || {
+            shapes::require_nonempty(self.dims(), &[axis])?;
+            let kernel = |x: &Tensor, axes: &[usize], shape: &[usize]| {
+                if x.elem_count() == 0 {
+                    return Tensor::zeros(shape, DType::U32, x.device());
+                }
+                x.argmax_keepdim(axes[0])
+            };
+            self.reduce(&[axis], keepdims, kernel, |_| unreachable!("an index has no gradient"))
+        })
+    }
+
+    /// Reduces over `axes`. The vjp is given the cotangent and the output with the axes kept.
+    fn reduce(
+        &self,
+        axes: &[isize],
+        keepdims: bool,
+        kernel: fn(&Tensor, &[usize], &[usize]) -> candle_core::Result<Tensor>,
+        vjp: fn(&VjpArgs<'_>) -> Result<Self>,
+    ) -> Result<Self, Reason> {
+        let axes = shapes::axes(axes, self.ndim())?;
+        let kept = shapes::keepdims(self.dims(), &axes);
+        let tensor = kernel(&self.tensor, &axes, &kept)?;
+        let reduced = record(tensor, &[self], move |_, args| vjp(args));
+        if keepdims { Ok(reduced) } else { Ok(reduced.reshape(&without(&kept, &axes))?) }
+    }
+
+    /// Splits the cotangent equally between the elements that are equal to the output.
+    fn split_ties(args: &VjpArgs<'_>) -> Result<Self> {
+        let x = &args.operands[0];
+        let is_chosen = x.equal(args.output)?.astype(x.dtype())?;
+        let count = is_chosen.sum_to(args.output.dims())?;
+        is_chosen.multiply(&args.cotangent.divide(&count)?)
+    }
 }
 
-/// Row-major.
+/// # Linear algebra and normalization
+impl Array {
+    #[doc = array_doc!(matmul, "cpu")]
+    pub fn matmul(&self, other: &Self) -> Result<Self> {
+        operation("matmul", &[self, other], || {
+            let dtype = common_dtype(&[self, other])?;
+            if !dtype.is_float() {
+                bail!("the operands are {dtype}, not floating point; convert them with `astype`");
+            }
+            if self.ndim() == 0 || other.ndim() == 0 {
+                bail!("a scalar is not a matrix; use `multiply`");
+            }
+            let (columns, rows) = (self.dims()[self.ndim() - 1], other.dims()[other.ndim().saturating_sub(2)]);
+            if columns != rows {
+                let axis = if other.ndim() == 1 { "the only axis" } else { "the last axis but one" };
+                bail!(
+                    "the last axis on the left has length {columns} and {axis} on the right {rows}; \
+                     they must be equal"
+                );
+            }
+            if self.ndim() == 1 {
+                let removed = if other.ndim() == 1 { -1 } else { -2 };
+                return Ok(self.expand_dims(0)?.matmul(other)?.squeeze(removed)?);
+            }
+            if other.ndim() == 1 {
+                return Ok(self.matmul(&other.expand_dims(1)?)?.squeeze(-1)?);
+            }
+            self.astype(dtype)?.matmul_matrices(&other.astype(dtype)?)
+        })
+    }
+
+    #[doc = array_doc!(softmax, "cpu")]
+    pub fn softmax(&self, axis: isize) -> Result<Self> {
+        operation("softmax", &[self], || {
+            let x = self.to_float()?;
+            let axis = shapes::axis(axis, x.ndim())?;
+            let last = x.ndim() - 1;
+            let tensor = kernels::softmax(&x.tensor.transpose(axis, last)?)?.transpose(axis, last)?;
+            Ok(record(tensor, &[&x], move |_, args| {
+                let product = args.cotangent.multiply(args.output)?;
+                let sum = product.sum(&[axis.cast_signed()], true)?;
+                product.subtract(&args.output.multiply(&sum)?)
+            }))
+        })
+    }
+
+    #[doc = array_doc!(layer_norm, "cpu")]
+    pub fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Result<Self> {
+        operation("layer_norm", &[self, weight, bias], || {
+            let dtype = match common_dtype(&[self, weight, bias])? {
+                float if float.is_float() => float,
+                _ => Dtype::Float32,
+            };
+            let Some(length) = self.dims().last() else {
+                bail!("a scalar has no last axis");
+            };
+            if weight.dims() != [*length] || bias.dims() != [*length] {
+                bail!("the last axis has length {length}; weight and bias must have shape [{length}]");
+            }
+            let (x, weight, bias) = (self.astype(dtype)?, weight.astype(dtype)?, bias.astype(dtype)?);
+            let tensor = kernels::layer_norm(&x.tensor, &weight.tensor, &bias.tensor, eps)?;
+            Ok(record(tensor, &[&x, &weight, &bias], move |index, args| {
+                let [x, weight, _] = args.operands else { unreachable!("layer_norm has three operands") };
+                if index == 2 {
+                    return args.cotangent.sum_to(weight.dims());
+                }
+                let centered = x.subtract(&x.mean(&[-1], true)?)?;
+                let deviation = centered.square()?.mean(&[-1], true)?.affine(1.0, f64::from(eps))?.sqrt()?;
+                let normal = centered.divide(&deviation)?;
+                if index == 1 {
+                    return args.cotangent.multiply(&normal)?.sum_to(weight.dims());
+                }
+                let cotangent = args.cotangent.multiply(weight)?;
+                let along = normal.multiply(&cotangent.multiply(&normal)?.mean(&[-1], true)?)?;
+                cotangent.subtract(&cotangent.mean(&[-1], true)?)?.subtract(&along)?.divide(&deviation)
+            }))
+        })
+    }
+
+    /// Multiplies matrices, or batches of them, whose inner lengths and dtypes agree.
+    fn matmul_matrices(&self, other: &Self) -> Result<Self, Reason> {
+        let (x_batch, [rows, length]) = self.dims().split_last_chunk::<2>().expect("two axes or more");
+        let (y_batch, [_, columns]) = other.dims().split_last_chunk::<2>().expect("two axes or more");
+        let batch = shapes::broadcast(&[x_batch, y_batch])?;
+        let shape = [&batch[..], &[*rows, *columns]].concat();
+        shapes::check(&shape)?;
+        if other.ndim() == 2 && self.ndim() > 2 {
+            // One matrix on the right: the batch is so many more rows.
+            let rows = shape[..shape.len() - 1].iter().product();
+            return Ok(self.reshape(&[rows, *length])?.matmul_batch(other)?.reshape(&shape)?);
+        }
+        let x = self.broadcast_to(&[&batch[..], &[*rows, *length]].concat())?;
+        let y = other.broadcast_to(&[&batch[..], &[*length, *columns]].concat())?;
+        Ok(x.matmul_batch(&y)?)
+    }
+
+    /// Multiplies matrices with the same leading axes and the same dtype.
+    fn matmul_batch(&self, other: &Self) -> Result<Self> {
+        operation("matmul", &[self, other], || {
+            let tensor = kernels::matmul(&self.tensor, &other.tensor)?;
+            Ok(record(tensor, &[self, other], |index, args| match index {
+                0 => args.cotangent.matmul_batch(&args.operands[1].swap_last_axes()?),
+                _ => args.operands[0].swap_last_axes()?.matmul_batch(args.cotangent),
+            }))
+        })
+    }
+
+    fn swap_last_axes(&self) -> Result<Self> {
+        let mut axes = all_axes(self.ndim());
+        axes.swap(self.ndim() - 2, self.ndim() - 1);
+        self.transpose(&axes)
+    }
+}
+
+/// # Shapes and indexing
+impl Array {
+    #[doc = array_doc!(reshape, "cpu")]
+    pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
+        operation("reshape", &[self], || {
+            shapes::check(shape)?;
+            let (size, found) = (shape.iter().product::<usize>(), self.size());
+            if size != found {
+                bail!("shape {shape:?} holds {size} elements, not {found}");
+            }
+            self.reshape_same_size(shape)
+        })
+    }
+
+    #[doc = array_doc!(transpose, "cpu")]
+    pub fn transpose(&self, axes: &[isize]) -> Result<Self> {
+        operation("transpose", &[self], || {
+            let order = shapes::axes(axes, self.ndim())?;
+            if order.len() != self.ndim() {
+                let (given, ndim) = (order.len(), self.ndim());
+                bail!("{axes:?} names {given} of {ndim} axes; name each axis once");
+            }
+            let tensor = self.tensor.permute(order.as_slice())?;
+            Ok(record(tensor, &[self], move |_, args| {
+                let mut inverse = vec![0; order.len()];
+                order.iter().enumerate().for_each(|(to, from)| inverse[*from] = to.cast_signed());
+                args.cotangent.transpose(&inverse)
+            }))
+        })
+    }
+
+    #[doc = array_doc!(expand_dims, "cpu")]
+    pub fn expand_dims(&self, axis: isize) -> Result<Self> {
+        operation("expand_dims", &[self], || {
+            let mut shape = self.shape();
+            shape.insert(shapes::axis(axis, shape.len() + 1)?, 1);
+            self.reshape_same_size(&shape)
+        })
+    }
+
+    #[doc = array_doc!(squeeze, "cpu")]
+    pub fn squeeze(&self, axis: isize) -> Result<Self> {
+        operation("squeeze", &[self], || {
+            let axis = shapes::axis(axis, self.ndim())?;
+            let mut shape = self.shape();
+            match shape.remove(axis) {
+                1 => self.reshape_same_size(&shape),
+                length => bail!("axis {axis} has length {length}, not 1"),
+            }
+        })
+    }
+
+    #[doc = array_doc!(broadcast_to, "cpu")]
+    pub fn broadcast_to(&self, shape: &[usize]) -> Result<Self> {
+        operation("broadcast_to", &[self], || {
+            if self.dims() == shape {
+                return Ok(finish_output(self));
+            }
+            if shapes::broadcast(&[self.dims(), shape])? != shape {
+                bail!("the array does not broadcast to {shape:?}");
+            }
+            let tensor = self.tensor.broadcast_as(shape)?;
+            Ok(record(tensor, &[self], |_, args| args.cotangent.sum_to(args.operands[0].dims())))
+        })
+    }
+
+    #[doc = array_doc!(concatenate, "cpu")]
+    pub fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
+        let operands: Vec<_> = arrays.iter().collect();
+        operation("concatenate", &operands, || {
+            let first = arrays.first().ok_or("there are no arrays; pass at least one")?;
+            let axis = shapes::axis(axis, first.ndim())?;
+            let other_axes = |array: &Self| without(array.dims(), &[axis]);
+            let mut shape = first.shape();
+            shape[axis] = 0;
+            let mut starts = Vec::with_capacity(arrays.len());
+            for array in arrays {
+                if array.ndim() != first.ndim() || other_axes(array) != other_axes(first) {
+                    bail!("the shapes differ in another axis than {axis}");
+                }
+                starts.push(shape[axis]);
+                shape[axis] = shape[axis].saturating_add(array.dims()[axis]);
+            }
+            shapes::check(&shape)?;
+            let dtype = common_dtype(&operands)?;
+            let arrays = arrays.iter().map(|array| array.astype(dtype)).collect::<Result<Vec<_>>>()?;
+            let tensors: Vec<_> = arrays.iter().map(|array| &array.tensor).collect();
+            let tensor = Tensor::cat(&tensors, axis)?;
+            Ok(record(tensor, &arrays.iter().collect::<Vec<_>>(), move |index, args| {
+                let mut start = vec![0; args.output.ndim()];
+                let mut stop = args.operands[index].shape();
+                start[axis] = starts[index];
+                stop[axis] += starts[index];
+                args.cotangent.slice(&start, &stop)
+            }))
+        })
+    }
+
+    #[doc = array_doc!(slice, "cpu")]
+    pub fn slice(&self, start: &[usize], stop: &[usize]) -> Result<Self> {
+        operation("slice", &[self], || {
+            if start.len() != self.ndim() || stop.len() != self.ndim() {
+                let ndim = self.ndim();
+                bail!("{start:?}..{stop:?} does not have one start and one stop for each of {ndim} axes");
+            }
+            let mut tensor = self.tensor.clone();
+            for (axis, (&start, &stop)) in start.iter().zip(stop).enumerate() {
+                let length = self.dims()[axis];
+                if start > stop || stop > length {
+                    bail!("range {start}..{stop} is out of bounds for axis {axis} of length {length}");
+                }
+                tensor = tensor.narrow(axis, start, stop - start)?;
+            }
+            let tensor = kernels::rebase_if_empty(tensor)?;
+            let start = start.to_vec();
+            Ok(record(tensor, &[self], move |_, args| args.cotangent.pad(&start, args.operands[0].dims())))
+        })
+    }
+
+    #[doc = array_doc!(take, "cpu")]
+    pub fn take(&self, indices: &Self, axis: isize) -> Result<Self> {
+        operation("take", &[self, indices], || {
+            if !matches!(indices.dtype(), Dtype::UInt32 | Dtype::Int32) {
+                let dtype = indices.dtype();
+                bail!("the indices are {dtype}, not uint32 or int32; convert them with `astype`");
+            }
+            let axis = shapes::axis(axis, self.ndim())?;
+            let length = self.dims()[axis];
+            let mut shape = self.shape();
+            shape.splice(axis..=axis, indices.shape());
+            shapes::check(&shape)?;
+
+            // As i64, which holds both dtypes, so the error names a negative index as it was given.
+            let given = elements::<i64>(&indices.tensor.to_dtype(DType::I64)?)?;
+            let mut checked = Vec::with_capacity(given.len());
+            for index in given {
+                match u32::try_from(index) {
+                    Ok(index) if (index as usize) < length => checked.push(index),
+                    _ => bail!("index {index} is out of bounds for axis {axis} of length {length}"),
+                }
+            }
+            let checked = Tensor::from_vec(checked, indices.size(), &Device::Cpu)?;
+            self.select(&checked, axis)?.reshape_same_size(&shape)
+        })
+    }
+
+    /// Returns the same elements in another shape of the same size.
+    fn reshape_same_size(&self, shape: &[usize]) -> Result<Self, Reason> {
+        shapes::check(shape)?;
+        let tensor = self.tensor.reshape(shape)?;
+        Ok(record(tensor, &[self], |_, args| args.cotangent.reshape(args.operands[0].dims())))
+    }
+
+    /// Pads with zeros to `shape`, in which this array begins at `start`: the vjp of `slice`.
+    fn pad(&self, start: &[usize], shape: &[usize]) -> Result<Self> {
+        operation("pad", &[self], || {
+            let tensor = kernels::pad(&self.tensor, start, shape)?;
+            let stop: Vec<_> = start.iter().zip(self.dims()).map(|(start, length)| start + length).collect();
+            let start = start.to_vec();
+            Ok(record(tensor, &[self], move |_, args| args.cotangent.slice(&start, &stop)))
+        })
+    }
+
+    /// Selects the entries of `axis` at `indices`, which have one axis and are in range.
+    fn select(&self, indices: &Tensor, axis: usize) -> Result<Self> {
+        operation("select", &[self], || {
+            let tensor = self.tensor.contiguous()?.index_select(indices, axis)?;
+            let indices = indices.clone();
+            Ok(record(tensor, &[self], move |_, args| {
+                args.cotangent.scatter_add(&indices, axis, args.operands[0].dims()[axis])
+            }))
+        })
+    }
+
+    /// Adds the entries of `axis` up at `indices`, in an axis of `length`: the vjp of `select`.
+    fn scatter_add(&self, indices: &Tensor, axis: usize, length: usize) -> Result<Self> {
+        operation("scatter_add", &[self], || {
+            let tensor = kernels::scatter_add(&self.tensor, indices, axis, length)?;
+            let indices = indices.clone();
+            Ok(record(tensor, &[self], move |_, args| args.cotangent.select(&indices, axis)))
+        })
+    }
+}
+
+/// # Conversion
+impl Array {
+    #[doc = array_doc!(astype, "cpu")]
+    pub fn astype(&self, dtype: Dtype) -> Result<Self> {
+        if self.dtype() == dtype {
+            return Ok(finish_output(self));
+        }
+        self.unary(
+            "astype",
+            |x| kernels::convert(x, storage(dtype)),
+            |args| args.cotangent.astype(args.operands[0].dtype()),
+        )
+    }
+
+    /// Creates an array that shares the elements of a candle tensor. It is a constant to every transform.
+    ///
+    /// A later in-place change of a `candle_core::Var` shows in an array made from it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Operation`] if the tensor is not on the CPU, has more than 8 axes, or has a dtype without a corresponding
+    /// [`Dtype`]. `U8` becomes `Bool` if every element is 0 or 1.
+    ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use grad_runtime::cpu::Array;
+    ///
+    /// let tensor = Tensor::new(&[1_f32, 2.0], &Device::Cpu).unwrap();
+    /// let array = Array::from_tensor(&tensor)?;
+    /// assert_eq!(array.square()?.to_vec::<f32>()?, [1.0, 4.0]);
+    ///
+    /// let tensor = Tensor::new(&[1_f64, 2.0], &Device::Cpu).unwrap();
+    /// assert!(Array::from_tensor(&tensor).is_err());
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
+    pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
+        operation("from_tensor", &[], || {
+            if !tensor.device().is_cpu() {
+                let device = tensor.device().location();
+                bail!("the tensor is on {device:?}; move it to the CPU with `to_device`");
+            }
+            let Some(dtype) = dtype(tensor.dtype()) else {
+                let dtype = tensor.dtype();
+                bail!("there are no arrays of {dtype:?}; convert the tensor with `to_dtype`");
+            };
+            shapes::check(tensor.dims())?;
+            let tensor = kernels::rebase_if_empty(tensor.detach())?;
+            if dtype == Dtype::Bool
+                && let Some(element) = elements::<u8>(&tensor)?.into_iter().find(|element| *element > 1)
+            {
+                bail!("a u8 tensor becomes bool, but one element is {element}; compare the tensor with zero first");
+            }
+            Ok(Self::constant(tensor))
+        })
+    }
+
+    /// Returns the elements as a candle tensor that shares them. candle records no gradients for it.
+    ///
+    /// ```
+    /// use grad_runtime::cpu::Array;
+    ///
+    /// let array = Array::from_slice(&[1.0_f32, 2.0], &[2])?;
+    /// assert_eq!(array.tensor().to_vec1::<f32>().unwrap(), [1.0, 2.0]);
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
+    #[must_use]
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// Returns this array if it is floating point, else its elements as float32.
+    fn to_float(&self) -> Result<Self> {
+        if self.dtype().is_float() { Ok(self.clone()) } else { self.astype(Dtype::Float32) }
+    }
+}
+
+/// # Gradients
+impl Array {
+    #[doc = array_doc!(stop_gradient, "cpu")]
+    pub fn stop_gradient(&self) -> Result<Self> {
+        Ok(self.constant_copy())
+    }
+
+    #[doc = array_doc!(value_and_grad, "cpu")]
+    pub fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
+    where
+        F: FnOnce(&[Self]) -> Result<Self, E>,
+        E: From<Error>,
+    {
+        Self::value_and_grad_as("value_and_grad", function, primals)
+    }
+
+    #[doc = array_doc!(grad, "cpu")]
+    pub fn grad<F, E>(function: F, primals: &[Self]) -> Result<Vec<Self>, E>
+    where
+        F: FnOnce(&[Self]) -> Result<Self, E>,
+        E: From<Error>,
+    {
+        Self::value_and_grad_as("grad", function, primals).map(|(_, gradients)| gradients)
+    }
+}
+
+impl Array {
+    /// Creates an array that depends on nothing.
+    pub(super) fn constant(tensor: Tensor) -> Self {
+        Self { tensor, node: None }
+    }
+
+    fn dims(&self) -> &[usize] {
+        self.tensor.dims()
+    }
+
+    /// Creates a scalar of this array's dtype.
+    fn scalar_like(&self, value: f32) -> Result<Self> {
+        Self::full(&[], value, self.dtype())
+    }
+}
+
+/// Returns the elements in row-major order.
 fn elements<T: candle_core::WithDType>(x: &Tensor) -> candle_core::Result<Vec<T>> {
     x.flatten_all()?.to_vec1()
 }
@@ -853,17 +1009,4 @@ fn storage(dtype: Dtype) -> DType {
         Dtype::UInt32 => DType::U32,
         Dtype::Bool => DType::U8,
     }
-}
-
-/// candle's reason as our error.
-fn failed(op: &'static str, operands: &[&Array]) -> impl FnOnce(CandleError) -> Error {
-    move |error| refused(op, operands, reason(error))
-}
-
-/// candle's reason. It carries a backtrace if `RUST_BACKTRACE` is set; our messages are the same either way.
-fn reason(mut error: CandleError) -> String {
-    while let CandleError::WithBacktrace { inner, .. } = error {
-        error = *inner;
-    }
-    error.to_string()
 }

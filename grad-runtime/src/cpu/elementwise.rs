@@ -1,19 +1,19 @@
-//! Functions of a float32 that the compiler makes vector loops of: without branches, tables or calls, and with no
-//! instruction that a baseline x86-64 lacks.
+//! Functions of a float32 that the compiler vectorizes: they have no branches, tables or calls, and need no instruction
+//! beyond baseline x86-64.
 //!
 //! The coefficients are those of Chebyshev interpolants, `cheb2poly(chebinterpolate(f, degree))` of
-//! `numpy.polynomial.chebyshev` in float64, shifted from [-1, 1] to the interval named, and rounded to float32. For
-//! `f` the error functions were `scipy.special`'s. The errors were measured against float64, and are asserted in the
-//! tests.
+//! `numpy.polynomial.chebyshev` in float64, shifted from [-1, 1] to the interval given, and rounded to float32. The error
+//! functions `f` were those of `scipy.special`. The approximation errors were measured against float64; the tests assert
+//! them.
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
 /// `erf(√t) / √t` for t in [0, 1].
-#[allow(clippy::approx_constant, reason = "not quite 2 / √π, for the sake of the error at 1")]
+#[allow(clippy::approx_constant, reason = "it is not quite 2 / √π, which keeps the error at 1 small")]
 const ERF_NEAR: [f32; 6] =
     [1.128_379_1, -0.376_123_43, 0.112_803_17, -0.026_715_055, 0.004_921_762, -0.000_564_806];
 
-/// The fourth root of `1 - erf(x)` for x in [1, 4]: of the same precision in half the degree that `erf` needs.
+/// The fourth root of `1 - erf(x)` for x in [1, 4]: it needs half the degree of `erf` for the same precision.
 const ERFC_FAR: [f32; 11] = [
     0.998_328_75,
     -0.272_516_7,
@@ -35,33 +35,34 @@ fn polynomial<const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
     coefficients.iter().rev().copied().reduce(|sum, coefficient| sum * x + coefficient).unwrap_or_default()
 }
 
-/// The error function, within 1.4e-7, and within 1.8e-7 of its own size.
+/// Computes the error function, with an absolute error of at most 1.4e-7 and a relative one of at most 1.8e-7.
 #[inline]
 pub(super) fn erf(x: f32) -> f32 {
     let size = x.abs();
     let near = x * polynomial(&ERF_NEAR, x * x);
-    // In float32 the function is 1 from 3.92 on. A comparison and not `min`, which costs more for the sake of NaN.
+    // In float32 the function is 1 from 3.92 on. A comparison, since `min` costs more to handle NaN.
     let root = polynomial(&ERFC_FAR, if size < 4.0 { size } else { 4.0 });
     let square = root * root;
     let far = (1.0 - square * square).copysign(x);
-    // NaN is not far.
+    // NaN compares false, so it takes the near branch and stays NaN.
     if size >= 1.0 { far } else { near }
 }
 
-/// `x` times the share of a normal distribution below `x`.
+/// Computes `x · Φ(x)`, where Φ is the distribution function of the normal distribution.
 #[inline]
 pub(super) fn gelu(x: f32) -> f32 {
     (erf(x * FRAC_1_SQRT_2) + 1.0) * 0.5 * x
 }
 
-/// `exp` of what is not above zero, within 1.1 units in the last place; zero where that is below the normal numbers.
+/// Computes `exp(x)` for `x` of at most zero, with an error of at most 1.1 units in the last place. A result below the normal
+/// numbers is zero.
 #[inline]
-pub(super) fn exp_of_negative(x: f32) -> f32 {
-    /// Added to a small number, it leaves an integer in the lowest bits.
+pub(super) fn exp_nonpositive(x: f32) -> f32 {
+    /// Adding it to a small number leaves the rounded integer in the lowest bits.
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
-    /// ln 2 in two parts, so that multiples of the first are exact.
+    /// ln 2 in two parts: multiples of the first are exact.
     const LN_2: [f32; 2] = [0.693_359_4, -0.000_212_194_44];
-    /// Of the smallest normal number, 2⁻¹²⁶.
+    /// The logarithm of the smallest normal number, 2⁻¹²⁶.
     const LOG_SMALLEST: f32 = -87.336_54;
 
     // exp(x) = 2ⁿ · exp(r)

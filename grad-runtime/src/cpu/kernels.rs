@@ -1,6 +1,6 @@
-//! Forward kernels: candle's, and a few of our own where candle has none or another meaning.
+//! Forward kernels: those of candle, and ours where candle has none or computes something else.
 //!
-//! Operands have a common dtype, and shapes that fit.
+//! Callers have checked the shapes of the operands and converted them to a common dtype.
 
 use candle_core::cpu_backend::{binary_map, unary_map};
 use candle_core::{D, DType, Device, Error, Result, Storage, Tensor, WithDType};
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::elementwise;
 
-/// A kernel for real numbers, in float32; the result is rounded once to `x`'s dtype.
+/// Computes a floating point kernel in float32 and rounds the result once to the dtype of `x`.
 pub(super) fn in_float32(x: &Tensor, kernel: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     match x.dtype() {
         DType::F32 => kernel(x),
@@ -17,7 +17,7 @@ pub(super) fn in_float32(x: &Tensor, kernel: impl FnOnce(&Tensor) -> Result<Tens
 }
 
 /// As [`in_float32`], for two operands.
-fn both_in_float32(
+fn binary_in_float32(
     x: &Tensor,
     y: &Tensor,
     kernel: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
@@ -25,15 +25,15 @@ fn both_in_float32(
     in_float32(x, |x| kernel(x, &y.to_dtype(DType::F32)?))
 }
 
-/// An empty view may begin past the end of the elements, where candle's kernels would look.
-pub(super) fn from_its_start_if_empty(x: Tensor) -> Result<Tensor> {
+/// Replaces an empty view, which may begin past the end of the elements, by an empty tensor: candle's kernels would look there.
+pub(super) fn rebase_if_empty(x: Tensor) -> Result<Tensor> {
     if x.elem_count() > 0 {
         return Ok(x);
     }
     Tensor::zeros(x.shape(), x.dtype(), x.device())
 }
 
-/// `f` of each element.
+/// Computes `f` of each element.
 fn map<T: WithDType>(x: &Tensor, f: impl FnMut(T) -> T) -> Result<Tensor> {
     let (storage, layout) = x.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else {
@@ -42,7 +42,7 @@ fn map<T: WithDType>(x: &Tensor, f: impl FnMut(T) -> T) -> Result<Tensor> {
     Tensor::from_vec(unary_map(storage.as_slice::<T>()?, layout, f), x.shape(), &Device::Cpu)
 }
 
-/// `f` of each pair of elements, broadcast.
+/// Computes `f` of each pair of elements, broadcast.
 fn zip<T: WithDType>(x: &Tensor, y: &Tensor, f: impl FnMut(T, T) -> T) -> Result<Tensor> {
     let shape = x.shape().broadcast_shape_binary_op(y.shape(), "zip")?;
     let (x, y) = (x.broadcast_as(&shape)?, y.broadcast_as(&shape)?);
@@ -54,10 +54,10 @@ fn zip<T: WithDType>(x: &Tensor, y: &Tensor, f: impl FnMut(T, T) -> T) -> Result
     Tensor::from_vec(elements, shape, &Device::Cpu)
 }
 
-/// What `kernel` writes, given a block of whole rows and as much room for the results; `x` is float32.
+/// Calls `kernel` on blocks of whole rows of a float32 tensor, with a slice of the same length for the results.
 ///
-/// Blocks are worth the hand-over to another thread, so that a small array stays on this one.
-fn by_rows(x: &Tensor, row: usize, kernel: impl Fn(&[f32], &mut [f32]) + Sync) -> Result<Tensor> {
+/// A block is large enough to be worth another thread; a smaller array is computed on this one.
+fn map_rows(x: &Tensor, row: usize, kernel: impl Fn(&[f32], &mut [f32]) + Sync) -> Result<Tensor> {
     const BLOCK: usize = 1 << 14;
     let x = x.contiguous()?;
     let (storage, layout) = x.storage_and_layout();
@@ -76,17 +76,17 @@ fn by_rows(x: &Tensor, row: usize, kernel: impl Fn(&[f32], &mut [f32]) + Sync) -
     Tensor::from_vec(results, x.shape(), &Device::Cpu)
 }
 
-/// `f` of each float32, where that is a few instructions that the compiler makes vectors of.
-fn map_vectors(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
-    by_rows(x, 1, |xs, results| results.iter_mut().zip(xs).for_each(|(result, x)| *result = f(*x)))
+/// Computes `f` of each element of a float32 tensor, in a loop that the compiler vectorizes.
+fn map_float32(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
+    map_rows(x, 1, |xs, results| results.iter_mut().zip(xs).for_each(|(result, x)| *result = f(*x)))
 }
 
 fn not_on_the_cpu() -> Error {
     Error::Msg("the elements are not on the CPU".into())
 }
 
-/// candle's kernel for floats; for integers one of our own that wraps around, because candle's panics in debug builds.
-/// A bool is a number that saturates at 1.
+/// Defines an operation by candle's kernel for floats, and for integers by one that wraps around, because candle's panics in
+/// debug builds. A bool is a number that saturates at 1.
 macro_rules! arithmetic {
     ($name:ident, $candle:ident, $wrapping:ident, $bool:tt) => {
         pub(super) fn $name(x: &Tensor, y: &Tensor) -> Result<Tensor> {
@@ -103,18 +103,19 @@ arithmetic!(add, broadcast_add, wrapping_add, |);
 arithmetic!(subtract, broadcast_sub, wrapping_sub, ^);
 arithmetic!(multiply, broadcast_mul, wrapping_mul, &);
 
-/// NaN where either is NaN; candle's kernels lose it.
+/// Computes the larger element, or NaN if either is NaN; candle's kernel loses NaN.
 pub(super) fn maximum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     match x.dtype() {
         DType::I32 | DType::U32 | DType::U8 => x.broadcast_maximum(y),
-        _ => both_in_float32(x, y, |x, y| zip(x, y, larger)),
+        _ => binary_in_float32(x, y, |x, y| zip(x, y, larger)),
     }
 }
 
+/// Computes the smaller element, or NaN if either is NaN; candle's kernel loses NaN.
 pub(super) fn minimum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     match x.dtype() {
         DType::I32 | DType::U32 | DType::U8 => x.broadcast_minimum(y),
-        _ => both_in_float32(x, y, |x, y| zip(x, y, smaller)),
+        _ => binary_in_float32(x, y, |x, y| zip(x, y, smaller)),
     }
 }
 
@@ -126,7 +127,7 @@ fn smaller(x: f32, y: f32) -> f32 {
     if x < y || x.is_nan() { x } else { y }
 }
 
-/// candle's kernel is `exp(y · log(x))`, which has no negative bases.
+/// Computes `x` to the power of `y`. candle's kernel is `exp(y · log(x))`, which is NaN for a negative base.
 pub(super) fn power(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     match x.dtype() {
         DType::I32 => zip::<i32>(x, y, |x, y| match u32::try_from(y) {
@@ -137,7 +138,7 @@ pub(super) fn power(x: &Tensor, y: &Tensor) -> Result<Tensor> {
         }),
         DType::U32 => zip::<u32>(x, y, u32::wrapping_pow),
         DType::U8 => zip::<u8>(x, y, |x, y| x | (y ^ 1)),
-        _ => both_in_float32(x, y, |x, y| zip(x, y, f32::powf)),
+        _ => binary_in_float32(x, y, |x, y| zip(x, y, f32::powf)),
     }
 }
 
@@ -166,17 +167,17 @@ pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// Not candle's kernels, which call a function for each element.
+/// Computes the error function. candle's kernel calls a function for each element.
 pub(super) fn erf(x: &Tensor) -> Result<Tensor> {
-    map_vectors(x, elementwise::erf)
+    map_float32(x, elementwise::erf)
 }
 
-/// As [`erf`].
+/// Computes gelu. candle's kernel calls a function for each element.
 pub(super) fn gelu(x: &Tensor) -> Result<Tensor> {
-    map_vectors(x, elementwise::gelu)
+    map_float32(x, elementwise::gelu)
 }
 
-/// The elements along `axes` next to each other, reduced by `f`; `shape` is that of the result.
+/// Reduces the elements along `axes`, which `f` is given as one slice, to a tensor of `shape`.
 fn fold<T: WithDType>(x: &Tensor, axes: &[usize], shape: &[usize], f: impl Fn(&[T]) -> T) -> Result<Tensor> {
     let kept = (0..x.rank()).filter(|axis| !axes.contains(axis));
     let x = x.permute(kept.chain(axes.iter().copied()).collect::<Vec<_>>())?.contiguous()?;
@@ -189,7 +190,7 @@ fn fold<T: WithDType>(x: &Tensor, axes: &[usize], shape: &[usize], f: impl Fn(&[
     Tensor::from_vec(elements.chunks_exact(length).map(f).collect(), shape, &Device::Cpu)
 }
 
-/// Integers wrap around; half precision adds up in float32.
+/// Computes the sum. Integers wrap around; half precision is accumulated in float32.
 pub(super) fn sum(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
     match x.dtype() {
         _ if x.elem_count() == 0 => Tensor::zeros(shape, x.dtype(), x.device()),
@@ -201,7 +202,7 @@ pub(super) fn sum(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor>
 
 macro_rules! extremum {
     ($name:ident, $larger:expr, $ord:ident) => {
-        /// NaN where there is one.
+        /// Computes the extremum, or NaN if an element is NaN.
         pub(super) fn $name(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
             match x.dtype() {
                 DType::I32 => fold(x, axes, shape, |xs: &[i32]| xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))),
@@ -217,7 +218,7 @@ macro_rules! extremum {
 extremum!(max, larger, max);
 extremum!(min, smaller, min);
 
-/// `log(sum(exp(x)))`, with the largest element taken out.
+/// Computes `log(sum(exp(x)))`. The largest element is subtracted first, against overflow.
 pub(super) fn logsumexp(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
     in_float32(x, |x| {
         fold(x, axes, shape, |xs: &[f32]| {
@@ -230,21 +231,21 @@ pub(super) fn logsumexp(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<T
     })
 }
 
-/// Along the last axis. Not candle's kernel, which calls a function for each element.
+/// Computes the softmax along the last axis. candle's kernel calls a function for each element.
 pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
     if x.elem_count() == 0 {
         return Ok(x.clone());
     }
     let length = x.dim(D::Minus1)?;
     in_float32(x, |x| {
-        by_rows(x, length, |rows, results| {
+        map_rows(x, length, |rows, results| {
             for (row, weights) in rows.chunks_exact(length).zip(results.chunks_exact_mut(length)) {
-                // A NaN may be lost here, but not in the sum.
+                // This may lose a NaN; the sum does not.
                 let max = |x: f32, y: f32| if y > x { y } else { x };
                 let largest = reduce(row, f32::NEG_INFINITY, max, max);
-                let exp = |x: &f32| elementwise::exp_of_negative(x - largest);
+                let exp = |x: &f32| elementwise::exp_nonpositive(x - largest);
                 weights.iter_mut().zip(row).for_each(|(weight, x)| *weight = exp(x));
-                let sum = sum_of(weights, |weight| weight);
+                let sum = sum_by(weights, |weight| weight);
                 for weight in weights {
                     *weight /= sum;
                 }
@@ -253,7 +254,8 @@ pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
     })
 }
 
-/// Not candle's kernel, which takes the variance as `mean(x²) - mean(x)²`: wrong far from zero, and even negative.
+/// Computes the layer norm. candle's kernel computes the variance as `mean(x²) - mean(x)²`, which is wrong far from zero and may
+/// be negative.
 #[allow(clippy::cast_precision_loss, reason = "the length of an axis, as an f32 divisor")]
 pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
     if x.elem_count() == 0 {
@@ -263,12 +265,12 @@ pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -
     let (weight, bias) = (read(weight)?, read(bias)?);
     let length = weight.len() as f32;
     in_float32(x, |x| {
-        by_rows(x, weight.len(), |rows, results| {
+        map_rows(x, weight.len(), |rows, results| {
             for (row, normal) in rows.chunks_exact(weight.len()).zip(results.chunks_exact_mut(weight.len())) {
-                // From the first element on, so that nothing is lost where the mean is large and the deviation small.
+                // Relative to the first element: no precision is lost where the mean is large and the deviation small.
                 let first = row[0];
-                let mean = sum_of(row, |x| x - first) / length;
-                let variance = sum_of(row, |x| (x - first - mean).powi(2)) / length;
+                let mean = sum_by(row, |x| x - first) / length;
+                let variance = sum_by(row, |x| (x - first - mean).powi(2)) / length;
                 let scale = (variance + eps).sqrt().recip();
                 let affine = weight.iter().zip(&bias);
                 for ((normal, x), (weight, bias)) in normal.iter_mut().zip(row).zip(affine) {
@@ -279,12 +281,12 @@ pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -
     })
 }
 
-/// The sum of `f`.
-fn sum_of(xs: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+/// Computes the sum of `f` of each element.
+fn sum_by(xs: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     reduce(xs, 0.0, |sum, x| sum + f(x), |x, y| x + y)
 }
 
-/// `xs` reduced by `add`, in lanes that the compiler makes vectors of, and the lanes by `join`.
+/// Reduces `xs` by `add` in SIMD lanes, and the lanes by `join`.
 fn reduce(xs: &[f32], start: f32, add: impl Fn(f32, f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [start; 16];
     let chunks = xs.chunks_exact(lanes.len());
@@ -295,22 +297,22 @@ fn reduce(xs: &[f32], start: f32, add: impl Fn(f32, f32) -> f32, join: impl Fn(f
     lanes.into_iter().fold(rest, join)
 }
 
-/// Matrices, or batches of matrices whose leading axes are the same.
+/// Multiplies matrices, or batches of matrices whose leading axes are the same.
 pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     if x.dtype() == DType::BF16 {
-        return both_in_float32(x, y, matmul); // candle's has no bfloat16.
+        return binary_in_float32(x, y, matmul); // candle's kernel has no bfloat16.
     }
     if x.rank() == 2 {
         return x.matmul(y);
     }
     let mut shape = x.dims().to_vec();
     shape[x.rank() - 1] = y.dim(D::Minus1)?;
-    stack(x)?.matmul(&stack(y)?)?.reshape(shape)
+    as_batch(x)?.matmul(&as_batch(y)?)?.reshape(shape)
 }
 
-/// A batch of matrices with one leading axis, in a layout that candle multiplies: the matrices densely one after the
-/// other, each of them row-major or column-major.
-fn stack(x: &Tensor) -> Result<Tensor> {
+/// Returns a batch of matrices with one leading axis, in a layout that candle multiplies: contiguous matrices, each of them
+/// row-major or column-major.
+fn as_batch(x: &Tensor) -> Result<Tensor> {
     let (rows, columns) = (x.rank() - 2, x.rank() - 1);
     let dims = x.dims();
     let batch = dims[..rows].iter().product::<usize>();
@@ -321,14 +323,14 @@ fn stack(x: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// `sums[index] += x[at]` along `axis`, whose length becomes `length`.
+/// Computes `sums[indices[i]] += x[i]` along `axis`, which has `length` in the result.
 pub(super) fn scatter_add(x: &Tensor, indices: &Tensor, axis: usize, length: usize) -> Result<Tensor> {
     let mut shape = x.dims().to_vec();
     shape[axis] = length;
     in_float32(x, |x| Tensor::zeros(shape, DType::F32, x.device())?.index_add(indices, &x.contiguous()?, axis))
 }
 
-/// Zeros around `x`.
+/// Pads with zeros to `shape`, in which `x` begins at `before`.
 pub(super) fn pad(x: &Tensor, before: &[usize], shape: &[usize]) -> Result<Tensor> {
     let mut padded = x.clone();
     for (axis, (&before, &length)) in before.iter().zip(shape).enumerate() {
@@ -337,7 +339,7 @@ pub(super) fn pad(x: &Tensor, before: &[usize], shape: &[usize]) -> Result<Tenso
     Ok(padded)
 }
 
-/// As Rust's `as`; a bool is whether the number is not zero.
+/// Converts as Rust's `as` does. A bool is whether the number is not zero.
 pub(super) fn convert(x: &Tensor, dtype: DType) -> Result<Tensor> {
     match (x.dtype(), dtype) {
         (DType::U8, DType::U8) => Ok(x.clone()),

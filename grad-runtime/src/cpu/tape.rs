@@ -1,4 +1,4 @@
-//! The tape: what an array remembers of how it was made, and the walk back along it.
+//! The tape: the record of how each array was computed, and the backward pass along it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,140 +9,151 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use candle_core::Tensor;
 
 use super::array::Array;
-use crate::array::{Array as _, require_loss, require_primals};
+use super::operation::operation;
+use crate::array::{require_loss, require_primals};
 use crate::backend::{Backend, Cpu};
 use crate::error::{Error, Result};
 use crate::mode::Scope;
 
-/// A running transform. Its arrays are tracers until it ends.
+/// A transform. The arrays that depend on its primals are tracers until its function ends.
 #[derive(Debug)]
-struct Root {
-    active: AtomicBool,
+struct Transform {
+    is_running: AtomicBool,
 }
 
-/// How an array was made from its inputs.
+/// The record of how an array was computed from operands.
 pub(super) struct Node {
-    /// Higher than that of any input.
+    /// Higher than that of any operand.
     id: u64,
-    /// The transforms that were running on the inputs.
-    roots: Vec<Arc<Root>>,
-    inputs: Vec<Array>,
+    /// The transforms that were running on the operands.
+    transforms: Vec<Arc<Transform>>,
+    operands: Vec<Array>,
     output: Tensor,
     vjp: Box<Vjp>,
 }
 
-/// The cotangent of input number `usize`.
-type Vjp = dyn Fn(usize, &Step<'_>) -> Result<Array> + Send + Sync;
+/// Computes the cotangent of the operand of that index.
+type Vjp = dyn Fn(usize, &VjpArgs<'_>) -> Result<Array> + Send + Sync;
 
-/// What a vjp is made of. It must use nothing but [`Array`] operations on these, so that it differentiates again.
-pub(super) struct Step<'a> {
-    pub inputs: &'a [Array],
+/// The arrays that a vjp is computed from. It must use nothing but [`Array`] operations on them, so that it can be
+/// differentiated again.
+pub(super) struct VjpArgs<'a> {
+    pub operands: &'a [Array],
     pub output: &'a Array,
     pub cotangent: &'a Array,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
-/// The one place where operations hand their result out.
+/// Finishes the output of an operation: the single point where outputs are recorded or made constants.
 ///
-/// A result made while the grad mode is off is a constant; so is one that depends on no primal of a running transform,
-/// and one that is not of a float dtype. Nothing is kept for a constant.
+/// An output that is computed while the grad mode is off is a constant; so is one that depends on no primal of a
+/// running transform, and one that is not floating point. Nothing is kept for a constant.
 pub(super) fn record(
-    tensor: Tensor,
-    inputs: &[&Array],
-    vjp: impl Fn(usize, &Step<'_>) -> Result<Array> + Send + Sync + 'static,
+    output: Tensor,
+    operands: &[&Array],
+    vjp: impl Fn(usize, &VjpArgs<'_>) -> Result<Array> + Send + Sync + 'static,
 ) -> Array {
-    if inputs.iter().all(|input| input.node.is_none()) || !Cpu.grad_mode().is_enabled() {
-        return Array::constant(tensor);
+    if operands.iter().all(|operand| operand.node.is_none()) || !Cpu.grad_mode().is_enabled() {
+        return Array::constant(output);
     }
-    let roots = active_roots(inputs);
-    let array = Array::constant(tensor);
-    if roots.is_empty() || !array.dtype().is_float() {
+    let transforms = running_transforms(operands);
+    let array = Array::constant(output);
+    if transforms.is_empty() || !array.dtype().is_float() {
         return array;
     }
-    let inputs = inputs.iter().map(|input| input.without_stale_node()).collect();
-    array.made_by(NEXT_ID.fetch_add(1, Ordering::Relaxed), roots, inputs, Box::new(vjp))
+    let operands = operands.iter().map(|operand| operand.without_stale_node()).collect();
+    array.with_node(NEXT_ID.fetch_add(1, Ordering::Relaxed), transforms, operands, Box::new(vjp))
 }
 
-/// The same rule for an array that is handed on as it is: the result of an operation that has nothing to do, or of a
-/// transform.
-pub(super) fn hand_out(array: &Array) -> Array {
-    if Cpu.grad_mode().is_enabled() { array.without_stale_node() } else { array.detached() }
+/// As [`record`], for an array that exists already: the output of an operation that changes nothing, or of a transform.
+pub(super) fn finish_output(array: &Array) -> Array {
+    if Cpu.grad_mode().is_enabled() { array.without_stale_node() } else { array.constant_copy() }
 }
 
-fn active_roots(arrays: &[&Array]) -> Vec<Arc<Root>> {
-    let mut roots: Vec<Arc<Root>> = Vec::new();
-    for root in arrays.iter().filter_map(|array| array.node.as_ref()).flat_map(|node| &node.roots) {
-        if root.active.load(Ordering::Relaxed) && !roots.iter().any(|known| Arc::ptr_eq(known, root)) {
-            roots.push(Arc::clone(root));
+fn running_transforms(arrays: &[&Array]) -> Vec<Arc<Transform>> {
+    let mut running: Vec<Arc<Transform>> = Vec::new();
+    for transform in arrays.iter().filter_map(|array| array.node.as_ref()).flat_map(|node| &node.transforms) {
+        let is_known = |known: &Arc<Transform>| Arc::ptr_eq(known, transform);
+        if transform.is_running.load(Ordering::Relaxed) && !running.iter().any(is_known) {
+            running.push(Arc::clone(transform));
         }
     }
-    roots
+    running
 }
 
 impl Array {
-    /// Whether this array depends on a primal of a running transform.
+    /// Returns whether this array depends on a primal of a running transform.
     pub(super) fn is_tracer(&self) -> bool {
-        self.node.as_ref().is_some_and(|node| node.roots.iter().any(|root| root.active.load(Ordering::Relaxed)))
+        let is_running = |transform: &Arc<Transform>| transform.is_running.load(Ordering::Relaxed);
+        self.node.as_ref().is_some_and(|node| node.transforms.iter().any(is_running))
     }
 
-    /// The same values, a constant.
-    pub(super) fn detached(&self) -> Self {
+    /// Returns the same values as a constant.
+    pub(super) fn constant_copy(&self) -> Self {
         Self::constant(self.tensor.clone())
     }
 
     fn without_stale_node(&self) -> Self {
-        if self.is_tracer() { self.clone() } else { self.detached() }
+        if self.is_tracer() { self.clone() } else { self.constant_copy() }
     }
 
-    fn made_by(self, id: u64, roots: Vec<Arc<Root>>, inputs: Vec<Self>, vjp: Box<Vjp>) -> Self {
+    fn with_node(self, id: u64, transforms: Vec<Arc<Transform>>, operands: Vec<Self>, vjp: Box<Vjp>) -> Self {
         let output = self.tensor.clone();
-        let node = Some(Arc::new(Node { id, roots, inputs, output, vjp }));
+        let node = Some(Arc::new(Node { id, transforms, operands, output, vjp }));
         Self { node, ..self }
     }
 }
 
 /// Ends its transform when dropped: on return, error and panic.
-struct Running(Arc<Root>);
+struct RunningGuard(Arc<Transform>);
 
-impl Drop for Running {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
-        self.0.active.store(false, Ordering::Relaxed);
+        self.0.is_running.store(false, Ordering::Relaxed);
     }
 }
 
-pub(super) fn value_and_grad<F, E>(function: F, primals: &[Array]) -> Result<(Array, Vec<Array>), E>
+/// Computes value and gradients for the transform `op`.
+pub(super) fn value_and_grad<F, E>(
+    op: &'static str,
+    function: F,
+    primals: &[Array],
+) -> Result<(Array, Vec<Array>), E>
 where
     F: FnOnce(&[Array]) -> Result<Array, E>,
     E: From<Error>,
 {
-    const OP: &str = "value_and_grad";
-    require_primals(OP, primals)?;
-    let running = Running(Arc::new(Root { active: AtomicBool::new(true) }));
+    require_primals(op, primals)?;
+    let running = RunningGuard(Arc::new(Transform { is_running: AtomicBool::new(true) }));
     let first_leaf = NEXT_ID.fetch_add(primals.len() as u64, Ordering::Relaxed);
     let leaves: Vec<_> = (first_leaf..).zip(primals).map(|(id, primal)| leaf(id, primal, &running.0)).collect();
 
     let enabled = Scope::InferenceMode(false).enter_on(&Cpu);
     let value = function(&leaves)?;
-    require_loss(OP, &value)?;
-    // The walk back need not be recorded for this transform, only for those around it.
+    require_loss(op, &value)?;
+    // The backward pass is recorded for the transforms further out alone.
     drop(running);
-    let gradients = walk_back(&value, first_leaf, &leaves)?;
+    let gradients =
+        operation(op, &primals.iter().collect::<Vec<_>>(), || Ok(backward(&value, first_leaf, &leaves)?))?;
     drop(enabled);
-    Ok((hand_out(&value), gradients.iter().map(hand_out).collect()))
+    Ok((finish_output(&value), gradients.iter().map(finish_output).collect()))
 }
 
-/// The primal as the function sees it; in it the walk back of this transform ends, and that of those around goes on.
-fn leaf(id: u64, primal: &Array, root: &Arc<Root>) -> Array {
-    let mut roots = active_roots(&[primal]);
-    roots.push(Arc::clone(root));
-    let inputs = vec![primal.without_stale_node()];
-    primal.detached().made_by(id, roots, inputs, Box::new(|_, step| Ok(step.cotangent.clone())))
+/// Returns the primal as the function sees it. The backward pass of this transform ends there, and that of the transforms
+/// further out goes on.
+fn leaf(id: u64, primal: &Array, transform: &Arc<Transform>) -> Array {
+    let mut transforms = running_transforms(&[primal]);
+    transforms.push(Arc::clone(transform));
+    let operands = vec![primal.without_stale_node()];
+    primal.constant_copy().with_node(id, transforms, operands, Box::new(|_, args| Ok(args.cotangent.clone())))
 }
 
-/// The gradient of `value` by each leaf. Inputs have lower ids than what was made from them, so the highest id comes
-/// first; below the first leaf begin the transforms around this one.
-fn walk_back(value: &Array, first_leaf: u64, leaves: &[Array]) -> Result<Vec<Array>> {
+/// Computes the gradient of `value` with respect to each leaf.
+///
+/// Operands have lower ids than the arrays that were computed from them, so the highest id comes first. Nodes below the
+/// first leaf belong to the transforms further out.
+fn backward(value: &Array, first_leaf: u64, leaves: &[Array]) -> Result<Vec<Array>> {
     let mut gradients: Vec<Option<Array>> = vec![None; leaves.len()];
     let mut pending: BTreeMap<u64, (Arc<Node>, Array)> = BTreeMap::new();
     let one = Array::full(&value.shape(), 1.0, value.dtype())?;
@@ -152,23 +163,24 @@ fn walk_back(value: &Array, first_leaf: u64, leaves: &[Array]) -> Result<Vec<Arr
         if id < first_leaf {
             break;
         }
-        if let Some(gradient) = usize::try_from(id - first_leaf).ok().and_then(|at| gradients.get_mut(at)) {
+        let leaf = usize::try_from(id - first_leaf).ok();
+        if let Some(gradient) = leaf.and_then(|leaf| gradients.get_mut(leaf)) {
             *gradient = Some(cotangent);
             continue;
         }
         let output = Array { tensor: node.output.clone(), node: Some(Arc::clone(&node)) };
-        let step = Step { inputs: &node.inputs, output: &output, cotangent: &cotangent };
-        for (at, input) in node.inputs.iter().enumerate() {
-            let Some(maker) = input.node.as_ref().filter(|maker| maker.id >= first_leaf) else {
+        let args = VjpArgs { operands: &node.operands, output: &output, cotangent: &cotangent };
+        for (index, operand) in node.operands.iter().enumerate() {
+            let Some(source) = operand.node.as_ref().filter(|source| source.id >= first_leaf) else {
                 continue;
             };
-            let cotangent = (node.vjp)(at, &step)?;
-            debug_assert_eq!((cotangent.shape(), cotangent.dtype()), (input.shape(), input.dtype()));
-            let cotangent = match pending.remove(&maker.id) {
+            let cotangent = (node.vjp)(index, &args)?;
+            debug_assert_eq!((cotangent.shape(), cotangent.dtype()), (operand.shape(), operand.dtype()));
+            let cotangent = match pending.remove(&source.id) {
                 Some((_, other)) => other.add(&cotangent)?,
                 None => cotangent,
             };
-            pending.insert(maker.id, (Arc::clone(maker), cotangent));
+            pending.insert(source.id, (Arc::clone(source), cotangent));
         }
     }
     gradients
@@ -178,13 +190,13 @@ fn walk_back(value: &Array, first_leaf: u64, leaves: &[Array]) -> Result<Vec<Arr
         .collect()
 }
 
-/// A loop, where the compiler's own drop would call itself once for each node of a chain and overflow the stack.
+/// Drops a chain in a loop. The compiler's own drop would call itself once for each node and overflow the stack.
 impl Drop for Node {
     fn drop(&mut self) {
-        let mut dropping = mem::take(&mut self.inputs);
+        let mut dropping = mem::take(&mut self.operands);
         while let Some(array) = dropping.pop() {
             if let Some(mut node) = array.node.and_then(Arc::into_inner) {
-                dropping.append(&mut node.inputs);
+                dropping.append(&mut node.operands);
             }
         }
     }
@@ -198,11 +210,11 @@ impl fmt::Debug for Node {
 
 #[cfg(test)]
 impl Node {
-    /// Whether no input was itself recorded from others.
+    /// Returns whether no operand was itself recorded from others.
     pub(super) fn is_made_from_constants_and_leaves(&self) -> bool {
-        self.inputs
+        self.operands
             .iter()
-            .filter_map(|input| input.node.as_ref())
-            .all(|node| node.inputs.iter().all(|input| input.node.is_none()))
+            .filter_map(|operand| operand.node.as_ref())
+            .all(|node| node.operands.iter().all(|operand| operand.node.is_none()))
     }
 }

@@ -1,4 +1,4 @@
-//! What needs the tape's insides, and every gradient against finite differences, twice.
+//! Tests of the tape itself, and of every gradient against finite differences, in first and second order.
 #![allow(clippy::float_cmp, reason = "the numbers in these tests are exact")]
 
 use std::cell::RefCell;
@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::tape::record;
 use super::{Array, elementwise};
-use crate::array::{Array as _, Dtype};
+use crate::dtype::Dtype;
 use crate::{Error, Result, grad_mode, inference_mode, no_grad, params};
 
 fn array(elements: &[f32], shape: &[usize]) -> Array {
     Array::from_slice(elements, shape).unwrap()
 }
 
-/// Numbers of no pattern between `low` and `high`, the same in each run.
+/// Returns pseudorandom numbers between `low` and `high`, the same in each run.
 fn numbers(seed: u32, shape: &[usize], low: f32, high: f32) -> Array {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
     let mut next = || {
@@ -29,14 +30,14 @@ fn numbers(seed: u32, shape: &[usize], low: f32, high: f32) -> Array {
 
 type Function = dyn Fn(&[Array]) -> Result<Array>;
 
-/// `function` as a scalar that treats no two elements of its result alike.
+/// Reduces the result of `function` to a scalar, with a different weight for each element.
 fn scalar(function: &Function, primals: &[Array]) -> Result<Array> {
     let result = function(primals)?;
     let weights = numbers(99, &result.shape(), 0.5, 1.5);
     result.multiply(&weights)?.sum_all()
 }
 
-/// Asserts that the gradient of `function` is that of finite differences.
+/// Asserts that the gradient of `function` agrees with finite differences.
 fn assert_gradient(name: &str, function: &Function, primals: &[Array]) {
     const STEP: f32 = 1e-2;
     let gradients = Array::grad(function, primals).unwrap();
@@ -51,7 +52,7 @@ fn assert_gradient(name: &str, function: &Function, primals: &[Array]) {
                 primals[at] = array(&moved, &primals[at].shape());
                 function(&primals).unwrap().item::<f32>().unwrap()
             };
-            // Fourth order, so that the step may be large enough for float32.
+            // Fourth order allows a step that is large enough for float32.
             let near = (value(STEP) - value(-STEP)) * (2.0 / 3.0);
             let far = (value(2.0 * STEP) - value(-2.0 * STEP)) / 12.0;
             let expected = (near - far) / STEP;
@@ -61,7 +62,7 @@ fn assert_gradient(name: &str, function: &Function, primals: &[Array]) {
     }
 }
 
-/// The gradient, and the gradient of the sum of its squares.
+/// Asserts that the gradient, and that of the sum of its squares, agree with finite differences.
 fn assert_gradients(name: &str, primals: &[Array], function: impl Fn(&[Array]) -> Result<Array> + 'static) {
     let first = move |primals: &[Array]| scalar(&function, primals);
     assert_gradient(name, &first, primals);
@@ -85,7 +86,7 @@ fn an_auxiliary_output_does_not_hold_what_the_transform_recorded() {
         &x,
     )
     .unwrap();
-    assert!(kept.into_inner().unwrap().node.is_some(), "what left in another way does");
+    assert!(kept.into_inner().unwrap().node.is_some(), "an array that leaves by side effect keeps its node");
     assert!(aux.0.node.is_none() && aux.1.node.is_none());
 }
 
@@ -239,7 +240,7 @@ fn slopes_at_kinks_and_ties_are_those_of_mlx() {
 
 type Operation = fn(&Array) -> Result<Array>;
 
-/// Every operation, and where it has nothing to do, that too.
+/// Every operation, also with arguments that change nothing.
 const OPERATIONS: [(&str, Operation); 49] = [
     ("abs", Array::abs),
     ("negative", Array::negative),
@@ -310,7 +311,7 @@ fn every_operation_is_recorded_in_a_transform_and_not_in_a_scope() {
 }
 
 #[test]
-fn what_is_made_in_a_scope_or_outside_of_a_transform_has_no_node() {
+fn an_array_made_in_a_scope_or_outside_of_a_transform_has_no_node() {
     let x = array(&[1.0, 2.0], &[2]);
     assert!(x.exp().unwrap().node.is_none());
     Array::grad(
@@ -413,14 +414,40 @@ fn a_transform_that_panics_or_fails_ends() {
         },
         from_ref(&x),
     );
-    assert_eq!(failed.unwrap_err().to_string(), "sum of float32[]: axis 7 is out of range for 0 axes");
+    assert_eq!(failed.unwrap_err().to_string(), "cannot sum float32[]: axis 7 is out of range for 0 axes");
     assert_eq!(grad_mode(), mode);
     assert!(!leaked.take().unwrap().is_tracer());
     drop(guard);
 
     let _guard = inference_mode(true);
     let refused = Array::grad(|primals| primals[0].square(), &[x]);
-    assert_eq!(refused.unwrap_err(), Error::InferenceMode { transform: "value_and_grad" });
+    assert!(matches!(refused.unwrap_err(), Error::InferenceMode { transform: "grad" }));
+}
+
+#[test]
+fn an_error_of_a_vjp_names_the_transform() {
+    let x = array(&[1.0, 2.0], &[2]);
+    let function = |primals: &[Array]| {
+        record(x.tensor().clone(), &[&primals[0]], |_, args| args.cotangent.reshape(&[7])).sum_all()
+    };
+    let error = Array::grad(function, from_ref(&x)).unwrap_err();
+    assert_eq!(error.to_string(), "cannot grad float32[2]: shape [7] holds 7 elements, not 2");
+}
+
+#[test]
+fn tensors_without_an_array_are_refused() {
+    let message = |tensor: &Tensor| Array::from_tensor(tensor).unwrap_err().to_string();
+    let tensor = |dtype| Tensor::full(2_u8, &[1], &Device::Cpu).and_then(|x| x.to_dtype(dtype)).unwrap();
+    assert_eq!(
+        message(&tensor(DType::F64)),
+        "cannot from_tensor: there are no arrays of F64; convert the tensor with `to_dtype`"
+    );
+    assert!(
+        message(&tensor(DType::U8))
+            .starts_with("cannot from_tensor: a u8 tensor becomes bool, but one element is 2")
+    );
+    let axes = tensor(DType::F32).reshape(vec![1; 9]).unwrap();
+    assert!(message(&axes).ends_with(" has 9 axes; an array on the CPU has at most 8"));
 }
 
 #[test]
@@ -468,14 +495,14 @@ fn layer_norm_is_right_far_from_zero() {
     }
 }
 
-/// `low`, `high`, and what lies evenly between them.
+/// Returns evenly spaced numbers from `low` to `high`.
 fn grid(low: f32, high: f32) -> Vec<f32> {
     const STEPS: u16 = 50_000;
     (0..=STEPS).map(|step| low + (high - low) * (f32::from(step) / f32::from(STEPS))).collect()
 }
 
-/// candle's float64 function of each of `x`.
-fn exactly(x: &[f32], function: fn(&Tensor) -> candle_core::Result<Tensor>) -> Vec<f64> {
+/// Computes candle's float64 function of each element.
+fn in_float64(x: &[f32], function: fn(&Tensor) -> candle_core::Result<Tensor>) -> Vec<f64> {
     let x = Tensor::new(x, &Device::Cpu).and_then(|x| x.to_dtype(DType::F64)).unwrap();
     function(&x).and_then(|y| y.to_vec1()).unwrap()
 }
@@ -485,13 +512,13 @@ fn erf_and_gelu_are_as_precise_as_float32() {
     let x: Vec<_> = [grid(-5.0, 5.0), grid(-1.0, 1.0), grid(-1e-3, 1e-3), grid(-1e-37, 1e-37)].concat();
     let all = array(&x, &[x.len()]);
     let found = all.erf().unwrap().to_vec::<f32>().unwrap();
-    for ((x, found), expected) in x.iter().zip(found).zip(exactly(&x, Tensor::erf)) {
+    for ((x, found), expected) in x.iter().zip(found).zip(in_float64(&x, Tensor::erf)) {
         let error = (f64::from(found) - expected).abs();
         let relative = error / expected.abs().max(f64::from(f32::MIN_POSITIVE));
         assert!(error <= 1.4e-7 && relative <= 1.8e-7, "erf of {x:e}: {found:e} is not {expected:e}");
     }
     let found = all.gelu().unwrap().to_vec::<f32>().unwrap();
-    for ((x, found), expected) in x.iter().zip(found).zip(exactly(&x, Tensor::gelu_erf)) {
+    for ((x, found), expected) in x.iter().zip(found).zip(in_float64(&x, Tensor::gelu_erf)) {
         let error = (f64::from(found) - expected).abs();
         assert!(error <= 2e-7 * f64::from(x.abs()) + 1e-44, "gelu of {x:e}: {found:e} is not {expected:e}");
     }
@@ -506,16 +533,16 @@ fn erf_and_gelu_are_as_precise_as_float32() {
 #[test]
 fn softmax_is_as_precise_as_float32() {
     let x: Vec<_> = [grid(-87.3, 0.0), grid(-1.0, 0.0), grid(-1e-6, 0.0)].concat();
-    for (x, expected) in x.iter().zip(exactly(&x, Tensor::exp)) {
-        let found = elementwise::exp_of_negative(*x);
+    for (x, expected) in x.iter().zip(in_float64(&x, Tensor::exp)) {
+        let found = elementwise::exp_nonpositive(*x);
         let error = (f64::from(found) / expected - 1.0).abs();
         assert!(error <= 1e-7, "exp of {x}: {found:e} is not {expected:e}");
     }
     for x in [-88.0, -1e9, f32::MIN, f32::NEG_INFINITY] {
-        assert_eq!(elementwise::exp_of_negative(x), 0.0, "exp of {x}");
+        assert_eq!(elementwise::exp_nonpositive(x), 0.0, "exp of {x}");
     }
 
-    // Rows that are no whole number of vectors, and enough of them for several threads.
+    // Rows that are not a multiple of the vector length, and enough of them for several threads.
     let x = numbers(14, &[400, 101], -8.0, 8.0);
     let found = x.softmax(1).unwrap().to_vec::<f32>().unwrap();
     let x = x.to_vec::<f32>().unwrap();
@@ -535,12 +562,12 @@ fn softmax_is_as_precise_as_float32() {
 }
 
 #[test]
-fn empty_arrays_and_nan_mean_what_they_mean_in_numpy() {
+fn empty_arrays_and_nan_are_as_in_numpy() {
     let empty = Array::zeros(&[2, 0], Dtype::Float32).unwrap();
     assert_eq!(empty.sum(&[1], false).unwrap().to_vec::<f32>().unwrap(), [0.0, 0.0]);
     let refused = empty.max(&[1], false).unwrap_err().to_string();
-    assert_eq!(refused, "max of float32[2, 0]: axis 1 is empty, and nothing has no max");
-    // A slice that begins at the end of the elements, where candle's kernels would panic.
+    assert_eq!(refused, "cannot max float32[2, 0]: axis 1 is empty");
+    // A slice that begins at the end of the elements; candle's kernels would panic on it.
     let end = array(&[1.0, 2.0], &[2]).slice(&[2], &[2]).unwrap();
     assert_eq!(end.transpose(&[0]).unwrap().exp().unwrap().shape(), [0]);
 
@@ -566,5 +593,5 @@ fn integers_wrap_around_and_bools_saturate() {
     assert_eq!(truth.sum_all().unwrap().item::<i32>().unwrap(), 1);
     let unsigned = Array::scalar(1_u32).unwrap();
     let refused = unsigned.add(&one).unwrap_err().to_string();
-    assert!(refused.starts_with("add of uint32[] and int32[]: int32 and uint32 have no common dtype"));
+    assert!(refused.starts_with("cannot add uint32[] and int32[]: int32 and uint32 have no common dtype"));
 }

@@ -64,7 +64,7 @@
 //! let error = image.conv2d(&weight, (1, 1), (0, 0), (1, 1), 1).unwrap_err();
 //! assert_eq!(
 //!     error.to_string(),
-//!     "conv2d of float32[1, 4, 4, 3] and float32[]: the array and the weight need 2 spatial axes, one for each stride, \
+//!     "cannot conv2d float32[1, 4, 4, 3] and float32[]: the array and the weight need 2 spatial axes, one for each stride, \
 //!      between their first and their last"
 //! );
 //! # Ok::<(), grad_runtime::Error>(())

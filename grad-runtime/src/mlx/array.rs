@@ -5,14 +5,16 @@ use std::fmt;
 
 use super::ffi::{self, Handle, Made, shared};
 use super::transforms;
-use crate::array::{self, Buffer, Dtype, cannot_make, check_length, refused};
+use crate::array::docs::array_doc;
+use crate::array::{self, Sealed, all_axes, cannot_make, check_length, forward_to_inherent, refused};
 use crate::backend::{Backend, Mlx};
 use crate::detach::Detach;
+use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::{Error, Result};
 
 /// An array of MLX.
 ///
-/// MLX is lazy: an operation adds a node to a graph, and [`eval`](array::Array::eval) or a look at the elements
+/// MLX is lazy: an operation adds a node to a graph, and [`eval`](Self::eval) or a look at the elements
 /// computes it, on the [default device](super::default_device). Cloning copies a reference. An array stays on the
 /// thread that made it, as the graph it belongs to does:
 ///
@@ -63,21 +65,28 @@ impl Detach for Array {
 const DTYPES: [Dtype; 6] =
     [Dtype::Float32, Dtype::Float16, Dtype::BFloat16, Dtype::Int32, Dtype::UInt32, Dtype::Bool];
 
-/// Methods of the trait that are operations in ops.rs.
-macro_rules! operations {
-    ($(fn $name:ident(&$this:ident $(, $argument:ident: $type:ty)*);)*) => {
-        $(fn $name(&$this $(, $argument: $type)*) -> Result<Self> {
-            shared::$name($this $(, $argument)*)
-        })*
-    };
+impl Sealed for Array {
+    fn value_and_grad_as<F, E>(op: &'static str, function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
+    where
+        F: FnOnce(&[Self]) -> Result<Self, E>,
+        E: From<Error>,
+    {
+        transforms::value_and_grad(op, function, primals)
+    }
 }
 
-impl array::Array for Array {
-    fn backend() -> &'static dyn Backend {
-        &Mlx
+forward_to_inherent!(Array);
+
+/// # Creation
+impl Array {
+    #[doc = array_doc!(from_slice, "mlx")]
+    pub fn from_slice<T: Element>(elements: &[T], shape: &[usize]) -> Result<Self> {
+        Self::from_buffer(T::buffer(elements), shape).map_err(|error| error.with_op("from_slice"))
     }
 
-    fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
+    #[doc = array_doc!(from_buffer, "mlx")]
+    #[allow(clippy::needless_pass_by_value, reason = "the signature is the same for all backends")]
+    pub fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
         const OP: &str = "from_buffer";
         ffi::api()?;
         let refuse = |reason| cannot_make(OP, shape, buffer.dtype(), reason);
@@ -94,24 +103,70 @@ impl array::Array for Array {
         made?.and_then(Self::new).map_err(refuse)
     }
 
-    fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
+    #[doc = array_doc!(scalar, "mlx")]
+    pub fn scalar<T: Element>(value: T) -> Result<Self> {
+        Self::from_slice(&[value], &[]).map_err(|error| error.with_op("scalar"))
+    }
+
+    #[doc = array_doc!(full, "mlx")]
+    pub fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
         let refuse = |reason| cannot_make("full", shape, dtype, reason);
         let lengths = ffi::lengths(shape).map_err(refuse)?;
         Handle::full(&lengths, value, dtype as i32)?.and_then(Self::new).map_err(refuse)
     }
 
-    fn shape(&self) -> Vec<usize> {
+    #[doc = array_doc!(zeros, "mlx")]
+    pub fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self> {
+        Self::full(shape, 0.0, dtype).map_err(|error| error.with_op("zeros"))
+    }
+
+    #[doc = array_doc!(ones, "mlx")]
+    pub fn ones(shape: &[usize], dtype: Dtype) -> Result<Self> {
+        Self::full(shape, 1.0, dtype).map_err(|error| error.with_op("ones"))
+    }
+}
+
+/// # Inspection
+impl Array {
+    #[doc = array_doc!(shape, "mlx")]
+    #[must_use]
+    pub fn shape(&self) -> Vec<usize> {
         self.0.shape().iter().map(|&length| usize::try_from(length).unwrap_or(0)).collect()
     }
 
-    fn dtype(&self) -> Dtype {
+    #[doc = array_doc!(ndim, "mlx")]
+    #[must_use]
+    pub fn ndim(&self) -> usize {
+        self.0.shape().len()
+    }
+
+    #[doc = array_doc!(size, "mlx")]
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    #[doc = array_doc!(dtype, "mlx")]
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
         let number = usize::try_from(self.0.dtype()).ok();
         *number
             .and_then(|number| DTYPES.get(number))
-            .expect("no operation makes an array of a dtype that Dtype lacks")
+            .unwrap_or_else(|| unreachable!("no operation makes an array of a dtype that Dtype lacks"))
     }
 
-    fn to_buffer(&self) -> Result<Buffer<'static>> {
+    #[doc = array_doc!(to_vec, "mlx")]
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        array::to_vec(self)
+    }
+
+    #[doc = array_doc!(item, "mlx")]
+    pub fn item<T: Element>(&self) -> Result<T> {
+        array::item(self)
+    }
+
+    #[doc = array_doc!(to_buffer, "mlx")]
+    pub fn to_buffer(&self) -> Result<Buffer<'static>> {
         let buffer = match self.dtype() {
             Dtype::Float32 => self.0.to_vec().map(|data| Buffer::Float32(Cow::Owned(data))),
             Dtype::Float16 => self.0.to_vec().map(|data| Buffer::Float16(Cow::Owned(data))),
@@ -123,10 +178,30 @@ impl array::Array for Array {
         buffer.map_err(|reason| refused("to_buffer", &[self], reason))
     }
 
-    fn eval(&self) -> Result<()> {
+    #[doc = array_doc!(eval, "mlx")]
+    pub fn eval(&self) -> Result<()> {
         self.0.eval().map_err(|reason| refused("eval", &[self], reason))
     }
 
+    #[doc = array_doc!(backend, "mlx")]
+    #[must_use]
+    pub fn backend() -> &'static dyn Backend {
+        &Mlx
+    }
+}
+
+/// Methods that are operations in ops.rs.
+macro_rules! operations {
+    ($(fn $name:ident(&$this:ident $(, $argument:ident: $type:ty)*);)*) => {
+        $(#[doc = array_doc!($name, "mlx")]
+        pub fn $name(&$this $(, $argument: $type)*) -> Result<Self> {
+            shared::$name($this $(, $argument)*)
+        })*
+    };
+}
+
+/// # Elementwise functions
+impl Array {
     operations! {
         fn abs(&self);
         fn negative(&self);
@@ -141,7 +216,12 @@ impl array::Array for Array {
         fn sigmoid(&self);
         fn relu(&self);
         fn gelu(&self);
-        fn stop_gradient(&self);
+    }
+}
+
+/// # Arithmetic
+impl Array {
+    operations! {
         fn add(&self, other: &Self);
         fn subtract(&self, other: &Self);
         fn multiply(&self, other: &Self);
@@ -149,19 +229,53 @@ impl array::Array for Array {
         fn maximum(&self, other: &Self);
         fn minimum(&self, other: &Self);
         fn power(&self, other: &Self);
+    }
+}
+
+/// # Comparison and selection
+impl Array {
+    operations! {
         fn equal(&self, other: &Self);
         fn greater(&self, other: &Self);
         fn less(&self, other: &Self);
-        fn matmul(&self, other: &Self);
         fn where_cond(&self, on_true: &Self, on_false: &Self);
+    }
+}
+
+/// # Reductions
+impl Array {
+    operations! {
         fn sum(&self, axes: &[isize], keepdims: bool);
         fn mean(&self, axes: &[isize], keepdims: bool);
         fn max(&self, axes: &[isize], keepdims: bool);
         fn min(&self, axes: &[isize], keepdims: bool);
         fn logsumexp(&self, axes: &[isize], keepdims: bool);
         fn argmax(&self, axis: isize, keepdims: bool);
+    }
+
+    #[doc = array_doc!(sum_all, "mlx")]
+    pub fn sum_all(&self) -> Result<Self> {
+        self.sum(&all_axes(self.ndim()), false).map_err(|error| error.with_op("sum_all"))
+    }
+
+    #[doc = array_doc!(mean_all, "mlx")]
+    pub fn mean_all(&self) -> Result<Self> {
+        self.mean(&all_axes(self.ndim()), false).map_err(|error| error.with_op("mean_all"))
+    }
+}
+
+/// # Linear algebra and normalization
+impl Array {
+    operations! {
+        fn matmul(&self, other: &Self);
         fn softmax(&self, axis: isize);
         fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32);
+    }
+}
+
+/// # Shapes and indexing
+impl Array {
+    operations! {
         fn reshape(&self, shape: &[usize]);
         fn transpose(&self, axes: &[isize]);
         fn expand_dims(&self, axis: isize);
@@ -169,26 +283,49 @@ impl array::Array for Array {
         fn broadcast_to(&self, shape: &[usize]);
         fn slice(&self, start: &[usize], stop: &[usize]);
         fn take(&self, indices: &Self, axis: isize);
-        fn astype(&self, dtype: Dtype);
     }
 
-    fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
+    #[doc = array_doc!(concatenate, "mlx")]
+    pub fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
         shared::concatenate(arrays, axis)
     }
+}
 
-    fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
+/// # Conversion
+impl Array {
+    operations! {
+        fn astype(&self, dtype: Dtype);
+    }
+}
+
+/// # Gradients
+impl Array {
+    operations! {
+        fn stop_gradient(&self);
+    }
+
+    #[doc = array_doc!(value_and_grad, "mlx")]
+    pub fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
         E: From<Error>,
     {
-        transforms::value_and_grad(function, primals)
+        Self::value_and_grad_as("value_and_grad", function, primals)
+    }
+
+    #[doc = array_doc!(grad, "mlx")]
+    pub fn grad<F, E>(function: F, primals: &[Self]) -> Result<Vec<Self>, E>
+    where
+        F: FnOnce(&[Self]) -> Result<Self, E>,
+        E: From<Error>,
+    {
+        Self::value_and_grad_as("grad", function, primals).map(|(_, gradients)| gradients)
     }
 }
 
 /// Shape and dtype, and the operation that the elements still wait for.
 impl fmt::Debug for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use array::Array as _;
         write!(f, "mlx::Array({}{:?}", self.dtype(), self.shape())?;
         if let Some(operation) = self.0.operation() {
             write!(f, ", {operation} to be evaluated")?;

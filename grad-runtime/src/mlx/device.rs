@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::ffi;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 
 /// Where MLX computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,9 +73,9 @@ pub fn default_device() -> Result<Device> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn set_default_device(device: Device) -> Result<()> {
-    ffi::set_default_device(device as i32)?.map_err(|message| Error::Unavailable {
-        backend: "mlx",
-        reason: format!("it has no {device} here ({message}): ask `mlx::is_available` first"),
+    ffi::set_default_device(device as i32)?.map_err(|message| {
+        let reason = format!("it has no {device} here ({message}): ask `mlx::is_available` first");
+        Error::from(Unavailable { backend: "mlx", reason })
     })
 }
 
@@ -120,5 +120,5 @@ pub fn peak_memory() -> Result<usize> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn reset_peak_memory() -> Result<()> {
-    ffi::reset_peak_memory()?.map_err(|message| Error::Unavailable { backend: "mlx", reason: message })
+    ffi::reset_peak_memory()?.map_err(|reason| Error::from(Unavailable { backend: "mlx", reason }))
 }

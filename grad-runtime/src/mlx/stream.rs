@@ -2,10 +2,10 @@
 
 use super::device::Device;
 use super::ffi;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 
 fn unavailable(reason: String) -> Error {
-    Error::Unavailable { backend: "mlx", reason }
+    Unavailable { backend: "mlx", reason }.into()
 }
 
 /// A queue of a device: what is given to one stream is computed in order, different streams may be at work at once.

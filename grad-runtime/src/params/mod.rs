@@ -1,7 +1,7 @@
-//! Gradients with respect to whole models: arrays in a structure of any shape, and transforms over it.
+//! Gradients with respect to whole models: structures of arrays, and transforms over them.
 //!
-//! A transform of [`Array`] takes a slice of arrays and returns one gradient for each. Here it takes a model, a tuple or
-//! whatever else implements [`Params`], and returns the gradients in that structure.
+//! [`Array::value_and_grad`] takes a slice of arrays and returns one gradient for each. The functions of this module take a
+//! model, a tuple or any other type that implements [`Params`], and return the gradients in the same structure.
 //!
 //! ```
 //! # #[cfg(feature = "cpu")] {
@@ -36,10 +36,10 @@
 //! # Ok::<(), grad_runtime::Error>(())
 //! ```
 //!
-//! # By argument
+//! # Arguments
 //!
-//! What is differentiated is what is handed over; what the function captures is constant. So there are no numbers of
-//! arguments to give:
+//! The gradient is with respect to the arrays that are passed. Arrays that the function captures are constants. To
+//! differentiate with respect to several arguments, pass a tuple:
 //!
 //! | MLX | here |
 //! | --- | --- |
@@ -50,7 +50,7 @@
 //! | `mx.value_and_grad(f)(w)` | `params::value_and_grad(f, &w)` |
 //! | `mx.value_and_grad(f)(w)`, where `f` returns `loss, logits` | `params::value_and_grad_with_aux(f, &w)` |
 //! | `nn.value_and_grad(model, f)(x)` | `params::value_and_grad(\|model\| f(model, &x), &model)` |
-//! | `model.freeze()` | `#[params(skip)]` on the field, or the field handed over alone and the rest captured |
+//! | `model.freeze()` | `#[params(skip)]` on the field, or pass one field and capture the rest |
 //! | `tree_map(f, params, gradients)` | `params.zip_with(&gradients, f)` |
 //! | `tree_flatten(params)` | `params.named()` |
 
@@ -60,23 +60,23 @@ use std::convert::Infallible;
 use crate::array::{Array, refused};
 use crate::error::{Error, Result};
 
-mod of_arrays;
-mod of_std;
+mod array_impls;
 mod path;
+mod std_impls;
 
 pub use path::Path;
 
-/// What is called with each array and its path.
+/// A function that is called with each array and its path.
 pub type Visit<'a, A> = dyn FnMut(&Path<'_>, &A) + 'a;
 
-/// What makes another array of each, given its path too.
+/// A function that returns the replacement of each array, given its path and the array.
 pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
 
-/// Arrays held in a structure of any shape: a model's parameters, a tuple of arguments, gradients.
+/// A structure that holds arrays: a model's parameters, a tuple of arguments, gradients.
 ///
-/// `#[derive(Params)]` implements it for structs and enums, field by field. A field marked `#[params(skip)]` is left out
-/// and cloned as it is: what is not to be differentiated, and what is not `Params`. The arrays are those of the type
-/// parameter that is bounded by [`Array`]; where there is none, those that the fields hold.
+/// `#[derive(Params)]` implements this trait for structs and enums, field by field. A field marked `#[params(skip)]` is cloned
+/// and its arrays are left out: mark fields that are not to be differentiated or do not implement `Params`. The arrays are
+/// those of the type parameter bounded by [`Array`]; without such a parameter, those that the fields hold.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
@@ -105,27 +105,28 @@ pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
 /// ];
 /// assert_eq!(layers.named().into_keys().collect::<Vec<_>>(), ["0.weight", "1.weight"]);
 ///
-/// // The same structure with other arrays in it.
+/// // The same structure with other arrays.
 /// let [Layer::Norm(norm), _, _] = layers.try_map(|_path, array| array.add(&one))? else { unreachable!() };
 /// assert_eq!((norm.weight.item::<f32>()?, norm.eps, norm.running_mean.item::<f32>()?), (2.0, 1e-5, 1.0));
 /// # }
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 ///
-/// # What is implemented
+/// # Implementations
+///
+/// These types implement `Params`:
 ///
 /// - every [`Array`], which holds itself;
 /// - tuples of up to twelve, arrays, `Vec`, `Option` and `Box`;
 /// - the values of `BTreeMap` and `HashMap`, in the order of their keys;
 /// - numbers, `bool`, `char`, strings, paths, [`Dtype`](crate::Dtype), `PhantomData` and `()`, which hold no arrays and are
-///   left alone.
+///   cloned.
 ///
-/// `Rc` and `Arc` are not: a weight that is used in two places has one gradient, so hold it in one.
+/// `Rc` and `Arc` do not: a weight that is used in two places has one gradient, so store it in one place.
 ///
-/// # By hand
+/// # Manual implementation
 ///
-/// Both methods go through the same arrays in the same order, with the same paths. An array of your own holds itself:
-/// `visit(path, self)` and `replace(path, self)`.
+/// Both methods must go through the same arrays in the same order, with the same paths.
 ///
 /// ```
 /// use grad_runtime::params::{Path, Replace, Visit};
@@ -135,15 +136,15 @@ pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
 /// struct LowRank<A>(A, A);
 ///
 /// impl<A: Array> Params<A> for LowRank<A> {
-///     fn visit(&self, path: &Path<'_>, visit: &mut Visit<'_, A>) {
-///         self.0.visit(&path.then(&"down"), visit);
-///         self.1.visit(&path.then(&"up"), visit);
+///     fn visit_arrays(&self, path: &Path<'_>, visit: &mut Visit<'_, A>) {
+///         self.0.visit_arrays(&path.then(&"down"), visit);
+///         self.1.visit_arrays(&path.then(&"up"), visit);
 ///     }
 ///
-///     fn replace<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
+///     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
 ///         Ok(Self(
-///             self.0.replace(&path.then(&"down"), replace)?,
-///             self.1.replace(&path.then(&"up"), replace)?,
+///             self.0.replace_arrays(&path.then(&"down"), replace)?,
+///             self.1.replace_arrays(&path.then(&"up"), replace)?,
 ///         ))
 ///     }
 /// }
@@ -155,13 +156,13 @@ pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
     note = "where a field of such a type is not to be differentiated, mark it `#[params(skip)]`: it is cloned as it is"
 )]
 pub trait Params<A: Array>: Sized {
-    /// Calls `visit` with each array and its path, which goes on from `path`.
-    fn visit(&self, path: &Path<'_>, visit: &mut Visit<'_, A>);
+    /// Calls `visit` with each array and its path, which continues `path`.
+    fn visit_arrays(&self, path: &Path<'_>, visit: &mut Visit<'_, A>);
 
-    /// The same structure with what `replace` makes of each array; its first error ends it.
-    fn replace<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E>;
+    /// Returns the same structure with each array replaced by the result of `replace`, or the first error.
+    fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E>;
 
-    /// The arrays, in order.
+    /// Returns the arrays, in order.
     ///
     /// ```
     /// # #[cfg(feature = "cpu")] {
@@ -174,12 +175,12 @@ pub trait Params<A: Array>: Sized {
     /// ```
     fn arrays(&self) -> Vec<A> {
         let mut arrays = Vec::new();
-        self.visit(&Path::root(), &mut |_, array| arrays.push(array.clone()));
+        self.visit_arrays(&Path::root(), &mut |_, array| arrays.push(array.clone()));
         arrays
     }
 
-    /// The arrays by their names, the [`Path`]s to them: what is saved in a file. Of two with the same name, which only
-    /// an implementation by hand or a map's keys can give, it is the last.
+    /// Returns the arrays by name, for example to save them in a file. The name is the [`Path`] to the array. If a manual
+    /// implementation or the keys of a map give two arrays the same name, the map holds the last one.
     ///
     /// ```
     /// # #[cfg(feature = "cpu")] {
@@ -193,12 +194,12 @@ pub trait Params<A: Array>: Sized {
     /// ```
     fn named(&self) -> BTreeMap<String, A> {
         let mut named = BTreeMap::new();
-        self.visit(&Path::root(), &mut |path, array| _ = named.insert(path.to_string(), array.clone()));
+        self.visit_arrays(&Path::root(), &mut |path, array| _ = named.insert(path.to_string(), array.clone()));
         named
     }
 
-    /// The same structure with what `function` makes of each array, given its path too. In PyTorch `_apply`, in MLX
-    /// `tree_map`.
+    /// Returns the same structure with each array replaced by the result of `function`, which is given its path and the array.
+    /// It is `_apply` in PyTorch and `tree_map` in MLX.
     ///
     /// ```
     /// # #[cfg(feature = "cpu")] {
@@ -224,14 +225,15 @@ pub trait Params<A: Array>: Sized {
     ///
     /// # Errors
     ///
-    /// The first that `function` returns.
+    /// The first error that `function` returns.
     fn try_map<E>(&self, mut function: impl FnMut(&Path<'_>, &A) -> Result<A, E>) -> Result<Self, E> {
-        self.replace(&Path::root(), &mut function)
+        self.replace_arrays(&Path::root(), &mut function)
     }
 
-    /// The same structure with what `function` makes of each array and its counterpart in `other`: an optimizer's step.
+    /// Returns the same structure with each array replaced by the result of `function`, which is given the array and its
+    /// counterpart in `other`: an optimizer's step, for example.
     ///
-    /// What is no array is this one's.
+    /// Values other than arrays are cloned from this structure.
     ///
     /// ```
     /// # #[cfg(feature = "cpu")] {
@@ -247,48 +249,52 @@ pub trait Params<A: Array>: Sized {
     ///
     /// # Errors
     ///
-    /// [`Error::Operation`] if the two do not hold arrays under the same paths, as where a `Vec` is longer in one;
-    /// the first that `function` returns.
+    /// [`Error::Operation`] if the two do not hold arrays under the same paths, for example if a `Vec` is longer in one; the first
+    /// error that `function` returns.
     fn zip_with<E>(&self, other: &Self, mut function: impl FnMut(&A, &A) -> Result<A, E>) -> Result<Self, E>
     where
         E: From<Error>,
     {
         let mut others = Vec::new();
-        other.visit(&Path::root(), &mut |path, array| others.push((path.to_string(), array.clone())));
+        other.visit_arrays(&Path::root(), &mut |path, array| others.push((path.to_string(), array.clone())));
         let mut others = others.into_iter();
         let zipped = self.try_map(|path, array| {
             let path = path.to_string();
             match others.next() {
-                Some((same, other)) if same == path => function(array, &other),
-                found => Err(differ::<A>(Some(&path), found.as_ref().map(|(path, _)| path)).into()),
+                Some((other_path, other)) if other_path == path => function(array, &other),
+                found => Err(structure_mismatch::<A>(Some(&path), found.as_ref().map(|(path, _)| path)).into()),
             }
         })?;
         match others.next() {
-            Some((path, _)) => Err(differ::<A>(None, Some(&path)).into()),
+            Some((path, _)) => Err(structure_mismatch::<A>(None, Some(&path)).into()),
             None => Ok(zipped),
         }
     }
 }
 
-/// The error where two structures part.
-fn differ<A: Array>(left: Option<&String>, right: Option<&String>) -> Error {
-    let array = |path: Option<&String>| path.map_or_else(|| "no more array".to_owned(), |path| format!("`{path}`"));
-    let reason =
-        format!("the structures differ: {} on the left stands against {} on the right", array(left), array(right));
+/// Returns the error for the first paths at which two structures differ.
+fn structure_mismatch<A: Array>(left: Option<&String>, right: Option<&String>) -> Error {
+    let next = |path: Option<&String>| path.map_or_else(|| "no array".to_owned(), |path| format!("`{path}`"));
+    let reason = format!(
+        "the structures differ: the next is {} on the left and {} on the right; both must hold the same arrays",
+        next(left),
+        next(right)
+    );
     refused::<A>("zip_with", &[], reason)
 }
 
-/// The value of a scalar function of `params`, and its gradient with respect to each array in them, in their structure.
+/// Computes the value of a scalar function of `params`, and its gradient with respect to each array in `params`, in the same
+/// structure.
 ///
-/// It is [`Array::value_and_grad`] over a structure, and obeys scopes as that does. What is no array, or is skipped, is the
-/// same in the gradients as in `params`.
+/// This is [`Array::value_and_grad`] over a structure, and it obeys scopes in the same way. Values other than arrays, and
+/// skipped fields, are cloned from `params` into the gradients.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
 /// use grad_runtime::{Array, cpu, params};
 ///
 /// let (weight, x) = (cpu::Array::scalar(3.0_f32)?, cpu::Array::scalar(2.0_f32)?);
-/// // By both arguments, in a tuple; by one, and the other is captured.
+/// // With respect to both arguments, in a tuple; then with respect to one, and the other is captured.
 /// let (value, (by_weight, by_x)) = params::value_and_grad(|(weight, x)| weight.multiply(x), &(weight.clone(), x.clone()))?;
 /// assert_eq!((value.item::<f32>()?, by_weight.item::<f32>()?, by_x.item::<f32>()?), (6.0, 2.0, 3.0));
 /// let (_, by_weight) = params::value_and_grad(|weight: &cpu::Array| weight.multiply(&x), &weight)?;
@@ -299,13 +305,13 @@ fn differ<A: Array>(left: Option<&String>, right: Option<&String>) -> Error {
 ///
 /// # Errors
 ///
-/// What `function` returns; [`Error::InferenceMode`] in inference mode; [`Error::Operation`] if `params` hold no arrays,
-/// or one that is not of a float dtype, which is named, or if the value is not a float scalar.
+/// The error that `function` returns; [`Error::InferenceMode`] in inference mode; [`Error::Operation`] if `params` hold no
+/// arrays, an array is not floating point (the error gives its path), or the value is not a floating point scalar.
 ///
 /// # Panics
 ///
-/// If `function` panics, with its payload; the grad mode is as before. If an implementation of [`Params`] by hand does not
-/// replace what it visits.
+/// If `function` panics, with its payload; the grad mode is restored. Also if a manual implementation of [`Params`] does not
+/// replace the arrays that it visits.
 pub fn value_and_grad<A, P, F, E>(function: F, params: &P) -> Result<(A, P), E>
 where
     A: Array,
@@ -313,17 +319,16 @@ where
     F: FnOnce(&P) -> Result<A, E>,
     E: From<Error>,
 {
-    let function = |params: &P| Ok((function(params)?, ()));
-    value_and_grad_with_aux(function, params).map(|((value, ()), gradients)| (value, gradients))
+    value_and_grad_without_aux("value_and_grad", function, params)
 }
 
-/// The gradient of a scalar function with respect to each array in `params`: [`value_and_grad`] without the value.
+/// Computes the gradient of a scalar function with respect to each array in `params`: [`value_and_grad`] without the value.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
 /// use grad_runtime::{Array, Result, cpu, params};
 ///
-/// // Of the second order: d²/dx² x³ = 6x.
+/// // The second derivative: d²/dx² x³ = 6x.
 /// fn cube<A: Array>(x: &A) -> Result<A> {
 ///     x.square()?.multiply(x)
 /// }
@@ -348,13 +353,12 @@ where
     F: FnOnce(&P) -> Result<A, E>,
     E: From<Error>,
 {
-    value_and_grad(function, params).map(|(_, gradients)| gradients)
+    value_and_grad_without_aux("grad", function, params).map(|(_, gradients)| gradients)
 }
 
-/// As [`value_and_grad`], of a function that returns something else beside the value, which is handed out: `has_aux` in
-/// JAX.
+/// As [`value_and_grad`], for a function that returns an auxiliary output beside the value: `has_aux` in JAX.
 ///
-/// What is handed out obeys scopes as the value does: with the mode on, a transform further out differentiates it; in a
+/// The auxiliary output obeys scopes as the value does: with recording enabled, transforms further out differentiate it; in a
 /// no-grad scope, its arrays are constants.
 ///
 /// ```
@@ -392,44 +396,67 @@ where
     F: FnOnce(&P) -> Result<(A, X), E>,
     E: From<Error>,
 {
-    let primals = differentiable(params)?;
-    let mut aux = None;
-    let traced = |primals: &[A]| {
-        let (value, beside) = function(&holding(params, primals))?;
-        aux = Some(beside);
-        Ok::<_, E>(value)
-    };
-    let (value, gradients) = A::value_and_grad(traced, &primals)?;
-    let aux = aux.expect("a transform that succeeds has called its function");
-    // An operation that changes nothing hands each array out by the rule of every operation: a constant in a scope, and
-    // without what the transform recorded, now that it is over.
-    let aux = aux.try_map(|_, array| array.astype(array.dtype()))?;
-    Ok(((value, aux), holding(params, &gradients)))
+    value_and_grad_as("value_and_grad_with_aux", function, params)
 }
 
-/// The arrays of `params`, or an error that names one that has no gradient.
-fn differentiable<A: Array, P: Params<A>>(params: &P) -> Result<Vec<A>> {
+fn value_and_grad_without_aux<A, P, F, E>(op: &'static str, function: F, params: &P) -> Result<(A, P), E>
+where
+    A: Array,
+    P: Params<A>,
+    F: FnOnce(&P) -> Result<A, E>,
+    E: From<Error>,
+{
+    let function = |params: &P| Ok((function(params)?, ()));
+    value_and_grad_as(op, function, params).map(|((value, ()), gradients)| (value, gradients))
+}
+
+/// Computes value, auxiliary output and gradients for `op`, the function that the user called.
+fn value_and_grad_as<A, P, X, F, E>(op: &'static str, function: F, params: &P) -> Result<((A, X), P), E>
+where
+    A: Array,
+    P: Params<A>,
+    X: Params<A>,
+    F: FnOnce(&P) -> Result<(A, X), E>,
+    E: From<Error>,
+{
+    let primals = primals_of(op, params)?;
+    let mut aux = None;
+    let traced = |primals: &[A]| {
+        let (value, auxiliary) = function(&with_arrays(params, primals))?;
+        aux = Some(auxiliary);
+        Ok::<_, E>(value)
+    };
+    let (value, gradients) = A::value_and_grad_as(op, traced, &primals)?;
+    let aux = aux.expect("a transform that succeeds has called its function");
+    // An operation that changes nothing finishes each array as every operation does: a constant in a scope, and without the
+    // record of the transform, which has ended.
+    let aux = aux.try_map(|_, array| array.astype(array.dtype()).map_err(|error| error.with_op(op)))?;
+    Ok(((value, aux), with_arrays(params, &gradients)))
+}
+
+/// Returns the arrays of `params`, or an error that gives the path to one without a gradient.
+fn primals_of<A: Array, P: Params<A>>(op: &'static str, params: &P) -> Result<Vec<A>> {
     let mut arrays = Vec::new();
-    let mut without = None;
-    params.visit(&Path::root(), &mut |path, array| {
-        if without.is_none() && !array.dtype().is_float() {
-            let what = if path.is_root() { "it".to_owned() } else { format!("`{path}`") };
+    let mut refusal = None;
+    params.visit_arrays(&Path::root(), &mut |path, array| {
+        if refusal.is_none() && !array.dtype().is_float() {
+            let subject = if path.is_root() { "the array".to_owned() } else { format!("`{path}`") };
             let reason = format!(
-                "{what} has no gradient, only floating point arrays have: convert it with `astype`, mark its field \
+                "{subject} is not floating point and has no gradient; convert it with `astype`, mark its field \
                  `#[params(skip)]`, or let the function capture it"
             );
-            without = Some(refused("value_and_grad", &[array], reason));
+            refusal = Some(refused(op, &[array], reason));
         }
         arrays.push(array.clone());
     });
-    without.map_or(Ok(arrays), Err)
+    refusal.map_or(Ok(arrays), Err)
 }
 
-/// The structure of `params` with other arrays in it.
-fn holding<A: Array, P: Params<A>>(params: &P, arrays: &[A]) -> P {
+/// Returns the structure of `params` with other arrays.
+fn with_arrays<A: Array, P: Params<A>>(params: &P, arrays: &[A]) -> P {
     let mut arrays = arrays.iter();
-    let next = "`Params::replace` must replace the arrays that `Params::visit` visits";
-    let Ok(held) = params.try_map(|_, _| Ok::<_, Infallible>(arrays.next().expect(next).clone()));
+    let next = "`Params::replace_arrays` must replace the arrays that `Params::visit_arrays` visits";
+    let Ok(replaced) = params.try_map(|_, _| Ok::<_, Infallible>(arrays.next().expect(next).clone()));
     assert!(arrays.next().is_none(), "{next}");
-    held
+    replaced
 }

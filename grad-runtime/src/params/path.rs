@@ -1,12 +1,11 @@
-//! Where in a structure an array is.
+//! The path to an array in a structure.
 
 use std::fmt;
 
-/// Where in a structure an array is: the fields, places and keys that lead to it. It is displayed as `layers.0.weight`.
+/// The path to an array in a structure: fields, indices and keys. It is displayed as `layers.0.weight`.
 ///
-/// Fields have their names, elements of tuples and sequences count from 0, and the values of a map have their keys.
-/// `Option` and `Box` add nothing, nor does an enum's variant or the one field of a `struct Layer(…)`, so that the names
-/// are those of the same model in PyTorch.
+/// A field adds its name, an element of a tuple or sequence its index from 0, and a value of a map its key. `Option`, `Box`, an
+/// enum's variant and the only field of a `struct Layer(…)` add nothing. So the names are those of the same model in PyTorch.
 ///
 /// ```
 /// use grad_runtime::params::Path;
@@ -19,24 +18,24 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Path<'a> {
-    /// The path before the last name, and that name.
+    /// The path before the last name, and the last name.
     last: Option<(&'a Path<'a>, &'a dyn fmt::Display)>,
 }
 
 impl<'a> Path<'a> {
-    /// The empty path, to the whole structure.
+    /// Returns the empty path, to the whole structure.
     #[must_use]
     pub const fn root() -> Self {
         Self { last: None }
     }
 
-    /// The path to a part of what this one leads to.
+    /// Returns the path to the part `name` of the structure that this one leads to.
     #[must_use]
     pub const fn then(&'a self, name: &'a dyn fmt::Display) -> Self {
         Self { last: Some((self, name)) }
     }
 
-    /// Whether it leads to the whole structure.
+    /// Returns whether the path leads to the whole structure.
     #[must_use]
     pub const fn is_root(&self) -> bool {
         self.last.is_none()

@@ -11,7 +11,7 @@ mod loader;
 pub(crate) mod switch;
 
 use crate::backend::Backend;
-use crate::error::{Error, Result};
+use crate::error::{Result, Unavailable};
 use crate::mode::GradMode;
 
 /// libtorch, in whatever brought it into the process: the `tch` crate, C++, or Python's `import torch`.
@@ -73,7 +73,7 @@ impl Torch {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`].
+    /// [`Error::Unavailable`](crate::Error::Unavailable).
     ///
     /// ```
     /// use grad_runtime::Torch;
@@ -88,7 +88,7 @@ impl Torch {
         let found = switch::find().map(drop).ok_or(loader::WHY_NOT);
         #[cfg(not(feature = "torch"))]
         let found = Err("this program was built without the feature `torch` of grad-runtime");
-        found.map_err(|why| Error::Unavailable { backend: "torch", reason: why.into() })
+        found.map_err(|why| Unavailable { backend: "torch", reason: why.into() }.into())
     }
 }
 

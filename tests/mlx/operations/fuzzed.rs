@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grad_runtime::Array;
 use grad_runtime::mlx::linalg;
 
 use super::{NAMES, floats};
@@ -83,7 +82,7 @@ fn failures_while_computing_are_errors() {
     for _ in 0..1000 {
         let product = linalg::tri_inv(&singular, false).unwrap().matmul(&singular).unwrap();
         let message = product.eval().unwrap_err().to_string();
-        assert!(message.starts_with("eval of float32[2, 2]: [Inverse::eval_cpu]"), "{message}");
+        assert!(message.starts_with("cannot eval float32[2, 2]: [Inverse::eval_cpu]"), "{message}");
     }
     let unit = floats(&[2, 2], [1.0, 0.0, 0.0, 1.0]);
     assert_eq!(linalg::inv(&unit).unwrap().matmul(&unit).unwrap().to_vec::<f32>().unwrap(), [1.0, 0.0, 0.0, 1.0]);

@@ -2,8 +2,8 @@
 #![allow(clippy::approx_constant, reason = "as results they are like any other number")]
 
 use grad_runtime::Dtype::{BFloat16, Bool, Float16, Float32, Int32, UInt32};
+use grad_runtime::Result;
 use grad_runtime::mlx::{self, Array as Mlx, fast, linalg, random};
-use grad_runtime::{Array, Result};
 use half::f16;
 
 use super::{NAMES, assert_same, floats, scalar, v, vector};

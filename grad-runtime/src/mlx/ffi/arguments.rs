@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 
 use super::handle::{Handle, Handles};
 use super::{Made, RawArray, RawArrays};
-use crate::array::{Array as _, Dtype};
+use crate::dtype::Dtype;
+use crate::error::Operand;
 use crate::mlx::Array;
 
 /// The type of an operation's argument.
@@ -23,7 +24,7 @@ pub trait Argument: Copy {
     fn raw(lent: &Self::Lent) -> Self::Raw;
 
     /// Adds the shapes and dtypes of arrays among the arguments, for an error's message.
-    fn describe(self, _operands: &mut Vec<(Vec<usize>, Dtype)>) {}
+    fn describe(self, _operands: &mut Vec<Operand>) {}
 }
 
 /// What an operation returns.
@@ -124,8 +125,8 @@ impl<'a> Argument for &'a Array {
         lent.handle().raw()
     }
 
-    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
-        operands.push((self.shape(), self.dtype()));
+    fn describe(self, operands: &mut Vec<Operand>) {
+        operands.push(Operand { shape: self.shape(), dtype: self.dtype() });
     }
 }
 
@@ -141,8 +142,8 @@ impl<'a> Argument for Option<&'a Array> {
         lent.map_or(std::ptr::null(), |array| array.handle().raw())
     }
 
-    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
-        operands.extend(self.map(|array| (array.shape(), array.dtype())));
+    fn describe(self, operands: &mut Vec<Operand>) {
+        operands.extend(self.map(|array| Operand { shape: array.shape(), dtype: array.dtype() }));
     }
 }
 
@@ -158,8 +159,8 @@ impl<'a> Argument for &'a [Array] {
         List::lent(handles(lent))
     }
 
-    fn describe(self, operands: &mut Vec<(Vec<usize>, Dtype)>) {
-        operands.extend(self.iter().map(|array| (array.shape(), array.dtype())));
+    fn describe(self, operands: &mut Vec<Operand>) {
+        operands.extend(self.iter().map(|array| Operand { shape: array.shape(), dtype: array.dtype() }));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::arguments::{Argument, Output};
 use super::available;
-use crate::array::Dtype;
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::mlx::Array;
 

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use super::arguments::{List, Numbers};
 use super::{Made, RawArray, RawArrays, available, done, entered, last_error, loaded};
-use crate::array::Dtype;
+use crate::dtype::Dtype;
 use crate::error::Result;
 
 /// An array of MLX, owned. MLX ties arrays to the thread that traces and evaluates them, so this one stays there.

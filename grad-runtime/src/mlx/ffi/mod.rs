@@ -9,7 +9,7 @@ mod transforms;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
-use crate::error::{Error, Result};
+use crate::error::{Result, Unavailable};
 use arguments::{List, Numbers};
 pub use arguments::{handles, lengths};
 pub use calls::{fast, functions, linalg, random, shared};
@@ -128,7 +128,7 @@ pub fn api() -> Result<&'static Api> {
         }
         Ok(api)
     });
-    loaded.as_ref().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.clone() })
+    loaded.as_ref().map_err(|reason| Unavailable { backend: "mlx", reason: reason.clone() }.into())
 }
 
 /// What a call into MLX answers: an array, or MLX's own message.
@@ -179,7 +179,7 @@ fn enter() -> Result<(), &'static str> {
 #[inline]
 fn available() -> Result<&'static Api> {
     let api = api()?;
-    enter().map_err(|reason| Error::Unavailable { backend: "mlx", reason: reason.into() })?;
+    enter().map_err(|reason| Unavailable { backend: "mlx", reason: reason.into() })?;
     Ok(api)
 }
 

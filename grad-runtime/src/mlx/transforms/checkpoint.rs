@@ -58,7 +58,7 @@ impl Checkpoint {
         }
         ffi::api()?;
         let outputs = ffi::checkpoint(lasting(&self.0), ffi::handles(inputs));
-        let outputs = outputs.map_err(|failure| failed("checkpoint", inputs, failure))?;
+        let outputs = outputs.map_err(|failure| failed::<crate::Error>("checkpoint", inputs, failure))?;
         Ok(outputs.into_iter().map(Array::traced).collect())
     }
 }

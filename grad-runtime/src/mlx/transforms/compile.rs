@@ -104,7 +104,8 @@ impl Compiled {
         }
         ffi::api()?;
         let compiled = self.for_modes(Modes::current()).map_err(|reason| refuse(NAME, inputs, reason))?;
-        let outputs = compiled.call(ffi::handles(inputs)).map_err(|failure| failed(NAME, inputs, failure))?;
+        let outputs =
+            compiled.call(ffi::handles(inputs)).map_err(|failure| failed::<crate::Error>(NAME, inputs, failure))?;
         // The function has kept the rule already.
         Ok(outputs.into_iter().map(Array::traced).collect())
     }

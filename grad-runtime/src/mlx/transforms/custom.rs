@@ -126,7 +126,7 @@ impl CustomFunction {
             })
         });
         let outputs = ffi::custom(lasting(&self.function), backward, forward, ffi::handles(inputs));
-        let outputs = outputs.map_err(|failure| failed(NAME, inputs, failure))?;
+        let outputs = outputs.map_err(|failure| failed::<crate::Error>(NAME, inputs, failure))?;
         Ok(outputs.into_iter().map(Array::traced).collect())
     }
 }

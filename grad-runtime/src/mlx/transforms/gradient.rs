@@ -85,26 +85,25 @@ where
     handed_out_both(NAME, primals, derived)
 }
 
-/// Behind the trait's method.
-pub fn value_and_grad<F, E>(function: F, primals: &[Array]) -> Result<(Array, Vec<Array>), E>
+/// Behind `value_and_grad` and `grad` of arrays; errors name `op`.
+pub fn value_and_grad<F, E>(op: &'static str, function: F, primals: &[Array]) -> Result<(Array, Vec<Array>), E>
 where
     F: FnOnce(&[Array]) -> Result<Array, E>,
     E: From<Error>,
 {
-    const NAME: &str = "value_and_grad";
-    require_primals(NAME, primals)?;
+    require_primals(op, primals)?;
     let scalar = |primals: &[Array]| {
         let loss = function(primals)?;
-        require_loss(NAME, &loss)?;
+        require_loss(op, &loss)?;
         Ok::<_, E>(vec![loss])
     };
     // The cotangent takes the dtype of the loss.
     let one = ffi::Handle::full(&[], 1.0, crate::Dtype::Float32 as i32)?;
-    let one = one.map_err(|reason| super::refuse(NAME, primals, reason))?;
+    let one = one.map_err(|reason| super::refuse(op, primals, reason))?;
     let running = Running::start();
     let derived = ffi::vjp(over_handles(scalar), ffi::handles(primals), &[one]);
     drop(running);
-    let (mut values, gradients) = handed_out_both(NAME, primals, derived)?;
+    let (mut values, gradients) = handed_out_both(op, primals, derived)?;
     Ok((values.swap_remove(0), gradients))
 }
 

@@ -2,7 +2,6 @@
 
 use super::running::Tracing;
 use super::{failed, handed_out, over_handles, refuse};
-use crate::array::Array as _;
 use crate::error::{Error, Result};
 use crate::mlx::Array;
 use crate::mlx::ffi;
