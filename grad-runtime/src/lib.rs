@@ -106,6 +106,9 @@ pub use grad_macros::Detach;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use grad_macros::Params;
 pub use guard::{GradGuard, enable_grad, inference_mode, no_grad, set_grad_enabled};
+/// The elements of float16 and bfloat16 arrays.
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use half::{bf16, f16};
 pub use mode::{GradMode, Scope, assert_grad_mode, grad_mode, is_grad_enabled};
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use params::Params;
@@ -116,8 +119,11 @@ pub mod attr {
     pub use grad_macros::{enable_grad, inference_mode, no_grad, set_grad_enabled};
 }
 
-/// The attributes, the traits and the backends, for `use grad_runtime::prelude::*`.
+/// The attributes, the traits, the backends and `Result`, for `use grad_runtime::prelude::*`.
 pub mod prelude {
+    pub use crate::Detach;
+    #[cfg(any(feature = "cpu", feature = "mlx"))]
+    pub use crate::Params;
     #[cfg(any(feature = "cpu", feature = "mlx"))]
     pub use crate::array::Array;
     pub use crate::attr::*;
@@ -125,6 +131,7 @@ pub mod prelude {
     pub use crate::carry::Carry;
     #[cfg(any(feature = "cpu", feature = "mlx"))]
     pub use crate::dtype::Dtype;
+    pub use crate::error::Result;
     pub use crate::mode::{GradMode, is_grad_enabled};
     pub use crate::torch::Torch;
 }

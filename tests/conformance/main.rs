@@ -5,6 +5,7 @@
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 #![allow(clippy::float_cmp, reason = "small whole numbers, which are exact")]
 
+mod one_backend;
 mod operations;
 mod operators;
 mod params;

@@ -138,7 +138,7 @@ mod arrays {
     use grad_runtime::prelude::*;
 
     /// Shows it on the backend of `A`, whose default device `device` tells.
-    pub fn show<A: Array>(device: fn() -> grad_runtime::Result<String>) -> anyhow::Result<()> {
+    pub fn show<A: Array>(device: fn() -> Result<String>) -> anyhow::Result<()> {
         println!("\nOn {}:", A::backend().name());
         inside_a_transform::<A>()?;
 
@@ -152,7 +152,7 @@ mod arrays {
     /// The derivative of x · x² at 3, where x² is meant to be a fixed target.
     fn inside_a_transform<A: Array>() -> anyhow::Result<()> {
         let x = A::from_slice(&[3.0_f32], &[1])?;
-        let derivative = |loss: fn(&A) -> grad_runtime::Result<A>| -> grad_runtime::Result<f32> {
+        let derivative = |loss: fn(&A) -> Result<A>| -> Result<f32> {
             A::grad(|primals| loss(&primals[0]), std::slice::from_ref(&x))?[0].item()
         };
 
