@@ -120,7 +120,7 @@ pub mod attr {
     pub use grad_macros::{enable_grad, inference_mode, no_grad, set_grad_enabled};
 }
 
-/// The attributes, the traits and the backends, for `use grad_runtime::prelude::*`.
+/// The attributes, the traits, the backends and `Result`, for `use grad_runtime::prelude::*`.
 ///
 /// The block macros are not part of it, because they have the names of the attributes: import those by name.
 pub mod prelude {

@@ -178,11 +178,11 @@ fn no_outputs() {
     let refused = |result: Result<Vec<A>>| result.unwrap_err().to_string();
     assert_eq!(
         refused(mlx::checkpoint(none).call(&[scalar(3.0)])),
-        "checkpoint of float32[]: the function returned no arrays; return one or more"
+        "cannot checkpoint float32[]: the function returned no arrays; return one or more"
     );
     assert_eq!(
         refused(mlx::custom_function(none).call(&[scalar(3.0)])),
-        "custom_function of float32[]: the function returned no arrays; return one or more"
+        "cannot custom_function float32[]: the function returned no arrays; return one or more"
     );
 }
 
@@ -190,10 +190,10 @@ fn no_outputs() {
 fn no_inputs() {
     let seven = |_: &[A]| Ok::<_, Error>(vec![scalar(7.0)]);
     let message = |result: Result<_>| result.map(|_: (Vec<A>, Vec<A>)| ()).unwrap_err().to_string();
-    assert!(message(mlx::vjp(seven, &[], &[scalar(1.0)])).starts_with("vjp: "));
-    assert!(message(mlx::jvp(seven, &[], &[])).starts_with("jvp: "));
+    assert!(message(mlx::vjp(seven, &[], &[scalar(1.0)])).starts_with("cannot vjp: "));
+    assert!(message(mlx::jvp(seven, &[], &[])).starts_with("cannot jvp: "));
     let mapped = mlx::vmap(seven, &[], &[], &[0]).unwrap_err().to_string();
-    assert_eq!(mapped, "vmap: no input has an axis to map over");
+    assert_eq!(mapped, "cannot vmap: no input has an axis to map over");
     assert_eq!(mlx::checkpoint(seven).call(&[]).unwrap()[0].item::<f32>().unwrap(), 7.0);
     assert_eq!(mlx::custom_function(seven).call(&[]).unwrap()[0].item::<f32>().unwrap(), 7.0);
 }
@@ -205,11 +205,11 @@ fn invalid_cotangents_and_tangents() {
     let x = [scalar(3.0)];
     for cotangents in [vec![], vec![scalar(1.0)], vec![scalar(1.0); 3], vec![scalar(1.0), array(&[1.0])]] {
         let message = mlx::vjp(two, &x, &cotangents).unwrap_err().to_string();
-        assert!(message.starts_with("vjp of float32[]: ") && message.contains("cotangent"), "{message}");
+        assert!(message.starts_with("cannot vjp float32[]: ") && message.contains("cotangent"), "{message}");
     }
     for tangents in [vec![], vec![scalar(1.0); 2], vec![array(&[1.0])]] {
         let message = mlx::jvp(two, &x, &tangents).unwrap_err().to_string();
-        assert!(message.starts_with("jvp of float32[]: ") && message.contains("tangent"), "{message}");
+        assert!(message.starts_with("cannot jvp float32[]: ") && message.contains("tangent"), "{message}");
     }
     assert_no_scope_is_open();
 }

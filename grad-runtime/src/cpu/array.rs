@@ -901,7 +901,7 @@ impl Array {
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
     pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
-        operation("from_tensor", &[], || {
+        operation::<Self, _>("from_tensor", &[], || {
             if !tensor.device().is_cpu() {
                 let device = tensor.device().location();
                 bail!("the tensor is on {device:?}; move it to the CPU with `to_device`");

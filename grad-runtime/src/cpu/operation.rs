@@ -2,8 +2,7 @@
 
 use candle_core::Error as CandleError;
 
-use super::array::Array;
-use crate::array::{cannot_make, refused};
+use crate::array::{Array, cannot_make, refused};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
@@ -51,20 +50,20 @@ macro_rules! bail {
 pub(super) use bail;
 
 /// Computes the operation `op`, whose name and operands stand in the error if it fails.
-pub(super) fn operation<T>(
+pub(super) fn operation<A: Array, T>(
     op: &'static str,
-    operands: &[&Array],
+    operands: &[&A],
     compute: impl FnOnce() -> Result<T, Reason>,
 ) -> Result<T> {
     compute().map_err(|Reason(reason)| refused(op, operands, reason))
 }
 
 /// Creates an array, whose shape and dtype stand in the error if it fails.
-pub(super) fn creation(
+pub(super) fn creation<A>(
     op: &'static str,
     shape: &[usize],
     dtype: Dtype,
-    create: impl FnOnce() -> Result<Array, Reason>,
-) -> Result<Array> {
+    create: impl FnOnce() -> Result<A, Reason>,
+) -> Result<A> {
     create().map_err(|Reason(reason)| cannot_make(op, shape, dtype, reason))
 }

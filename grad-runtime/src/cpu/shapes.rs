@@ -1,7 +1,7 @@
 //! Axes, shapes and dtypes: checks of operands, and the shape and dtype of the result.
 
-use super::array::Array;
 use super::operation::{Reason, bail};
+use crate::array::Array;
 use crate::dtype::Dtype;
 use crate::error::Result;
 
@@ -85,7 +85,7 @@ pub(super) fn broadcast(shapes: &[&[usize]]) -> Result<Vec<usize>, Reason> {
 }
 
 /// Returns the dtype that an operation on all of `operands` is computed in.
-pub(super) fn common_dtype(operands: &[&Array]) -> Result<Dtype, Reason> {
+pub(super) fn common_dtype<A: Array>(operands: &[&A]) -> Result<Dtype, Reason> {
     use Dtype::{Bool, Float32, Int32, UInt32};
     let mut common = Bool;
     for dtype in operands.iter().map(|operand| operand.dtype()) {

@@ -5,13 +5,13 @@ use std::fmt;
 
 use grad_core::{Backend, Mlx};
 
-use super::ffi::{self, FfiResult, Handle, combination};
-use super::transforms;
+use super::depth;
+use super::ffi::{self, FfiResult, Handle};
 use crate::array::docs::array_doc;
-use crate::array::{Sealed, all_axes, cannot_make, check_length, forward_to_inherent, refused};
+use crate::array::{all_axes, cannot_make, check_length, forward_to_inherent, refused};
 use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// An array of MLX.
 ///
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 ///
 /// The methods have MLX's names and argument order; the [module](super#names) lists the exceptions. They follow the scope
 /// that they are called in: where the grad mode is off, they return constants. Operands that do not fit are an
-/// [`Error::Operation`], and a negative axis counts from the last one.
+/// [`Error::Operation`](crate::Error::Operation), and a negative axis counts from the last one.
 ///
 /// An array stays on the thread that created it, as the graph that it belongs to does:
 ///
@@ -50,7 +50,7 @@ impl Array {
         if Mlx.grad_mode().is_enabled() {
             return Ok(Self(handle));
         }
-        handle.into_constant(transforms::is_differentiating()).map(Self)
+        handle.into_constant(depth::is_differentiating()).map(Self)
     }
 
     /// Wraps an array that belongs to a trace: a primal, or an output whose function has made it a constant already.
@@ -141,11 +141,6 @@ impl Array {
     pub fn ones(shape: &[usize], dtype: Dtype) -> Result<Self> {
         Self::filled("ones", shape, 1.0, dtype)
     }
-
-    #[doc = array_doc!(concatenate, "mlx")]
-    pub fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
-        combination::concatenate(arrays, axis)
-    }
 }
 
 /// # Properties and elements
@@ -217,46 +212,13 @@ impl Array {
     }
 }
 
-/// # Gradients
-///
-/// Those of functions with several outputs are in the [module](super): [`vjp`](super::vjp), [`jvp`](super::jvp).
-impl Array {
-    #[doc = array_doc!(value_and_grad, "mlx")]
-    pub fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
-    where
-        F: FnOnce(&[Self]) -> Result<Self, E>,
-        E: From<Error>,
-    {
-        transforms::value_and_grad("value_and_grad", function, primals)
-    }
-
-    #[doc = array_doc!(grad, "mlx")]
-    pub fn grad<F, E>(function: F, primals: &[Self]) -> Result<Vec<Self>, E>
-    where
-        F: FnOnce(&[Self]) -> Result<Self, E>,
-        E: From<Error>,
-    {
-        Ok(transforms::value_and_grad("grad", function, primals)?.1)
-    }
-}
-
 /// Makes the array a constant to every transform. Where none runs, nothing is added.
 impl Detach for Array {
     fn detach_in_place(&mut self) {
         // It fails only where the thread is ending, and no transform runs any more.
-        if let Ok(constant) = self.0.to_constant(transforms::is_differentiating()) {
+        if let Ok(constant) = self.0.to_constant(depth::is_differentiating()) {
             self.0 = constant;
         }
-    }
-}
-
-impl Sealed for Array {
-    fn value_and_grad_as<F, E>(op: &'static str, function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
-    where
-        F: FnOnce(&[Self]) -> Result<Self, E>,
-        E: From<Error>,
-    {
-        transforms::value_and_grad(op, function, primals)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use grad_mlx_sys as sys;
+
 use super::ffi;
 use crate::error::{Error, Result};
 use grad_core::Unavailable;
@@ -38,13 +40,31 @@ impl Device {
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
     pub fn is_available(self) -> Result<bool> {
-        ffi::is_available(self)
+        ffi::is_available(self.into())
     }
 
     /// Returns the error that MLX does not have this device.
     pub(super) fn missing(self) -> Error {
         let reason = format!("this MLX has no {self}; ask `Device::is_available` first");
         Error::Unavailable(Unavailable { backend: "mlx", reason })
+    }
+}
+
+impl From<Device> for sys::Device {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self::Cpu,
+            Device::Gpu => Self::Gpu,
+        }
+    }
+}
+
+impl From<sys::Device> for Device {
+    fn from(device: sys::Device) -> Self {
+        match device {
+            sys::Device::Cpu => Self::Cpu,
+            sys::Device::Gpu => Self::Gpu,
+        }
     }
 }
 
@@ -71,7 +91,7 @@ impl fmt::Display for Device {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn default_device() -> Result<Device> {
-    ffi::default_device()
+    ffi::default_device().map(Into::into)
 }
 
 /// Sets the device that new operations run on, for the whole process.
@@ -91,7 +111,8 @@ pub fn set_default_device(device: Device) -> Result<()> {
     if !device.is_available()? {
         return Err(device.missing());
     }
-    ffi::set_default_device(device)?.map_err(|reason| Error::Unavailable(Unavailable { backend: "mlx", reason }))
+    ffi::set_default_device(device.into())?
+        .map_err(|reason| Error::Unavailable(Unavailable { backend: "mlx", reason }))
 }
 
 /// Returns the bytes that arrays occupy.

@@ -64,12 +64,12 @@
 //! `off`. [`check_available`] returns why MLX was not found or loaded, if so.
 
 mod array;
+mod depth;
 mod device;
 mod eval;
 #[allow(unsafe_code, reason = "this is the interface to C++")]
 mod ffi;
 mod stream;
-mod switch;
 mod transforms;
 
 pub use array::Array;

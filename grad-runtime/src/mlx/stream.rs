@@ -50,7 +50,7 @@ impl Stream {
         if !device.is_available()? {
             return Err(device.missing());
         }
-        let index = ffi::new_stream(device)?.map_err(unavailable)?;
+        let index = ffi::new_stream(device.into())?.map_err(unavailable)?;
         Ok(Self { device, index, _thread: PhantomData })
     }
 
@@ -77,11 +77,11 @@ impl Stream {
         impl Drop for Restore {
             fn drop(&mut self) {
                 // It was the default stream before, so MLX accepts it again.
-                let _ = ffi::set_default_stream(self.0, self.1);
+                let _ = ffi::set_default_stream(self.0.into(), self.1);
             }
         }
-        let previous = ffi::default_stream(self.device)?.map_err(unavailable)?;
-        ffi::set_default_stream(self.device, self.index)?.map_err(unavailable)?;
+        let previous = ffi::default_stream(self.device.into())?.map_err(unavailable)?;
+        ffi::set_default_stream(self.device.into(), self.index)?.map_err(unavailable)?;
         let _restore = Restore(self.device, previous);
         Ok(f())
     }
@@ -99,6 +99,6 @@ impl Stream {
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
     pub fn synchronize(&self) -> Result<()> {
-        ffi::synchronize(self.device, self.index)?.map_err(unavailable)
+        ffi::synchronize(self.device.into(), self.index)?.map_err(unavailable)
     }
 }

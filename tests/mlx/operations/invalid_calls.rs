@@ -85,7 +85,7 @@ fn guarantee_16_failed_evaluations_are_errors() {
     for _ in 0..1000 {
         let product = linalg::tri_inv(&singular, Triangle::Lower).unwrap().matmul(&singular).unwrap();
         let message = product.eval().unwrap_err().to_string();
-        assert!(message.starts_with("eval of float32[2, 2]: [Inverse::eval_cpu]"), "{message}");
+        assert!(message.starts_with("cannot eval float32[2, 2]: [Inverse::eval_cpu]"), "{message}");
     }
     let unit = floats(&[2, 2], [1.0, 0.0, 0.0, 1.0]);
     assert_eq!(linalg::inv(&unit).unwrap().matmul(&unit).unwrap().to_vec::<f32>().unwrap(), [1.0, 0.0, 0.0, 1.0]);

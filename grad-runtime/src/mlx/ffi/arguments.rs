@@ -4,10 +4,10 @@
 use std::ptr;
 
 use grad_mlx_sys as sys;
-use smallvec::SmallVec;
 
 use super::FfiResult;
-use super::handle::{Handle, from_raw_list};
+use super::handle::{Handle, array_slice, from_raw_list};
+use super::integers::{IntArray, int_slice, to_length, to_lengths};
 use crate::dtype::Dtype;
 use crate::error::Operand;
 use crate::mlx::Array;
@@ -42,43 +42,15 @@ pub trait Output: Sized {
     unsafe fn from_raw(raw: Self::Raw) -> FfiResult<Self>;
 }
 
-/// Borrows integers.
-pub fn int_slice(ints: &[i32]) -> sys::IntSlice {
-    sys::IntSlice { data: ints.as_ptr(), len: ints.len() }
-}
-
-/// Borrows arrays.
-pub fn array_slice(arrays: &[Handle]) -> sys::ArraySlice {
-    // A handle has the layout of a pointer.
-    sys::ArraySlice { data: arrays.as_ptr().cast(), len: arrays.len() }
-}
-
 /// Returns the arrays as the handles that they are.
 pub fn as_handles(arrays: &[Array]) -> &[Handle] {
     // SAFETY: an array has the layout of its one field, the handle.
     unsafe { std::slice::from_raw_parts(arrays.as_ptr().cast(), arrays.len()) }
 }
 
-fn to_length(length: usize) -> FfiResult<i32> {
-    i32::try_from(length).map_err(|_| format!("{length} does not fit the 32 bits in which MLX counts"))
-}
-
-/// Converts the lengths of an array's axes, whose product MLX computes unchecked.
-pub fn to_lengths(shape: &[usize]) -> FfiResult<IntArray> {
-    let size = shape.iter().try_fold(1_u64, |size, &length| size.checked_mul(u64::try_from(length).ok()?));
-    let lengths = shape.iter().map(|&length| to_length(length)).collect::<FfiResult<_>>()?;
-    match size {
-        Some(size) if size <= 1 << 48 => Ok(lengths),
-        _ => Err(format!("an array of shape {shape:?} is too large")),
-    }
-}
-
 fn describe(array: &Array) -> Operand {
     Operand { shape: array.shape(), dtype: array.dtype() }
 }
-
-/// Integers, without an allocation where they are few.
-pub type IntArray = SmallVec<[i32; 8]>;
 
 /// Arguments that cross as they are.
 macro_rules! unchanged {

@@ -5,8 +5,8 @@ use std::ptr::NonNull;
 
 use grad_mlx_sys as sys;
 
-use super::arguments::{array_slice, int_slice};
 use super::dtype::Plain;
+use super::integers::int_slice;
 use super::{FfiResult, available, check, entered, last_error, loaded};
 use crate::dtype::Dtype;
 use crate::error::Result;
@@ -187,4 +187,10 @@ pub(super) unsafe fn copy_list(list: *const sys::Arrays) -> FfiResult<Vec<Handle
 pub(super) fn to_raw_list(arrays: &[Handle]) -> *mut sys::Arrays {
     // SAFETY: the arrays are alive, and borrowed for the call, which copies the references.
     unsafe { (loaded().arrays_new)(array_slice(arrays)) }
+}
+
+/// Borrows arrays.
+pub fn array_slice(arrays: &[Handle]) -> sys::ArraySlice {
+    // A handle has the layout of a pointer.
+    sys::ArraySlice { data: arrays.as_ptr().cast(), len: arrays.len() }
 }

@@ -4,6 +4,8 @@ mod arguments;
 mod callbacks;
 mod dtype;
 mod handle;
+mod integers;
+mod native_switch;
 mod operations;
 mod transforms;
 
@@ -14,12 +16,12 @@ use std::sync::OnceLock;
 use grad_mlx_sys::{self as sys, Api};
 
 use crate::error::Result;
-use crate::mlx::Device;
 use grad_core::Unavailable;
 
-pub use arguments::{as_handles, to_lengths};
+pub use arguments::as_handles;
 pub use callbacks::{Failure, StoredFn};
 pub use handle::{Handle, async_eval, eval};
+pub use integers::to_lengths;
 pub use operations::{combination, creation, fast, linalg, random};
 pub use transforms::{Compiled, Derived, checkpoint, compile, custom, jvp, vjp, vmap};
 
@@ -35,7 +37,7 @@ pub fn api() -> Result<&'static Api> {
         let api = sys::load()?;
         // SAFETY: the function takes no arguments.
         if unsafe { (api.has_grad_mode)() } {
-            super::switch::install();
+            native_switch::install(&api);
         }
         Ok(api)
     });
@@ -114,30 +116,23 @@ fn last_error() -> String {
     message.to_string_lossy().into_owned()
 }
 
-const fn device_kind(device: Device) -> sys::Device {
-    match device {
-        Device::Cpu => sys::Device::Cpu,
-        Device::Gpu => sys::Device::Gpu,
-    }
-}
-
-pub fn is_available(device: Device) -> Result<bool> {
+pub fn is_available(device: sys::Device) -> Result<bool> {
     let api = api()?;
     // SAFETY: the device is passed by value.
-    Ok(unsafe { (api.is_available)(device_kind(device)) })
+    Ok(unsafe { (api.is_available)(device) })
 }
 
-pub fn default_device() -> Result<Device> {
+pub fn default_device() -> Result<sys::Device> {
     let api = api()?;
     // SAFETY: the function takes no arguments.
     let number = unsafe { (api.default_device)() };
-    Ok(if number == sys::Device::Gpu as i32 { Device::Gpu } else { Device::Cpu })
+    Ok(if number == sys::Device::Gpu as i32 { sys::Device::Gpu } else { sys::Device::Cpu })
 }
 
-pub fn set_default_device(device: Device) -> Result<FfiResult<()>> {
+pub fn set_default_device(device: sys::Device) -> Result<FfiResult<()>> {
     let api = api()?;
     // SAFETY: the device is passed by value.
-    Ok(check(unsafe { (api.set_default_device)(device_kind(device)) }))
+    Ok(check(unsafe { (api.set_default_device)(device) }))
 }
 
 pub fn active_memory() -> Result<usize> {
@@ -158,43 +153,30 @@ pub fn reset_peak_memory() -> Result<FfiResult<()>> {
     Ok(check(unsafe { (api.reset_peak_memory)() }))
 }
 
-/// Returns whether MLX's own grad mode records on this thread. Without one, MLX always records.
-pub fn is_grad_enabled() -> bool {
-    // SAFETY: the function takes no arguments.
-    api().is_ok_and(|api| unsafe { (api.is_grad_enabled)() })
-}
-
-pub fn set_grad_enabled(enabled: bool) {
-    if let Ok(api) = api() {
-        // SAFETY: the flag is passed by value.
-        unsafe { (api.set_grad_enabled)(enabled) }
-    }
-}
-
 /// Creates a stream of this thread and returns its index.
-pub fn new_stream(device: Device) -> Result<FfiResult<i32>> {
+pub fn new_stream(device: sys::Device) -> Result<FfiResult<i32>> {
     let api = available()?;
     // SAFETY: the device is passed by value.
-    Ok(check_index(unsafe { (api.new_stream)(device_kind(device)) }))
+    Ok(check_index(unsafe { (api.new_stream)(device) }))
 }
 
 /// Returns the index of this thread's default stream.
-pub fn default_stream(device: Device) -> Result<FfiResult<i32>> {
+pub fn default_stream(device: sys::Device) -> Result<FfiResult<i32>> {
     let api = available()?;
     // SAFETY: the device is passed by value.
-    Ok(check_index(unsafe { (api.default_stream)(device_kind(device)) }))
+    Ok(check_index(unsafe { (api.default_stream)(device) }))
 }
 
 /// Sets this thread's default stream. `stream` must be one of this thread and this device.
-pub fn set_default_stream(device: Device, stream: i32) -> Result<FfiResult<()>> {
+pub fn set_default_stream(device: sys::Device, stream: i32) -> Result<FfiResult<()>> {
     let api = available()?;
     // SAFETY: both are passed by value, and the caller guarantees that the stream is one of this thread.
-    Ok(check(unsafe { (api.set_default_stream)(device_kind(device), stream) }))
+    Ok(check(unsafe { (api.set_default_stream)(device, stream) }))
 }
 
 /// Blocks until the stream has computed all its operations. `stream` must be one of this thread and this device.
-pub fn synchronize(device: Device, stream: i32) -> Result<FfiResult<()>> {
+pub fn synchronize(device: sys::Device, stream: i32) -> Result<FfiResult<()>> {
     let api = available()?;
     // SAFETY: as in `set_default_stream`.
-    Ok(check(unsafe { (api.synchronize)(device_kind(device), stream) }))
+    Ok(check(unsafe { (api.synchronize)(device, stream) }))
 }

@@ -90,3 +90,11 @@ macro_rules! operations {
     };
 }
 grad_mlx_sys::for_each_op!(operations);
+
+/// # Joining
+impl Array {
+    #[doc = array_doc!(concatenate, "mlx")]
+    pub fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
+        combination::concatenate(arrays, axis)
+    }
+}

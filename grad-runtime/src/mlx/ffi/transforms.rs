@@ -4,9 +4,9 @@ use std::ptr::NonNull;
 
 use grad_mlx_sys as sys;
 
-use super::arguments::{array_slice, int_slice};
 use super::callbacks::{Failure, StoredFn, no_function, resume, store, with_callback};
-use super::handle::{Handle, from_raw_list};
+use super::handle::{Handle, array_slice, from_raw_list};
+use super::integers::int_slice;
 use super::{FfiResult, entered, last_error, loaded};
 use crate::error::Result;
 

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::depth::Differentiating;
 use super::{Function, on_handles, transform_error};
 use crate::error::{Error, Result};
 use crate::mlx::Array;
+use crate::mlx::depth::Differentiating;
 use crate::mlx::ffi;
 use grad_core::ModeSnapshot;
 use grad_core::{Backend, Mlx};

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::depth::{Tracing, is_transforming};
 use super::{Function, on_handles, operation_error, transform_error};
 use crate::error::{Error, Result};
 use crate::mlx::Array;
+use crate::mlx::depth::{Tracing, is_transforming};
 use crate::mlx::ffi;
 use grad_core::ModeSnapshot;
 

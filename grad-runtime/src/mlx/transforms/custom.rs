@@ -4,10 +4,10 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::checkpoint::store_fn;
-use super::depth::Differentiating;
 use super::{Function, finish_outputs, on_handles, transform_error};
 use crate::error::{Error, Result};
 use crate::mlx::Array;
+use crate::mlx::depth::Differentiating;
 use crate::mlx::ffi;
 use grad_core::{Backend, Mlx};
 

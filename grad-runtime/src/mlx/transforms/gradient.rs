@@ -1,10 +1,11 @@
 //! Transforms that differentiate.
 
-use super::depth::Differentiating;
 use super::{finish_outputs, on_handles, transform_error};
-use crate::array::{require_loss, require_primals};
+use crate::array::docs::array_doc;
+use crate::array::{Sealed, require_loss, require_primals};
 use crate::error::{Error, Result};
 use crate::mlx::Array;
+use crate::mlx::depth::Differentiating;
 use crate::mlx::ffi;
 
 /// Computes the outputs of a function, and the product of `cotangents` with its Jacobian: an array for each primal, of its
@@ -87,7 +88,7 @@ where
 }
 
 /// Computes the value and the gradient for the array's method.
-pub fn value_and_grad<F, E>(name: &'static str, function: F, primals: &[Array]) -> Result<(Array, Vec<Array>), E>
+fn value_and_grad<F, E>(name: &'static str, function: F, primals: &[Array]) -> Result<(Array, Vec<Array>), E>
 where
     F: FnOnce(&[Array]) -> Result<Array, E>,
     E: From<Error>,
@@ -116,4 +117,37 @@ fn finish_derived<E: From<Error>>(
 ) -> Result<(Vec<Array>, Vec<Array>), E> {
     let (outputs, derivatives) = derived.map_err(|failure| transform_error(name, primals, failure))?;
     Ok((finish_outputs(name, primals, outputs)?, finish_outputs(name, primals, derivatives)?))
+}
+
+/// # Gradients
+///
+/// Those of functions with several outputs are in the [module](crate::mlx): [`vjp`](crate::mlx::vjp), [`jvp`](crate::mlx::jvp).
+impl Array {
+    #[doc = array_doc!(value_and_grad, "mlx")]
+    pub fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
+    where
+        F: FnOnce(&[Self]) -> Result<Self, E>,
+        E: From<Error>,
+    {
+        value_and_grad("value_and_grad", function, primals)
+    }
+
+    #[doc = array_doc!(grad, "mlx")]
+    pub fn grad<F, E>(function: F, primals: &[Self]) -> Result<Vec<Self>, E>
+    where
+        F: FnOnce(&[Self]) -> Result<Self, E>,
+        E: From<Error>,
+    {
+        Ok(value_and_grad("grad", function, primals)?.1)
+    }
+}
+
+impl Sealed for Array {
+    fn value_and_grad_as<F, E>(op: &'static str, function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
+    where
+        F: FnOnce(&[Self]) -> Result<Self, E>,
+        E: From<Error>,
+    {
+        value_and_grad(op, function, primals)
+    }
 }

@@ -7,7 +7,6 @@
 mod checkpoint;
 mod compile;
 mod custom;
-mod depth;
 mod gradient;
 mod vmap;
 
@@ -21,8 +20,6 @@ use crate::error::{Error, Result};
 pub use checkpoint::{Checkpoint, checkpoint};
 pub use compile::{Compiled, compile};
 pub use custom::{CustomFunction, custom_function};
-pub(super) use depth::is_differentiating;
-pub(super) use gradient::value_and_grad;
 pub use gradient::{jvp, vjp};
 pub use vmap::vmap;
 

@@ -1,9 +1,9 @@
 //! Functions mapped over an axis.
 
-use super::depth::Tracing;
 use super::{finish_outputs, on_handles, operation_error, transform_error};
 use crate::error::{Error, Result};
 use crate::mlx::Array;
+use crate::mlx::depth::Tracing;
 use crate::mlx::ffi;
 
 /// Maps a function over an axis of each input, all of the same length, and stacks its outputs along `out_axes`.
