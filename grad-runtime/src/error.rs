@@ -76,6 +76,9 @@ pub enum Error {
     },
 }
 
+const fn is_sendable<T: Send + Sync + 'static>() {}
+const _: () = is_sendable::<Error>();
+
 impl Error {
     /// Returns the error of the function `op`, which the user called, for that of an operation inside it.
     #[cfg(any(feature = "cpu", feature = "mlx"))]

@@ -22,7 +22,7 @@ fn more_elements_than_memory_can_hold() {
     let view = mlx::Array::ones(&[1, 1], Dtype::Float32).unwrap().broadcast_to(&[1 << 23, 1 << 23]).unwrap();
     let message = view.to_vec::<f32>().unwrap_err().to_string();
     assert!(
-        message.starts_with("to_vec of float32[8388608, 8388608]: there is no memory for the elements"),
+        message.starts_with("cannot to_vec float32[8388608, 8388608]: there is no memory for the elements"),
         "{message}"
     );
 }

@@ -193,7 +193,7 @@ fn no_inputs() {
     assert!(message(mlx::vjp(seven, &[], &[scalar(1.0)])).starts_with("cannot vjp: "));
     assert!(message(mlx::jvp(seven, &[], &[])).starts_with("cannot jvp: "));
     let mapped = mlx::vmap(seven, &[], &[], &[0]).unwrap_err().to_string();
-    assert_eq!(mapped, "cannot vmap: no input has an axis to map over");
+    assert_eq!(mapped, "cannot vmap: no input has an axis to map over; give one");
     assert_eq!(mlx::checkpoint(seven).call(&[]).unwrap()[0].item::<f32>().unwrap(), 7.0);
     assert_eq!(mlx::custom_function(seven).call(&[]).unwrap()[0].item::<f32>().unwrap(), 7.0);
 }

@@ -65,10 +65,10 @@ array astype(const array& a, Dtype dtype) {
   return loses_gradient && converted.is_tracer() ? mx::stop_gradient(converted) : converted;
 }
 
-// MLX's jvp ignores `alpha` and `beta`.
+// MLX's jvp ignores `alpha` and `beta`. The value is the same in a transform and outside, so both compute it alike.
 array addmm(const array& c, const array& a, const array& b, float alpha, float beta) {
   array fused = mx::addmm(c, a, b, alpha, beta);
-  if ((alpha == 1 && beta == 1) || !fused.is_tracer()) {
+  if (alpha == 1 && beta == 1) {
     return fused;
   }
   array product = mx::multiply(mx::matmul(a, b), array(alpha, fused.dtype()));

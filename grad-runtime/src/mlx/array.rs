@@ -8,7 +8,7 @@ use grad_core::{Backend, Mlx};
 use super::depth;
 use super::ffi::{self, FfiResult, Handle};
 use crate::array::docs::array_doc;
-use crate::array::{all_axes, cannot_make, check_length, forward_to_inherent, refused};
+use crate::array::{self, all_axes, cannot_make, check_length, forward_to_inherent, refused};
 use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::Result;
@@ -88,7 +88,7 @@ impl Array {
         Handle::full(&lengths, value, dtype)?.and_then(Self::new).map_err(refuse)
     }
 
-    fn read(&self, op: &'static str) -> Result<Buffer<'static>> {
+    fn read(&self) -> Result<Buffer<'static>> {
         let buffer = match self.dtype() {
             Dtype::Float32 => self.0.to_vec().map(|data| Buffer::Float32(Cow::Owned(data))),
             Dtype::Float16 => self.0.to_vec().map(|data| Buffer::Float16(Cow::Owned(data))),
@@ -97,15 +97,7 @@ impl Array {
             Dtype::UInt32 => self.0.to_vec().map(|data| Buffer::UInt32(Cow::Owned(data))),
             Dtype::Bool => self.0.to_vec().map(|data| Buffer::Bool(Cow::Owned(data))),
         };
-        buffer.map_err(|reason| refused(op, &[self], reason))
-    }
-
-    fn read_as<T: Element>(&self, op: &'static str) -> Result<Vec<T>> {
-        if self.dtype() != T::DTYPE {
-            let reason = format!("the elements are not {}: convert them with `astype` first", T::DTYPE);
-            return Err(refused(op, &[self], reason));
-        }
-        Ok(T::elements(self.read(op)?).expect("a buffer has the dtype of its array"))
+        buffer.map_err(|reason| refused("to_buffer", &[self], reason))
     }
 }
 
@@ -177,20 +169,17 @@ impl Array {
 
     #[doc = array_doc!(to_vec, "mlx")]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        self.read_as("to_vec")
+        array::to_vec(self)
     }
 
     #[doc = array_doc!(item, "mlx")]
     pub fn item<T: Element>(&self) -> Result<T> {
-        match self.read_as("item")?[..] {
-            [item] => Ok(item),
-            _ => Err(refused("item", &[self], "only an array of size 1 has an item".into())),
-        }
+        array::item(self)
     }
 
     #[doc = array_doc!(to_buffer, "mlx")]
     pub fn to_buffer(&self) -> Result<Buffer<'static>> {
-        self.read("to_buffer")
+        self.read()
     }
 
     #[doc = array_doc!(eval, "mlx")]

@@ -166,7 +166,7 @@ pub trait Params<A: Array>: Sized {
     ///
     /// ```
     /// # #[cfg(feature = "cpu")] {
-    /// use grad_runtime::{Array, Params, cpu};
+    /// use grad_runtime::{Params, cpu};
     ///
     /// let (weight, bias) = (cpu::Array::scalar(2.0_f32)?, cpu::Array::scalar(3.0_f32)?);
     /// assert_eq!((weight, vec![Some(bias), None]).arrays()[1].item::<f32>()?, 3.0);
@@ -184,7 +184,7 @@ pub trait Params<A: Array>: Sized {
     ///
     /// ```
     /// # #[cfg(feature = "cpu")] {
-    /// use grad_runtime::{Array, Params, cpu};
+    /// use grad_runtime::{Params, cpu};
     ///
     /// let (weight, bias) = (cpu::Array::scalar(2.0_f32)?, cpu::Array::scalar(3.0_f32)?);
     /// let names = (weight, vec![Some(bias), None]).named();
@@ -205,7 +205,7 @@ pub trait Params<A: Array>: Sized {
     /// # #[cfg(feature = "cpu")] {
     /// use std::collections::BTreeMap;
     ///
-    /// use grad_runtime::{Array, Dtype, Params, Result, cpu};
+    /// use grad_runtime::{Dtype, Params, Result, cpu};
     ///
     /// let model = BTreeMap::from([("weight", cpu::Array::zeros(&[1], Dtype::Float32)?)]);
     /// let half = model.try_map(|_, array| array.astype(Dtype::Float16))?;
@@ -237,7 +237,7 @@ pub trait Params<A: Array>: Sized {
     ///
     /// ```
     /// # #[cfg(feature = "cpu")] {
-    /// use grad_runtime::{Array, Params, cpu, params};
+    /// use grad_runtime::{Params, cpu, params};
     ///
     /// let model = (cpu::Array::scalar(2.0_f32)?, cpu::Array::scalar(3.0_f32)?);
     /// let gradients = params::grad(|(x, y)| x.multiply(y), &model)?;
@@ -291,7 +291,7 @@ fn structure_mismatch<A: Array>(left: Option<&String>, right: Option<&String>) -
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
-/// use grad_runtime::{Array, cpu, params};
+/// use grad_runtime::{cpu, params};
 ///
 /// let (weight, x) = (cpu::Array::scalar(3.0_f32)?, cpu::Array::scalar(2.0_f32)?);
 /// // With respect to both arguments, in a tuple; then with respect to one, and the other is captured.
@@ -363,7 +363,7 @@ where
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
-/// use grad_runtime::{Array, Error, cpu, params};
+/// use grad_runtime::{Error, cpu, params};
 ///
 /// let weight = cpu::Array::from_slice(&[1.0_f32, 2.0], &[2])?;
 /// let ((loss, (logits, length)), gradient) = params::value_and_grad_with_aux(

@@ -1,4 +1,4 @@
-//! What the guide says about burn itself: how its users mark what has no gradient.
+//! Tests the guide's statements about burn alone: how its users mark values without a gradient.
 
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};

@@ -1,9 +1,9 @@
-//! The checks for backends of one's own, on the real libtorch.
+//! The checks of `testing`, on the real libtorch.
 
 use grad_runtime::testing::assert_backend;
 use grad_runtime::{Backend, GradMode, Torch};
 
-/// `Torch` as somebody else's: its own name is taken.
+/// `Torch` under another name, because its own is taken.
 struct Libtorch;
 
 impl Backend for Libtorch {
@@ -21,8 +21,8 @@ impl Backend for Libtorch {
 }
 
 #[test]
-fn libtorch_keeps_the_law() {
+fn guarantee_11_libtorch_passes_the_checks() {
     assert!(tch::Tensor::ones(&[1], tch::kind::FLOAT_CPU).set_requires_grad(true).requires_grad());
-    assert_eq!(Torch::check_available(), Ok(()), "this is about the real one");
+    assert_eq!(Torch::check_available(), Ok(()), "libtorch is loaded");
     assert_backend(&Libtorch);
 }
