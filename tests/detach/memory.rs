@@ -1,4 +1,4 @@
-//! How much memory a forward pass over candle's tensors takes, by its depth and by what is detached.
+//! The memory of a forward pass over candle's tensors, by its depth and by what is detached (guarantee 4).
 //!
 //! `cargo test -p grad-tests --test memory -- --nocapture` prints the figures.
 
@@ -7,11 +7,11 @@ use candle_nn::{Linear, Module};
 use grad_runtime::prelude::*;
 use grad_runtime::{cpu, no_grad};
 
-/// Every byte of the process is counted.
+/// Counts every allocation of the process.
 #[global_allocator]
 static HEAP: dhat::Alloc = dhat::Alloc;
 
-/// Of the input, and of what each layer returns: 1 MiB.
+/// The shape of the input and of each layer's result, 1 MiB.
 const SHAPE: [usize; 2] = [4096, 64];
 const ACTIVATION: usize = SHAPE[0] * SHAPE[1] * size_of::<f32>();
 
@@ -43,16 +43,16 @@ fn weights_detached(weights: &[Tensor], x: &Tensor) -> candle_core::Result<Tenso
     recorded(weights, x)
 }
 
-/// The same over arrays that obey scopes.
-fn of_arrays(weight: &cpu::Array, x: &cpu::Array, depth: usize) -> Result<cpu::Array> {
+/// The same pass over this crate's arrays.
+fn of_arrays(weight: &cpu::Array, x: &cpu::Array, depth: usize) -> grad_runtime::Result<cpu::Array> {
     (0..depth).try_fold(x.clone(), |x, _| x.matmul(weight))
 }
 
-/// What a pass takes beyond its input and its weights, in bytes.
+/// The memory of a pass beyond its input and its weights, in bytes.
 struct Memory {
-    /// At most, at any one time.
+    /// The maximum during the pass.
     peak: usize,
-    /// While its result is there, the result included.
+    /// The memory after the pass, its result included.
     held: usize,
 }
 
@@ -63,7 +63,7 @@ fn measured<T, E>(pass: impl FnOnce() -> Result<T, E>) -> Result<Memory, E> {
     Ok(Memory { peak: heap.max_bytes, held: heap.curr_bytes })
 }
 
-/// A pass over so many layers, which share a weight.
+/// Measures a pass over a number of layers that share a weight.
 fn of_candle(pass: Pass) -> impl Fn(usize) -> Memory {
     move |depth| {
         let weight = Var::zeros((SHAPE[1], SHAPE[1]), DType::F32, &Device::Cpu).unwrap();
@@ -73,8 +73,10 @@ fn of_candle(pass: Pass) -> impl Fn(usize) -> Memory {
     }
 }
 
-/// The same in a transform, which is where `cpu::Array` records.
-fn in_a_transform(pass: fn(&cpu::Array, &cpu::Array, usize) -> Result<cpu::Array>) -> impl Fn(usize) -> Memory {
+/// The same in a transform, in which `cpu::Array` records.
+fn in_a_transform(
+    pass: fn(&cpu::Array, &cpu::Array, usize) -> grad_runtime::Result<cpu::Array>,
+) -> impl Fn(usize) -> Memory {
     move |depth| {
         let weight = cpu::Array::zeros(&[SHAPE[1]; 2], Dtype::Float32).unwrap();
         let x = cpu::Array::ones(&SHAPE, Dtype::Float32).unwrap();
@@ -88,24 +90,24 @@ fn in_a_transform(pass: fn(&cpu::Array, &cpu::Array, usize) -> Result<cpu::Array
     }
 }
 
-/// Asserts how many activations more 180 layers more take, at most and while the result is there.
+/// Asserts by how many activations 180 additional layers raise the maximum, and the memory after the pass.
 fn assert_growth(name: &str, pass: impl Fn(usize) -> Memory, peak: usize, held: usize) {
     let [at_20, at_200] = [20, 200].map(pass);
     for (what, at_20, at_200, expected) in
-        [("at most", at_20.peak, at_200.peak, peak), ("after it", at_20.held, at_200.held, held)]
+        [("maximum", at_20.peak, at_200.peak, peak), ("after the pass", at_20.held, at_200.held, held)]
     {
         println!("{name}, {what}: {at_20} bytes at 20 layers, {at_200} at 200");
-        // Besides activations there are the nodes of the graph, and handles: less than one activation's worth of them.
+        // The nodes of the graph and the handles take less than one activation.
         let grown = at_200.saturating_sub(at_20);
         assert!(grown.abs_diff(expected * ACTIVATION) < ACTIVATION / 2, "{name}, {what}: {grown} bytes more");
         assert!(expected > 0 || at_200 < 3 * ACTIVATION, "{name}, {what}: {at_200} bytes");
     }
 }
 
-/// One test, for the heap is the whole process's.
+/// One test, since the heap is that of the whole process.
 #[test]
-fn memory_grows_with_depth_where_something_recorded_is_held() {
-    // Kernels keep scratch memory for each thread that ran one. So there is one, and its first passes are not counted.
+fn guarantee_4_memory_grows_with_depth_only_where_recorded_results_are_held() {
+    // Kernels keep scratch memory for each thread. So there is one thread, and its first passes are not counted.
     let thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     thread.install(|| {
         of_candle(recorded)(1);

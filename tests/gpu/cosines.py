@@ -1,4 +1,4 @@
-"""Compares the vectors in two folders of code-search's indexes, passage by passage: cosines.py FOLDER FOLDER"""
+"""Compares the vectors of two indexes of code-search, passage by passage: cosines.py FOLDER FOLDER"""
 
 import array
 import json
@@ -10,7 +10,7 @@ LEAST = 0.999
 
 
 def vectors(folder):
-    """The vector of each passage, by its file and first line."""
+    """Returns the vector of each passage, by its file and first line."""
     found = {}
     for path in pathlib.Path(folder).iterdir():
         _, manifest, numbers = path.read_bytes().split(b"\n", 2)

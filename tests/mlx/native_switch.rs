@@ -41,7 +41,7 @@ fn mlx_with_a_switch() -> PathBuf {
 
 #[test]
 fn guarantee_13_scopes_use_a_switch_of_mlx() {
-    // In the same target folder, so that only what depends on MLX's headers is built again.
+    // The target folder of this build, whose dependencies need not be built again.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--package", "grad-tests", "--no-default-features", "--features", "mlx"]);

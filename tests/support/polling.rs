@@ -1,4 +1,4 @@
-//! Futures that are polled by hand.
+//! Futures that a test polls.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

@@ -180,7 +180,7 @@ fn guarantee_3_a_constant_is_recorded_later() {
 
 /// Each operation in a scope empties the tape.
 #[test]
-fn guarantee_3_what_was_recorded_before_a_scope_is_lost() {
+fn guarantee_3_arrays_recorded_before_a_scope_are_lost() {
     struct Emptied;
     thread_local!(static TAPE: Cell<usize> = const { Cell::new(0) });
     impl Engine for Emptied {

@@ -1,4 +1,4 @@
-//! Tests the guide's statements about burn alone: how its users mark values without a gradient.
+//! The statements of the guide about burn itself: burn's own ways to make a constant.
 
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};
@@ -13,7 +13,7 @@ fn critic() -> Critic {
     Critic { weight: Param::from_data([3.0], &Device::default().autodiff()) }
 }
 
-/// The derivatives of weight · target by the weight and, where it asks for one, by the target.
+/// Returns the derivatives of weight · target with respect to the weight and, if it requires a gradient, to the target.
 fn gradients(weight: &Tensor<1>, target: &Tensor<1>) -> (Vec<f32>, Option<Vec<f32>>) {
     let gradients = (weight.clone() * target.clone()).sum().backward();
     let elements = |gradient: Tensor<1>| gradient.into_data().try_to_vec().unwrap();
@@ -31,7 +31,7 @@ fn each_of_burns_ways_makes_a_result_constant() {
     }
 }
 
-/// Nothing flows back to the weight, but its copy asks for a gradient of its own, and what is made of it is recorded.
+/// A detached weight is a new weight: it requires a gradient, and operations on it are recorded.
 #[test]
 fn detach_leaves_a_weight_a_weight() {
     let weight = critic().weight.val();
@@ -54,7 +54,7 @@ fn a_module_records_nothing_once_it_is_valid_or_has_no_grad() {
     assert!(critic.weight.val().is_require_grad());
 }
 
-/// Whether it changes ones, half of which it would make zeros.
+/// Returns whether dropout is active: it then sets about half of the ones to zero.
 fn drops(dropout: &Dropout) -> bool {
     let ones = Tensor::<1>::ones([100], &Device::default().autodiff());
     dropout.forward(ones.clone()).into_data() != ones.into_data()

@@ -1,9 +1,9 @@
-//! The checks of `testing`, on the real libtorch.
+//! The checks of `grad_runtime::testing`, on libtorch.
 
 use grad_runtime::testing::assert_backend;
 use grad_runtime::{Backend, GradMode, Torch};
 
-/// `Torch` under another name, because its own is taken.
+/// `Torch` under another name, since its own is taken.
 struct Libtorch;
 
 impl Backend for Libtorch {
@@ -21,7 +21,7 @@ impl Backend for Libtorch {
 }
 
 #[test]
-fn guarantee_11_libtorch_passes_the_checks() {
+fn libtorch_keeps_the_guarantees() {
     assert!(tch::Tensor::ones(&[1], tch::kind::FLOAT_CPU).set_requires_grad(true).requires_grad());
     assert_eq!(Torch::check_available(), Ok(()), "libtorch is loaded");
     assert_backend(&Libtorch);

@@ -1,4 +1,4 @@
-//! What a missing scope costs: libtorch keeps the inputs of every recorded operation alive.
+//! The memory that a scope saves: libtorch keeps the inputs of every recorded operation alive.
 
 use grad_runtime::no_grad;
 use tch::{Device, Kind, Tensor};
@@ -6,14 +6,14 @@ use tch::{Device, Kind, Tensor};
 const BYTES: usize = 1 << 20;
 const ROUNDS: usize = 200;
 
-/// This process's resident memory, in bytes.
+/// Returns the resident memory of this process, in bytes.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
-/// So many sines of sines of a weight of one MiB; answers how much memory the process has gained while the last is alive.
+/// Applies `ROUNDS` sines to a weight of 1 MiB, and returns by how much the memory of the process has grown.
 fn gained() -> usize {
     let weight =
         Tensor::ones(&[i64::try_from(BYTES / 4).unwrap()], (Kind::Float, Device::Cpu)).set_requires_grad(true);
@@ -27,10 +27,10 @@ fn gained() -> usize {
     gained
 }
 
-/// One test: memory is the whole process's.
+/// One test, since memory is measured for the whole process.
 #[test]
-fn a_long_loop_holds_its_memory_without_a_scope_and_frees_it_in_one() {
-    gained(); // libtorch's threads, tables and allocator keep some.
+fn guarantee_4_memory_grows_without_a_scope_only() {
+    gained(); // The first run also starts threads and fills caches of libtorch.
     let with = no_grad!(gained());
     let without = gained();
     println!("{ROUNDS} rounds over {BYTES} bytes: {with} bytes more in a scope, {without} bytes more without");

@@ -1,9 +1,9 @@
-// Real tensors of a libtorch that tch 0.10 cannot be built with, behind a C interface.
+// Tensors of a libtorch newer than tch 0.10 supports, with a C interface.
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-// Whether the result of an operation on a weight requires a gradient.
+// Returns whether the result of an operation on a weight requires a gradient.
 extern "C" bool records() {
   at::Tensor weight = at::ones({2}).set_requires_grad(true);
   return (weight * 2).requires_grad();
@@ -17,7 +17,7 @@ extern "C" void set_grad_enabled(bool enabled) {
   c10::GradMode::set_enabled(enabled);
 }
 
-// Whether the result is an inference tensor.
+// Returns whether the result of an operation is an inference tensor.
 extern "C" bool is_inference() {
   return (at::ones({2}) * 2).is_inference();
 }

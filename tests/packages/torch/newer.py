@@ -1,8 +1,8 @@
-"""Scopes of a Rust library on a newer libtorch, which is loaded after the first scope and not globally.
+"""Scopes of a Rust library on a newer libtorch, loaded after the first scope and with local symbols.
 
     newer.py LIBRARY TENSORS LIBTORCH...
 
-LIBRARY is the cdylib in library/, TENSORS is newer.cpp compiled, LIBTORCH are the libraries to load before it.
+LIBRARY is the cdylib in library/, TENSORS the compiled newer.cpp, LIBTORCH the libraries to load before it.
 """
 
 import ctypes
@@ -28,21 +28,21 @@ assert not scopes.grad_torch_is_installed()
 
 for library in libtorch:
     ctypes.CDLL(library)
-theirs = ctypes.CDLL(tensors)
-for function in (theirs.records, theirs.is_grad_enabled, theirs.is_inference):
+libtorch_tensors = ctypes.CDLL(tensors)
+for function in (libtorch_tensors.records, libtorch_tensors.is_grad_enabled, libtorch_tensors.is_inference):
     function.restype = ctypes.c_bool
 
-assert theirs.records()
-assert not inside(scopes.grad_no_grad, theirs.records)
-assert not inside(scopes.grad_no_grad, theirs.is_grad_enabled)
+assert libtorch_tensors.records()
+assert not inside(scopes.grad_no_grad, libtorch_tensors.records)
+assert not inside(scopes.grad_no_grad, libtorch_tensors.is_grad_enabled)
 assert scopes.grad_torch_is_installed()
-assert theirs.records()
-assert not inside(scopes.grad_no_grad_on_torch, theirs.records)
-assert not inside(scopes.grad_inference_mode, theirs.records)
-assert not inside(scopes.grad_inference_mode, theirs.is_inference)
+assert libtorch_tensors.records()
+assert not inside(scopes.grad_no_grad_on_torch, libtorch_tensors.records)
+assert not inside(scopes.grad_inference_mode, libtorch_tensors.records)
+assert not inside(scopes.grad_inference_mode, libtorch_tensors.is_inference)
 
-theirs.set_grad_enabled(False)
-assert inside(scopes.grad_enable_grad, theirs.records)
-assert not theirs.records(), "what was found is back"
+libtorch_tensors.set_grad_enabled(False)
+assert inside(scopes.grad_enable_grad, libtorch_tensors.records)
+assert not libtorch_tensors.records(), "the mode found is restored"
 
-print("scopes switch it: passed")
+print("scopes switch libtorch: passed")

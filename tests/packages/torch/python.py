@@ -1,8 +1,8 @@
-"""Scopes of a Rust library in a Python process: they switch Python's torch, whichever of the two comes first.
+"""Scopes of a Rust library in a Python process switch Python's torch, whichever of the two is loaded first.
 
     python.py LIBRARY first|second
 
-LIBRARY is the cdylib in library/; `first` loads it, and enters a scope, before `import torch`.
+LIBRARY is the cdylib in library/. With `first` it is loaded, and a scope entered, before `import torch`.
 """
 
 import ctypes
@@ -45,14 +45,14 @@ def records():
     return recorded
 
 
-# Law 10: the first universal scope finds it.
+# Guarantee 10: the first universal scope finds libtorch.
 assert records()
 assert not inside(scopes.grad_no_grad, records)
 assert records()
 assert scopes.grad_torch_is_installed()
 assert not inside(scopes.grad_no_grad_on_torch, records)
 
-# Law 11: Python's scopes around ours, inside ours, and both.
+# Guarantee 11: scopes of Python around those of the library, inside them, and both.
 with torch.no_grad():
     assert inside(scopes.grad_enable_grad, records)
     assert not records()
@@ -72,19 +72,19 @@ def python_inside():
 assert not inside(scopes.grad_no_grad, python_inside)
 assert inside(scopes.grad_enable_grad, python_inside)
 
-# Law 3: a target computed in a scope is a constant.
+# Guarantee 3: a target computed in a scope is a constant.
 weight = torch.tensor(3.0, requires_grad=True)
 target = inside(scopes.grad_no_grad, lambda: weight * weight)
 (weight * target).backward()
 assert weight.grad.item() == 9.0, weight.grad
 
-# Inference mode is no_grad: nothing is recorded, and results are not inference tensors.
+# Inference mode is no_grad here: nothing is recorded, and results are not inference tensors.
 assert not inside(scopes.grad_inference_mode, records)
 assert not inside(scopes.grad_inference_mode, lambda: inside(scopes.grad_enable_grad, records))
 assert not inside(scopes.grad_inference_mode, lambda: torch.ones(2) * 2).is_inference()
 
 
-# Inside torch's own, results stay inference tensors, whatever our scope says.
+# Inside torch's inference mode, results are inference tensors in any scope of the library.
 def result_is_inference():
     result = torch.ones(2, requires_grad=True) * 2
     return result.is_inference() and not result.requires_grad
@@ -94,7 +94,7 @@ with torch.inference_mode():
     assert inside(scopes.grad_enable_grad, result_is_inference)
     assert not torch.is_grad_enabled()
 
-# Law 1: a thread of Python's has a mode of its own.
+# Guarantee 1: a thread of Python has its own mode.
 seen = []
 
 
@@ -114,4 +114,4 @@ def with_a_thread():
 assert not inside(scopes.grad_no_grad, with_a_thread)
 assert seen == [True, False, True], seen
 
-print(f"torch {torch.__version__} in Python {sys.version.split()[0]}, our library {order}: passed")
+print(f"torch {torch.__version__} in Python {sys.version.split()[0]}, library loaded {order}: passed")

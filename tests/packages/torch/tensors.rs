@@ -1,4 +1,4 @@
-//! Scopes on real tensors, beside libtorch's own scopes as tch has them.
+//! Scopes on libtorch's tensors, beside the scopes of tch.
 
 #[macro_use]
 extern crate grad_runtime;
@@ -12,12 +12,12 @@ use tch::{Device, Kind, Tensor};
 
 use GradMode::{Enabled, NoGrad};
 
-/// A weight of value 3.
+/// Returns a weight of value 3.
 fn weight() -> Tensor {
     Tensor::full(&[1], 3.0, (Kind::Float, Device::Cpu)).set_requires_grad(true)
 }
 
-/// Whether libtorch records on this thread: asked of a tensor.
+/// Returns whether libtorch records on this thread, by an operation on a weight.
 fn records() -> bool {
     (weight() * 2.0).requires_grad()
 }
@@ -27,7 +27,7 @@ fn gradient(weight: &Tensor) -> f64 {
 }
 
 #[test]
-fn law_10_results_in_a_scope_require_no_gradient() {
+fn guarantee_10_results_in_a_scope_require_no_gradient() {
     #[no_grad]
     fn annotated(weight: &Tensor) -> Tensor {
         weight * 2.0
@@ -43,13 +43,13 @@ fn law_10_results_in_a_scope_require_no_gradient() {
         assert!(!set_grad_enabled!(false, { &weight * 2.0 }).requires_grad());
     }
     assert!((&weight * 2.0).requires_grad());
-    assert!(weight.requires_grad(), "a leaf is left alone");
-    assert!(installed().any(|backend| backend.name() == "torch"), "a scope has installed it");
+    assert!(weight.requires_grad(), "a scope does not change a leaf");
+    assert!(installed().any(|backend| backend.name() == "torch"), "the first scope installs it");
     assert_eq!(Torch::check_available(), Ok(()));
 }
 
 #[test]
-fn law_10_a_selective_scope() {
+fn guarantee_10_a_selective_scope() {
     let weight = weight();
     let result = no_grad! { <Torch>
         assert!(is_grad_enabled());
@@ -60,9 +60,9 @@ fn law_10_a_selective_scope() {
     assert!(result.requires_grad());
 }
 
-/// The target is a constant: `w·no_grad(w²)` has the derivative w², and without the scope 3w².
+/// `w·no_grad(w²)` has the derivative w², since the target is a constant. Without the scope it is 3w².
 #[test]
-fn law_3_backward_through_a_scope() {
+fn guarantee_3_backward_through_a_scope() {
     let fixed = weight();
     let target = no_grad!(&fixed * &fixed);
     let loss = (&fixed * target).sum(Kind::Float);
@@ -75,9 +75,9 @@ fn law_3_backward_through_a_scope() {
     assert_eq!(gradient(&free), 27.0);
 }
 
-/// Recording inside of a scope again, and a backward that is called inside of one.
+/// A loss recorded by `enable_grad` in a scope, and a backward pass in that scope.
 #[test]
-fn law_2_backward_inside_of_scopes() {
+fn guarantee_2_backward_inside_of_scopes() {
     let weight = weight();
     let _evaluating = no_grad();
     let loss = enable_grad!((&weight * &weight).sum(Kind::Float));
@@ -87,7 +87,7 @@ fn law_2_backward_inside_of_scopes() {
 }
 
 #[test]
-fn law_7_inference_mode_is_no_grad_here() {
+fn guarantee_7_inference_mode_is_no_grad_here() {
     let weight = weight();
     {
         let _serving = inference_mode(true);
@@ -96,15 +96,15 @@ fn law_7_inference_mode_is_no_grad_here() {
         assert!(!enable_grad!(&weight * 2.0).requires_grad());
         assert!(inference_mode!(false, { &weight * 2.0 }).requires_grad());
     }
-    // Results are ordinary tensors: libtorch lets them into what is recorded later.
+    // Results are ordinary tensors, which later recorded operations may use.
     let served = inference_mode!(&weight * 2.0);
     (&weight * served).sum(Kind::Float).backward();
     assert_eq!(gradient(&weight), 6.0);
 }
 
-/// The scopes of both, in every order, four deep.
+/// Scopes of this crate and of tch, four deep, in every order.
 #[test]
-fn law_11_scopes_of_ours_and_of_tch_nest_in_any_order() {
+fn guarantee_11_scopes_nest_with_those_of_tch_in_any_order() {
     const KINDS: usize = 7;
 
     fn inside(kind: usize, f: impl FnOnce()) -> bool {
@@ -138,7 +138,7 @@ fn law_11_scopes_of_ours_and_of_tch_nest_in_any_order() {
                 nestings += 1 + if depth > 1 { nest(depth - 1) } else { 0 };
                 seen = Some((first, records()));
             });
-            assert_eq!(seen, Some((enabled, enabled)), "inside of {kind}");
+            assert_eq!(seen, Some((enabled, enabled)), "inside {kind}");
             assert_eq!(records(), found, "after {kind}");
         }
         nestings
@@ -149,9 +149,9 @@ fn law_11_scopes_of_ours_and_of_tch_nest_in_any_order() {
     assert!(records());
 }
 
-/// tch's closure leaves gradients off when it panics; a scope of ours restores, and also what was left inside of it.
+/// `tch::no_grad` leaves gradients off when its closure panics. A scope of ours restores them, also around it.
 #[test]
-fn law_2_panics() {
+fn guarantee_2_panics() {
     let unwound = catch_unwind(|| no_grad! { std::hint::black_box(()); panic!("in our scope") });
     assert!(unwound.is_err());
     assert!(records());
@@ -164,16 +164,16 @@ fn law_2_panics() {
 
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         let _ours = Scope::EnableGrad.enter();
-        tch::no_grad(|| panic!("in tch's, in ours"));
+        tch::no_grad(|| panic!("in tch's scope, in ours"));
     }));
     assert!(unwound.is_err());
     assert!(records());
 }
 
 #[test]
-fn law_1_threads() {
+fn guarantee_1_threads() {
     let _guard = no_grad();
-    assert!(std::thread::spawn(records).join().unwrap(), "libtorch's switch is a thread's own, as our scopes are");
+    assert!(std::thread::spawn(records).join().unwrap(), "libtorch's switch belongs to its thread, as scopes do");
     assert!(!thread::spawn(records).join().unwrap());
     assert!(!std::thread::spawn(carry(records)).join().unwrap());
     assert!(!records());
@@ -200,19 +200,19 @@ async fn train(rounds: usize) -> bool {
     recorded
 }
 
-/// Tasks that are in the scope and tasks that are not, taking turns on the same threads.
+/// Tasks in the scope and tasks without a scope, interleaved on the same threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn law_8_async_tasks() {
+async fn guarantee_8_async_tasks() {
     let tasks: Vec<_> = (0..16).map(|_| (tokio::spawn(evaluate(200)), tokio::spawn(train(200)))).collect();
     for (evaluation, training) in tasks {
-        assert!(!evaluation.await.unwrap(), "recorded in an annotated async fn");
-        assert!(training.await.unwrap(), "did not record beside one");
+        assert!(!evaluation.await.unwrap(), "nothing is recorded in an annotated async fn");
+        assert!(training.await.unwrap(), "other tasks record");
     }
     assert!(records());
 }
 
 #[test]
-fn law_8_a_future_that_is_dropped_half_way() {
+fn guarantee_8_a_future_that_is_dropped_half_way() {
     let mut future = Box::pin(evaluate(2));
     let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(polled.is_pending());

@@ -1,4 +1,4 @@
-//! Exports scopes over a C interface, for programs in other languages. It does not link libtorch.
+//! Scopes with a C interface, for processes in other languages. Nothing here depends on libtorch.
 
 use grad_runtime::{Scope, Torch, installed};
 
@@ -30,7 +30,7 @@ extern "C" fn grad_no_grad_on_torch(f: extern "C" fn()) {
     f();
 }
 
-/// Returns whether scopes switch libtorch.
+/// Returns whether universal scopes switch libtorch.
 #[unsafe(no_mangle)]
 extern "C" fn grad_torch_is_installed() -> bool {
     installed().any(|backend| backend.name() == "torch")
