@@ -5,13 +5,13 @@
 //! Depend on `grad-runtime` instead, which re-exports the attributes as `grad_runtime::attr`: the generated code calls it.
 //! The page of [`#[no_grad]`](macro@no_grad) documents what the attributes apply to and their arguments.
 
-// Code passes through three stages, each in its own module; none imports a later one:
+// An expansion has three stages, each in its own module; none imports a later one:
 //
-// - parse: what the user wrote, as data;
-// - validate: every check, and its error message;
-// - expand: the generated code.
+// - parse: reads the user's tokens into data;
+// - validate: checks the data, and writes the error messages;
+// - expand: generates the code.
 //
-// The derives have the same stages in one module.
+// The derives are in one module, and their error messages are with the others.
 
 mod derive;
 mod expand;

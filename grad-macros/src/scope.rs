@@ -65,7 +65,7 @@ impl Scope {
     }
 }
 
-/// What detaches a value.
+/// The means of detaching a value.
 #[derive(Clone)]
 pub enum DetachWith {
     /// `grad_runtime::Detach`.

@@ -1,4 +1,4 @@
-//! What the derives read from a type: its variants and fields, and the arguments of their attributes.
+//! The input of the derives: the variants and fields of a type, and the arguments of their attributes.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};

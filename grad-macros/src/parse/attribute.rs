@@ -17,7 +17,7 @@ pub enum Argument {
     Keyword { name: Ident, value: Value },
 }
 
-/// What follows the name of an argument.
+/// The value of an argument.
 pub enum Value {
     /// Nothing: `eager`.
     None,

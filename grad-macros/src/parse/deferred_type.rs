@@ -1,4 +1,5 @@
-//! The types of deferred results: what a function returns to run later, as far as its return type shows.
+//! The types of deferred results: values that a function returns and that run later, as far as its return type shows
+//! them.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -30,7 +31,7 @@ pub enum Form {
     Result(Box<Deferred>),
 }
 
-/// What runs in steps.
+/// Deferred work that runs in steps.
 #[derive(Clone, Copy)]
 pub enum Resumable {
     Future,

@@ -18,7 +18,7 @@ pub enum Item {
     Other(OtherItem, Span),
 }
 
-/// What takes no attribute.
+/// The kinds of items and expressions that take no attribute.
 pub enum OtherItem {
     FunctionWithoutBody,
     AsyncBlock,

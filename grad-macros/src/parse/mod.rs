@@ -1,4 +1,4 @@
-//! Parsing: what the user wrote, as data. It accepts whatever has a meaning; validation comes later.
+//! Parsing: reads the user's tokens into data. Except for syntax errors, it leaves the checks to validation.
 
 pub mod attribute;
 pub mod bindings;

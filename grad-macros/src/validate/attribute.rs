@@ -10,90 +10,114 @@ use crate::tokens::default_root;
 
 /// Returns the scope that the arguments of the attribute `kind` ask for.
 pub fn scope(kind: ScopeKind, arguments: TokenStream) -> Result<Scope> {
+    let mut scope = Scope {
+        kind,
+        root: default_root(),
+        condition: None,
+        backend: None,
+        detach: None,
+        detach_args: None,
+        eager: false,
+        skip: false,
+    };
     let arguments = parse(kind, arguments)?;
-    let count = arguments.len();
-    let (mut condition, mut backend, mut root) = (None, None, None);
-    let (mut detach, mut detach_args) = (None, None);
-    let (mut eager, mut skip) = (None, None);
-    for argument in arguments {
-        let (name, value) = match argument {
-            Argument::Keyword { name, value } => (name, value),
-            Argument::Condition(written) => {
-                check_condition(kind, &written)?;
-                if condition.is_some() {
-                    return Err(misplaced_condition(kind, &written, "cannot use two conditions"));
+    for (index, argument) in arguments.iter().enumerate() {
+        let before = &arguments[..index];
+        match argument {
+            Argument::Condition(condition) => {
+                check_condition(kind, condition, before)?;
+                scope.condition = Some(condition.to_token_stream());
+            }
+            Argument::Keyword { name, value } => {
+                check_duplicate(name, value, before)?;
+                match (name.to_string().as_str(), value) {
+                    ("backend", value) => scope.backend = Some(path(name, value, "backend = Mlx")?),
+                    ("crate", value) => scope.root = path(name, value, "crate = renamed_grad_runtime")?,
+                    ("detach", Value::None) => scope.detach = Some(DetachWith::Trait),
+                    ("detach", Value::Names(parentheses, names)) => {
+                        scope.detach_args = Some(detach_args(kind, parentheses, names)?);
+                    }
+                    ("detach", value) => {
+                        let function = path(name, value, "detach = path::to::function")?;
+                        scope.detach = Some(DetachWith::Function(function));
+                    }
+                    ("eager", Value::None) => scope.eager = true,
+                    ("skip", Value::None) => {
+                        check_alone(kind, name, &arguments)?;
+                        scope.skip = true;
+                    }
+                    _ => return Err(unknown(kind, name)),
                 }
-                if backend.is_some() || root.is_some() {
-                    let problem = "cannot use a condition after other arguments";
-                    return Err(misplaced_condition(kind, &written, problem));
-                }
-                condition = Some(written.into_token_stream());
-                continue;
             }
-        };
-        let remove_one = "remove one of the two";
-        match (name.to_string().as_str(), value) {
-            ("backend", value) => {
-                let path = path(&name, value, "backend = Mlx")?;
-                set(&mut backend, path, &name, "backend", "to switch two backends, write the attribute twice")?;
-            }
-            ("crate", value) => {
-                set(&mut root, path(&name, value, "crate = renamed_grad_runtime")?, &name, "crate", remove_one)?;
-            }
-            ("detach", Value::Names(parentheses, names)) => {
-                set(&mut detach_args, args(kind, &parentheses, names)?, &name, "detach(…)", remove_one)?;
-            }
-            ("detach", Value::None) => set(&mut detach, DetachWith::Trait, &name, "detach", remove_one)?,
-            ("detach", Value::Path(path)) => {
-                set(&mut detach, DetachWith::Function(path.into_token_stream()), &name, "detach", remove_one)?;
-            }
-            ("detach", Value::NotAPath(value)) => return Err(not_a_function(&name, value)),
-            ("eager", Value::None) => set(&mut eager, (), &name, "eager", remove_one)?,
-            ("skip", Value::None) => set(&mut skip, name.span(), &name, "skip", remove_one)?,
-            _ => return Err(unknown(kind, &name)),
         }
     }
-    if let Some(span) = skip
-        && count > 1
-    {
-        let name = kind.name();
-        let message = format!(
-            "cannot combine `skip` with other arguments\n\
-             help: write `#[{name}(skip)]`, or remove `skip`"
-        );
-        return Err(Error::new(span, message));
+    if kind == ScopeKind::SetGradEnabled && scope.condition.is_none() && !scope.skip {
+        let message = "missing condition in `#[set_grad_enabled]`\n\
+                       help: write an expression of type `bool` first, as in `#[set_grad_enabled(self.training)]`, \
+                       or use `#[no_grad]` or `#[enable_grad]`";
+        return Err(Error::new(Span::call_site(), message));
     }
-    if kind == ScopeKind::SetGradEnabled && condition.is_none() && skip.is_none() {
-        return Err(Error::new(
-            Span::call_site(),
-            "missing condition in `#[set_grad_enabled]`\n\
-             help: write an expression of type `bool` first, as in `#[set_grad_enabled(self.training)]`, or use \
-             `#[no_grad]` or `#[enable_grad]`",
-        ));
-    }
-    Ok(Scope {
-        kind,
-        root: root.unwrap_or_else(default_root),
-        condition,
-        backend,
-        detach,
-        detach_args,
-        eager: eager.is_some(),
-        skip: skip.is_some(),
-    })
+    Ok(scope)
 }
 
-/// Sets an argument that may be given once.
-fn set<T>(argument: &mut Option<T>, value: T, name: &Ident, shown: &str, help: &str) -> Result<()> {
-    if argument.replace(value).is_some() {
-        return Err(Error::new(name.span(), format!("duplicate argument `{shown}`\nhelp: {help}")));
-    }
-    Ok(())
+fn check_condition(kind: ScopeKind, condition: &Expr, before: &[Argument]) -> Result<()> {
+    let name = kind.name();
+    let message = if !kind.takes_condition() {
+        let for_condition = "for a condition, use `#[set_grad_enabled(…)]`";
+        let help = match condition {
+            Expr::Path(path) => {
+                let path = path.to_token_stream();
+                format!("to switch one backend, write `#[{name}(backend = {path})]`; {for_condition}")
+            }
+            _ => for_condition.to_owned(),
+        };
+        format!("cannot use a condition with `#[{name}]`\nhelp: {help}")
+    } else if let Some(first) = before.first() {
+        let problem = match first {
+            Argument::Condition(_) => "cannot use two conditions",
+            Argument::Keyword { .. } => "cannot use a condition after other arguments",
+        };
+        format!("{problem}\nhelp: write `#[{name}(condition, backend = …)]`")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new_spanned(condition, message))
 }
 
-fn path(name: &Ident, value: Value, example: &str) -> Result<TokenStream> {
+/// Checks that an argument is given once. `detach` and `detach(…)` are two arguments.
+fn check_duplicate(name: &Ident, value: &Value, before: &[Argument]) -> Result<()> {
+    let has_names = matches!(value, Value::Names(..));
+    let is_same = |other: &Argument| match other {
+        Argument::Condition(_) => false,
+        Argument::Keyword { name: other, value } => other == name && matches!(value, Value::Names(..)) == has_names,
+    };
+    if !before.iter().any(is_same) {
+        return Ok(());
+    }
+    let names = if has_names { "(…)" } else { "" };
+    let help = if name == "backend" {
+        "to switch two backends, write the attribute twice"
+    } else {
+        "remove one of the two"
+    };
+    Err(Error::new(name.span(), format!("duplicate argument `{name}{names}`\nhelp: {help}")))
+}
+
+fn check_alone(kind: ScopeKind, name: &Ident, arguments: &[Argument]) -> Result<()> {
+    if arguments.len() == 1 {
+        return Ok(());
+    }
+    let message = format!(
+        "cannot combine `{name}` with other arguments\n\
+         help: write `#[{}({name})]`, or remove `{name}`",
+        kind.name()
+    );
+    Err(Error::new(name.span(), message))
+}
+
+fn path(name: &Ident, value: &Value, example: &str) -> Result<TokenStream> {
     match value {
-        Value::Path(path) => Ok(path.into_token_stream()),
+        Value::Path(path) => Ok(path.to_token_stream()),
         Value::NotAPath(value) if !value.is_empty() => {
             let message = format!(
                 "cannot use this value for `{name}`: it is not a path\n\
@@ -105,51 +129,20 @@ fn path(name: &Ident, value: Value, example: &str) -> Result<TokenStream> {
     }
 }
 
-fn not_a_function(name: &Ident, value: TokenStream) -> Error {
-    let help = "write `detach = path::to::function`, without quotes or calls";
-    if value.is_empty() {
-        return Error::new(name.span(), format!("missing value of `detach`\nhelp: {help}"));
-    }
-    let message = format!("cannot use this value for `detach`: it is not the path of a function\nhelp: {help}");
-    Error::new_spanned(value, message)
-}
-
 /// Returns the arguments that `detach(…)` names: `args` stands for all of them.
-fn args(kind: ScopeKind, parentheses: &Group, names: Vec<Ident>) -> Result<DetachArgs> {
-    if names.is_empty() {
-        let name = kind.name();
-        let message = format!(
-            "cannot tell which arguments to detach: `detach(…)` has no names\n\
-             help: write `#[{name}(detach(args))]` for all arguments, or their names, as in `detach(x, y)`"
-        );
-        return Err(Error::new_spanned(parentheses, message));
-    }
-    if names.len() == 1 && names[0] == "args" {
-        return Ok(DetachArgs::All);
-    }
-    Ok(DetachArgs::Named(names))
-}
-
-fn check_condition(kind: ScopeKind, condition: &Expr) -> Result<()> {
-    if kind.takes_condition() {
-        return Ok(());
-    }
-    let name = kind.name();
-    let for_condition = "for a condition, use `#[set_grad_enabled(…)]`";
-    let help = match condition {
-        Expr::Path(path) => {
-            let path = path.to_token_stream();
-            format!("to switch one backend, write `#[{name}(backend = {path})]`; {for_condition}")
+fn detach_args(kind: ScopeKind, parentheses: &Group, names: &[Ident]) -> Result<DetachArgs> {
+    match names {
+        [] => {
+            let message = format!(
+                "cannot tell which arguments to detach: `detach(…)` has no names\n\
+                 help: write `#[{}(detach(args))]` for all arguments, or their names, as in `detach(x, y)`",
+                kind.name()
+            );
+            Err(Error::new_spanned(parentheses, message))
         }
-        _ => for_condition.to_owned(),
-    };
-    let message = format!("cannot use a condition with `#[{name}]`\nhelp: {help}");
-    Err(Error::new_spanned(condition, message))
-}
-
-fn misplaced_condition(kind: ScopeKind, condition: &Expr, problem: &str) -> Error {
-    let name = kind.name();
-    Error::new_spanned(condition, format!("{problem}\nhelp: write `#[{name}(condition, backend = …)]`"))
+        [name] if name == "args" => Ok(DetachArgs::All),
+        names => Ok(DetachArgs::Named(names.to_vec())),
+    }
 }
 
 fn unknown(kind: ScopeKind, argument: &Ident) -> Error {

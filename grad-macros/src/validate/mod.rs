@@ -1,4 +1,4 @@
-//! Validation: every check on what the user wrote, and the error messages. No code is generated before it passes.
+//! Validation: the checks on parsed input, and their error messages. They pass before any code is generated.
 
 pub mod attribute;
 pub mod block;

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use grad_runtime::{Array, Params, mlx, params};
+use grad_runtime::{Params, mlx, params};
 
 #[derive(Params)]
 pub struct Linear {

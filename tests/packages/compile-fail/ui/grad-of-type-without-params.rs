@@ -1,4 +1,4 @@
-use grad_runtime::{Array, mlx, params};
+use grad_runtime::{mlx, params};
 
 pub struct Linear {
     pub weight: mlx::Array,
