@@ -17,7 +17,7 @@ use candle_transformers::models::bert::{BertModel, Config};
 use grad_examples::minilm::{Batch, MiniLm};
 use grad_examples::model_files::find;
 use grad_runtime::cpu::Array as Cpu;
-use grad_runtime::{Array, no_grad};
+use grad_runtime::no_grad;
 
 type Model = MiniLm<Cpu>;
 

@@ -3,8 +3,11 @@
 //! [`shared_operations`] lists every operation of the trait, [`scoped_programs`] combines scopes and transforms. With feature `mlx`
 //! the tests fail where MLX cannot be loaded. They are never skipped.
 #![cfg(any(feature = "cpu", feature = "mlx"))]
+#![allow(clippy::float_cmp, reason = "small whole numbers are exact")]
 
+mod half_precision;
 mod invalid_operands;
+mod nondifferentiable;
 mod operators;
 mod params;
 mod safetensors;

@@ -44,7 +44,7 @@ fn weights_detached(weights: &[Tensor], x: &Tensor) -> candle_core::Result<Tenso
 }
 
 /// The same pass over this crate's arrays.
-fn of_arrays(weight: &cpu::Array, x: &cpu::Array, depth: usize) -> grad_runtime::Result<cpu::Array> {
+fn of_arrays(weight: &cpu::Array, x: &cpu::Array, depth: usize) -> Result<cpu::Array> {
     (0..depth).try_fold(x.clone(), |x, _| x.matmul(weight))
 }
 
@@ -75,7 +75,7 @@ fn of_candle(pass: Pass) -> impl Fn(usize) -> Memory {
 
 /// The same in a transform, in which `cpu::Array` records.
 fn in_a_transform(
-    pass: fn(&cpu::Array, &cpu::Array, usize) -> grad_runtime::Result<cpu::Array>,
+    pass: fn(&cpu::Array, &cpu::Array, usize) -> Result<cpu::Array>,
 ) -> impl Fn(usize) -> Memory {
     move |depth| {
         let weight = cpu::Array::zeros(&[SHAPE[1]; 2], Dtype::Float32).unwrap();

@@ -1,9 +1,11 @@
 //! MLX alone: how the library is found and loaded, devices and memory, threads, and each operation of the list in ops.rs.
 
+mod corrections;
 mod devices;
 mod indices;
 mod leaks;
 mod library_loading;
 mod native_switch;
 mod operations;
+mod scope_memory;
 mod threads;

@@ -1,4 +1,4 @@
-//! ModeSnapshot, scopes, guards and backends, without arrays. A test's name begins with the number of the guarantee it checks.
+//! Modes, scopes, guards and backends, without arrays. A test's name begins with the number of the guarantee it checks.
 
 mod backends;
 mod guards;

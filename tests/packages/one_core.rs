@@ -1,5 +1,6 @@
 //! Two copies of grad-core in one program would be two grad modes: Cargo refuses them, by the key `links`.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -41,7 +42,12 @@ impl Program {
         fs::write(package.join("src/lib.rs"), "").unwrap();
 
         let number = self.dependencies.lines().count();
-        self.dependencies += &format!("core-{number} = {{ package = \"grad-core\", path = {package:?} }}\n");
+        writeln!(
+            self.dependencies,
+            "core-{number} = {{ package = \"grad-core\", path = '{}' }}",
+            package.display()
+        )
+        .unwrap();
         self
     }
 

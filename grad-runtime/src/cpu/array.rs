@@ -494,7 +494,10 @@ impl Array {
     pub fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("mean", &[self], || {
             let count: usize = shapes::axes(axes, self.ndim())?.into_iter().map(|axis| self.dims()[axis]).product();
-            Ok(self.to_float()?.sum(axes, keepdims)?.affine((count as f64).recip(), 0.0)?)
+            let x = self.to_float()?;
+            // The sum of numbers of half precision may be too large for them where the mean is not.
+            let sum = x.astype(Dtype::Float32)?.sum(axes, keepdims)?;
+            Ok(sum.affine((count as f64).recip(), 0.0)?.astype(x.dtype())?)
         })
     }
 
