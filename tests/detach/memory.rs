@@ -74,9 +74,7 @@ fn of_candle(pass: Pass) -> impl Fn(usize) -> Memory {
 }
 
 /// The same in a transform, in which `cpu::Array` records.
-fn in_a_transform(
-    pass: fn(&cpu::Array, &cpu::Array, usize) -> Result<cpu::Array>,
-) -> impl Fn(usize) -> Memory {
+fn in_a_transform(pass: fn(&cpu::Array, &cpu::Array, usize) -> Result<cpu::Array>) -> impl Fn(usize) -> Memory {
     move |depth| {
         let weight = cpu::Array::zeros(&[SHAPE[1]; 2], Dtype::Float32).unwrap();
         let x = cpu::Array::ones(&SHAPE, Dtype::Float32).unwrap();
