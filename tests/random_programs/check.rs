@@ -1,5 +1,7 @@
 //! Compares what a backend makes of a program with the reference.
 
+use std::collections::BTreeSet;
+
 use crate::modes::{Engine, Pair};
 use crate::program::Program;
 use crate::reference::{self, Expected, Mistake};
@@ -47,13 +49,13 @@ pub fn expect(program: &Program, engine: Engine, mistake: Option<Mistake>) -> Re
 
 /// The difference that rounding may make to an element.
 fn tolerance(value: f64, error: f64) -> f64 {
-    SAFETY * error + 1e-5 * value.abs().max(1.0)
+    SAFETY * error + 4e-6 * value.abs().max(1.0)
 }
 
 /// Whether the tolerance is small enough to tell right from wrong.
 fn is_telling(array: &Tensor) -> bool {
     let mut elements = array.elements.iter();
-    elements.all(|x| x.is_finite() && tolerance(x.value(), x.error()) <= 0.25 * x.value().abs().max(1.0))
+    elements.all(|x| x.is_finite() && tolerance(x.value(), x.error()) <= 0.05 * x.value().abs().max(1.0))
 }
 
 fn difference(expected: &Expected, found: &Found) -> Option<String> {
@@ -86,6 +88,12 @@ fn difference(expected: &Expected, found: &Found) -> Option<String> {
                 "the modes of the CPU and MLX at v{value}: expected {expected:?}, found {found:?}"
             ));
         }
+    }
+    let made: BTreeSet<_> = found.modes.iter().map(|(value, _)| value).collect();
+    if let Some(value) =
+        expected.modes.keys().find(|value| !made.contains(value) && !expected.optional.contains(value))
+    {
+        return Some(format!("v{value} was not made"));
     }
     (found.left != Pair::default()).then(|| format!("the modes {:?} are left", found.left))
 }

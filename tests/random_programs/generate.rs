@@ -10,7 +10,7 @@ use crate::program::{
 };
 use crate::tensors::broadcast;
 
-/// The generator SplitMix64.
+/// The generator `SplitMix64`.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -442,6 +442,9 @@ impl Writer {
             .into_iter()
             .filter(|shape| rows * shape.get(1).unwrap_or(&1) <= MOST_ELEMENTS)
             .collect();
+        if choices.is_empty() {
+            return;
+        }
         let shape = self.random.of(&choices);
         let y = self.of_type(place, block, &shape, x.dtype);
         let result = [&x.shape[..x.shape.len() - 1], &shape[1..]].concat();
@@ -476,7 +479,7 @@ impl Writer {
             _ => {
                 let size = x.size();
                 let mut shapes = vec![vec![size], vec![1, size], vec![size, 1]];
-                if size % 2 == 0 {
+                if size.is_multiple_of(2) {
                     shapes.push(vec![2, size / 2]);
                 }
                 let shape = self.random.of(&shapes);
@@ -567,7 +570,7 @@ impl Writer {
     fn statement(&mut self, place: &mut Place, block: &mut Block) {
         self.budget = self.budget.saturating_sub(1);
         let may_nest = self.budget > 0 && place.around < MOST_NESTED;
-        match self.random.below(100) {
+        match self.random.below(if place.around == 0 { 90 } else { 110 }) {
             0..3 => {
                 if let Some(of) = self.value_that(place, |x| !x.traced) {
                     block.push(Statement::Eval { of: of.value });
@@ -579,29 +582,29 @@ impl Writer {
                     block.push(Statement::Read { to, of: of.value });
                 }
             }
-            7..17 if self.language.scopes => {
+            7..21 if self.language.scopes => {
                 let (scope, target) = self.scope();
-                let form = self.random.of(&[Form::Block, Form::Guard, Form::Function, Form::AsyncFunction]);
+                let form = self.random.of(&Form::ALL);
                 let number = place.modes.enter(scope, target);
                 let length = self.random.within(1..5);
                 let body = self.block(place, length);
                 place.modes.leave(number);
                 block.push(Statement::Scope { scope, target, form, body });
             }
-            17..22 if self.language.scopes => {
+            21..26 if self.language.scopes => {
                 let (scope, target) = self.scope();
                 let guard = self.next_guard;
                 self.next_guard += 1;
                 place.guards.push((guard, place.modes.enter(scope, target)));
                 block.push(Statement::Enter { guard, scope, target });
             }
-            22..26 if !place.guards.is_empty() => {
+            26..33 if !place.guards.is_empty() => {
                 let at = self.random.below(place.guards.len());
                 let (guard, number) = place.guards.remove(at);
                 place.modes.leave(number);
                 block.push(Statement::Leave { guard });
             }
-            26..29 => {
+            33..36 => {
                 let mut inside = Place { may_fail: true, guards: Vec::new(), ..place.clone() };
                 let length = self.random.within(2..6);
                 let mut body = self.block(&mut inside, length);
@@ -610,9 +613,9 @@ impl Writer {
                 }
                 block.push(Statement::Attempt { body });
             }
-            29..45 if may_nest => self.some_transform(place, block),
-            45..51 if may_nest && self.has_every_transform() => self.define(place, block),
-            51..56 if !place.functions.is_empty() => {
+            36..60 if may_nest => self.some_transform(place, block),
+            60..68 if may_nest && self.has_every_transform() => self.define(place, block),
+            68..73 if !place.functions.is_empty() => {
                 let named = self.random.of(&place.functions);
                 self.call(place, block, &named);
             }
@@ -672,6 +675,13 @@ impl Writer {
             let mut body = Block::new();
             self.transform(&mut inside, &mut body);
             block.push(Statement::Attempt { body });
+        } else if self.language.scopes && place.around > 0 && self.random.chance(20) {
+            let (scope, target, form) = (Scope::NoGrad, Target::Every, self.random.of(&Form::ALL));
+            let number = place.modes.enter(scope, target);
+            let mut body = Block::new();
+            self.transform(place, &mut body);
+            place.modes.leave(number);
+            block.push(Statement::Scope { scope, target, form, body });
         } else {
             self.transform(place, block);
         }
@@ -697,15 +707,15 @@ impl Writer {
         inside.modes.enter_differentiated();
         let parameters = self.parameters(&mut inside, &inputs);
         let (mut body, of_parameters) = (Block::new(), inside.values.len());
-        let length = self.random.within(1..6);
+        let length = self.random.within(2..8);
         body.append(&mut self.block(&mut inside, length));
         let mut results = Vec::new();
         if of_any_float {
-            let result = self.result(&mut inside, &mut body, |x| x.dtype.is_float());
+            let result = self.product(&mut inside, &mut body, |x| x.dtype.is_float());
             results.push(self.scalar(&mut inside, &mut body, &result));
         } else {
             for _ in 0..if self.random.chance(30) { 2 } else { 1 } {
-                results.push(self.result(&mut inside, &mut body, |x| x.dtype == Dtype::Float32));
+                results.push(self.product(&mut inside, &mut body, |x| x.dtype == Dtype::Float32));
             }
         }
         let escaping = self.escaping(&inside, of_parameters);
@@ -759,6 +769,17 @@ impl Writer {
         }
     }
 
+    /// A result that more of what was made has a part in.
+    fn product(&mut self, inside: &mut Place, body: &mut Block, fits: impl Fn(&Visible) -> bool) -> Visible {
+        let mut result = self.result(inside, body, fits);
+        for _ in 0..2 {
+            if self.random.chance(50) {
+                result = self.binary(inside, body, Op::Multiply, &result);
+            }
+        }
+        result
+    }
+
     /// A value that leaves the function by side effect.
     fn escaping(&mut self, inside: &Place, of_parameters: usize) -> Vec<Visible> {
         let made = &inside.values[of_parameters..];
@@ -774,12 +795,8 @@ impl Writer {
         let (mut inputs, mut in_axes) = (vec![first], vec![Some(axis)]);
         if self.random.chance(50) {
             let second = self.float(place, block);
-            let axes: Vec<usize> = (0..second.shape.len()).filter(|axis| second.shape[*axis] == length).collect();
-            in_axes.push(if axes.is_empty() || self.random.chance(30) {
-                None
-            } else {
-                Some(self.random.of(&axes))
-            });
+            let fit: Vec<usize> = (0..second.shape.len()).filter(|axis| second.shape[*axis] == length).collect();
+            in_axes.push(if fit.is_empty() || self.random.chance(30) { None } else { Some(self.random.of(&fit)) });
             inputs.push(second);
         }
         let mut inside = place.inside();
@@ -823,7 +840,9 @@ impl Writer {
 
     fn define(&mut self, place: &mut Place, block: &mut Block) {
         let own_derivatives = self.language.custom_derivatives && self.random.chance(60);
-        let choice = self.random.below(3);
+        // Outside of a transform MLX calls a C++ compiler for most functions that it compiles, which takes a second.
+        let compiles = self.random.chance(if place.around == 0 { 4 } else { 20 });
+        let choice = if compiles { 0 } else { self.random.within(1..3) };
         let with_slopes = choice == 2 && own_derivatives;
         let mut inputs = vec![self.float(place, block)];
         if with_slopes && inputs[0].dtype != Dtype::Float32 {
@@ -863,7 +882,7 @@ impl Writer {
             results.push(result);
         } else {
             for _ in 0..if self.random.chance(25) { 2 } else { 1 } {
-                results.push(self.result(&mut inside, &mut body, |x| x.dtype.is_float()));
+                results.push(self.product(&mut inside, &mut body, |x| x.dtype.is_float()));
             }
         }
         let slopes = |writer: &mut Self| {

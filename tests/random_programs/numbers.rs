@@ -102,9 +102,16 @@ impl Number {
         self.terms.iter().all(|term| term.value.is_finite() && term.error.is_finite())
     }
 
-    /// The innermost of the transforms whose tags it has.
-    pub fn innermost_level(&self) -> Option<usize> {
-        (0..LEVELS).rev().find(|level| self.terms.iter().any(|term| has_level(term.tags, *level)))
+    /// The transforms whose tags it has, the outermost first.
+    pub fn levels(&self) -> impl Iterator<Item = usize> {
+        (0..LEVELS).filter(|level| self.terms.iter().any(|term| has_level(term.tags, *level)))
+    }
+
+    /// The same number, known no better than both.
+    pub fn with_error_of(&self, other: &Self) -> Self {
+        let mut sum = self.clone();
+        sum.terms[0].error += other.error();
+        sum
     }
 
     // Tags
@@ -181,6 +188,14 @@ impl Number {
             term.error += unit * term.value.abs().max(1.0);
         }
         self
+    }
+
+    /// Adds the error of rounding each coefficient of a tag.
+    pub fn with_rounded_derivatives(self, unit: f64) -> Self {
+        let value = self.terms[0];
+        let mut rounded = self.rounded(unit);
+        rounded.terms[0] = value;
+        rounded
     }
 
     /// Applies a function whose Taylor series at a value is `series(value, order)`, up to that order.

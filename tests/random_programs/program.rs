@@ -98,17 +98,6 @@ pub enum Scope {
     InferenceMode(bool),
 }
 
-impl Scope {
-    pub const ALL: [Self; 6] = [
-        Self::NoGrad,
-        Self::EnableGrad,
-        Self::SetGradEnabled(false),
-        Self::SetGradEnabled(true),
-        Self::InferenceMode(true),
-        Self::InferenceMode(false),
-    ];
-}
-
 /// The backends that a scope switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
@@ -127,6 +116,10 @@ pub enum Form {
     Function,
     /// An annotated `async fn`.
     AsyncFunction,
+}
+
+impl Form {
+    pub const ALL: [Self; 4] = [Self::Block, Self::Guard, Self::Function, Self::AsyncFunction];
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

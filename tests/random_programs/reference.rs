@@ -13,7 +13,7 @@ use crate::known_bugs::{Construct, avoids};
 use crate::modes::{Engine, Modes, Pair};
 use crate::numbers::{LEVELS, Number, TAGS};
 use crate::program::{Block, Function, Kind, Op, Program, Statement, Transform, Value};
-use crate::tensors::{Result, Stop, Tensor};
+use crate::tensors::{Result, Stop, Tensor, rounds};
 
 /// A guarantee that the reference gets wrong, to see that the programs notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub struct Expected {
     pub results: Result<BTreeMap<Value, Rc<Tensor>>>,
     /// The modes that each value was made in.
     pub modes: BTreeMap<Value, Vec<Pair>>,
+    /// The values that a backend need not make: those of derivatives, which may not be needed.
+    pub optional: BTreeSet<Value>,
     /// What each [`Statement::Read`] saw.
     pub reads: BTreeMap<Value, Vec<Rc<Tensor>>>,
     /// The shape and dtype of every value.
@@ -123,6 +125,10 @@ pub struct Reference {
     steps: usize,
     /// The arrays that are written or read as elements, and not computed.
     literals: BTreeSet<Value>,
+    /// The arrays that are computed anew, and not parts of others or broadcast.
+    computed: BTreeSet<Value>,
+    /// Whether a derivative of a custom function is running.
+    in_derivative: bool,
     seen: Expected,
 }
 
@@ -137,9 +143,12 @@ impl Reference {
             held: Held::No,
             steps: 0,
             literals: BTreeSet::new(),
+            computed: BTreeSet::new(),
+            in_derivative: false,
             seen: Expected {
                 results: Err(Stop::Invalid),
                 modes: BTreeMap::new(),
+                optional: BTreeSet::new(),
                 reads: BTreeMap::new(),
                 types: BTreeMap::new(),
             },
@@ -227,8 +236,13 @@ impl Reference {
             return scope.clone();
         }
         let mapped = self.mapped_levels();
-        let visible = scope.values.iter().filter(|(_, array)| array.traced & mapped == 0);
-        let values = visible.map(|(value, array)| (*value, Rc::new(self.constant(array)))).collect();
+        let avoided = self.avoid(Construct::CapturedTracers).is_err();
+        let is_visible = |array: &Tensor| {
+            let further_out = levels_of(array).into_iter().any(|level| level + 1 < self.running.len());
+            array.traced & mapped == 0 && !(avoided && further_out)
+        };
+        let visible: Vec<_> = scope.values.iter().filter(|(_, array)| is_visible(array)).collect();
+        let values = visible.into_iter().map(|(value, array)| (*value, Rc::new(self.constant(array)))).collect();
         let functions = scope.functions.iter().map(|(name, closure)| {
             let captured = self.captured_constants(&closure.captured);
             (*name, Rc::new(Closure { captured, ..Closure::clone(closure) }))
@@ -280,6 +294,9 @@ impl Reference {
                 let operands = values(scope, operands)?;
                 self.avoid_known_bugs(op, numbers, &operands)?;
                 let made = Tensor::apply(op, &operands.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
+                if rounds(op) {
+                    self.computed.insert(*to);
+                }
                 let made = match op {
                     // Whatever the mode.
                     Op::StopGradient | Op::Detach => self.constant(&made),
@@ -339,17 +356,45 @@ impl Reference {
     }
 
     fn avoid_known_bugs(&self, op: &Op, numbers: &[Value], operands: &[Rc<Tensor>]) -> Result<()> {
-        let mapped = |array: &Tensor| array.traced & self.mapped_levels() != 0;
-        let computed = |value: &Value| !self.literals.contains(value);
-        let differentiated = |array: &Tensor| !array.elements.iter().all(Number::is_constant);
-        let construct = match op {
-            Op::Take { .. } if operands.iter().any(|operand| mapped(operand)) => Construct::TakeUnderVmap,
-            Op::Take { .. } if !self.running.is_empty() && numbers.last().is_some_and(computed) => {
-                Construct::ComputedIndices
-            }
-            Op::Astype(dtype) if !dtype.is_float() && differentiated(&operands[0]) => Construct::FloatToInteger,
-            _ => return Ok(()),
+        use Direction::{Forward, Reverse};
+
+        let is_mapped = operands.iter().any(|operand| operand.traced & self.mapped_levels() != 0);
+        let is_literal = |value: &Value| self.literals.contains(value);
+        let forward_over_reverse = self.is_around(|outer, inner| (outer, inner) == (Forward, Reverse));
+        let over_forward = self.is_around(|_, inner| inner == Forward);
+        let mut levels: Vec<usize> = operands.iter().flat_map(|operand| levels_of(operand)).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        // Whether so many derivatives lead to the zeroth power.
+        #[allow(clippy::cast_precision_loss, reason = "transforms nest a few deep")]
+        let is_zeroth =
+            |x: &Number| x.value().fract() == 0.0 && (0.0..levels.len() as f64 - 1.0).contains(&x.value());
+
+        let constructs: &[(bool, Construct)] = match op {
+            Op::Take { .. } => &[
+                (is_mapped, Construct::TakeUnderVmap),
+                (!self.running.is_empty() && !is_literal(&numbers[1]), Construct::ComputedIndices),
+                (forward_over_reverse, Construct::ForwardOverTake),
+            ],
+            Op::Max { .. } | Op::Min { .. } => &[(over_forward, Construct::SecondDerivativeOfMax)],
+            Op::ArgMax { .. } => &[(!self.computed.contains(&numbers[0]), Construct::ArgMaxOfBroadcast)],
+            Op::Power => &[
+                (levels.len() > 2, Construct::ThirdDerivativeOfPower),
+                (operands[1].elements.iter().any(is_zeroth), Construct::DerivativesOfZerothPower),
+            ],
+            Op::Astype(dtype) => &[(!dtype.is_float() && !levels.is_empty(), Construct::FloatToInteger)],
+            _ => &[],
         };
+        constructs.iter().filter(|(is_there, _)| *is_there).try_for_each(|(_, construct)| self.avoid(*construct))
+    }
+
+    /// Whether two of the transforms around, one inside of the other, are of these directions.
+    fn is_around(&self, directions: impl Fn(Direction, Direction) -> bool) -> bool {
+        let mut inner = self.running.iter().enumerate();
+        inner.any(|(level, inner)| self.running[..level].iter().any(|outer| directions(*outer, *inner)))
+    }
+
+    fn avoid(&self, construct: Construct) -> Result<()> {
         if self.engine.is_some_and(|engine| avoids(engine, construct)) { Err(Stop::KnownBug) } else { Ok(()) }
     }
 
@@ -358,6 +403,9 @@ impl Reference {
         let seen = self.seen.modes.entry(to).or_default();
         if !seen.contains(&modes) {
             seen.push(modes);
+        }
+        if self.in_derivative {
+            self.seen.optional.insert(to);
         }
         self.seen.types.insert(to, (array.shape.clone(), array.dtype));
         match scope.values.insert(to, Rc::new(array)) {
@@ -582,6 +630,9 @@ impl Reference {
         if out_axes.len() != runs[0].len() {
             return Err(Stop::Invalid);
         }
+        if repeat(&runs[0]) {
+            self.avoid(Construct::MappedTwice)?;
+        }
         let mut found = Vec::new();
         for (number, axis) in out_axes.iter().enumerate() {
             let entries: Vec<_> = runs.iter().map(|run| Tensor::clone(&run[number])).collect();
@@ -631,14 +682,48 @@ impl Reference {
             }
             Kind::Checkpoint => {
                 let captured = self.captured_constants(captured);
+                let traced = all_traced(&inputs);
+                if inputs.iter().any(|input| input.traced != traced) {
+                    self.avoid(Construct::CheckpointOfUnmapped)?;
+                }
                 self.call(function, inputs, &captured)?
             }
             Kind::Custom { vjp, jvp } => {
                 let captured = self.captured_constants(captured);
+                if !self.running.is_empty() {
+                    self.try_slopes(vjp.iter().chain(jvp), &inputs, &captured)?;
+                }
                 self.custom(vjp.as_ref(), jvp.as_ref(), function, &inputs, &captured)?
             }
         };
+        if enabled && repeat(&found) && self.mapped_levels() != 0 {
+            self.avoid(Construct::MappedTwice)?;
+        }
         Ok(found.iter().map(|array| Tensor::clone(array)).collect())
+    }
+
+    /// Runs derivatives that may not be needed here: a backend runs them where the derivative that they make is zero, too.
+    fn try_slopes<'a>(
+        &mut self,
+        slopes: impl Iterator<Item = &'a Function>,
+        primals: &[Rc<Tensor>],
+        captured: &Scope,
+    ) -> Result<()> {
+        for slopes in slopes {
+            self.slopes(slopes, primals, captured)?;
+        }
+        Ok(())
+    }
+
+    fn slopes(&mut self, slopes: &Function, primals: &[Rc<Tensor>], captured: &Scope) -> Result<Vec<Rc<Tensor>>> {
+        let guard = self.modes.enter_differentiated();
+        let around = std::mem::replace(&mut self.in_derivative, true);
+        let outcome = self.call(slopes, primals.to_vec(), captured);
+        self.in_derivative = around;
+        self.modes.leave(guard);
+        // Whether a backend gets to the failure depends on whether it needs the derivative.
+        outcome
+            .map_err(|stop| if matches!(stop, Stop::InferenceMode | Stop::Failed) { Stop::Invalid } else { stop })
     }
 
     /// A function with derivatives of its own: the innermost transform takes its derivative from them, at inputs that only the
@@ -652,7 +737,7 @@ impl Reference {
         captured: &Scope,
     ) -> Result<Vec<Rc<Tensor>>> {
         let numbers = inputs.iter().flat_map(|input| &input.elements);
-        let innermost = numbers.filter_map(Number::innermost_level).max();
+        let innermost = numbers.flat_map(Number::levels).max();
         let Some(level) = innermost.filter(|_| !self.is(Mistake::CustomDerivativesAreIgnored)) else {
             return self.call(function, inputs.to_vec(), captured);
         };
@@ -675,10 +760,7 @@ impl Reference {
             });
             return sums.collect();
         };
-        let guard = self.modes.enter_differentiated();
-        let slopes = self.call(slopes, primals, captured);
-        self.modes.leave(guard);
-        let slopes = slopes?;
+        let slopes = self.slopes(slopes, &primals, captured)?;
         let [value] = &values[..] else { return Err(Stop::Invalid) };
         if slopes.len() != inputs.len() {
             return Err(Stop::Invalid);
@@ -701,6 +783,19 @@ impl Reference {
 
 fn values(scope: &Scope, values: &[Value]) -> Result<Vec<Rc<Tensor>>> {
     values.iter().map(|value| scope.values.get(value).cloned().ok_or(Stop::Invalid)).collect()
+}
+
+/// The transforms that differentiate an array, the outermost first.
+fn levels_of(array: &Tensor) -> Vec<usize> {
+    let mut levels: Vec<usize> = array.elements.iter().flat_map(Number::levels).collect();
+    levels.sort_unstable();
+    levels.dedup();
+    levels
+}
+
+/// Whether two of several arrays may be one. That is not seen here; where they are, they are equal.
+fn repeat(arrays: &[Rc<Tensor>]) -> bool {
+    (1..arrays.len()).any(|at| arrays[..at].contains(&arrays[at]))
 }
 
 fn readable(scope: &Scope, value: Value) -> Result<Rc<Tensor>> {

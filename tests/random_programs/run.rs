@@ -14,6 +14,7 @@ use grad_runtime::{
 };
 use half::{bf16, f16};
 
+use crate::known_bugs::{Construct, avoids};
 use crate::modes::{Engine, Pair};
 use crate::program::{
     Block, Failure, Form, Function, Kind, Op, Program, Scope, Statement, Target, Transform, Value,
@@ -126,7 +127,18 @@ impl Transforms for grad_runtime::mlx::Array {
 
     fn compile(function: Callable<Self>) -> Callable<Self> {
         let compiled = grad_runtime::mlx::compile(move |inputs| function(inputs));
-        Rc::new(move |inputs| compiled.call(inputs))
+        Rc::new(move |inputs| {
+            if !avoids(Self::ENGINE, Construct::CapturedInputs) {
+                return compiled.call(inputs);
+            }
+            // A copy is an array of its own; it is no constant, whatever the mode.
+            let copies = {
+                let _recorded = grad_runtime::Scope::InferenceMode(false).enter_for(&Mlx);
+                let copy = |input: &Self| input.multiply(&Self::ones(&[], input.dtype())?);
+                inputs.iter().map(copy).collect::<Result<Vec<_>>>()?
+            };
+            compiled.call(&copies)
+        })
     }
 
     fn checkpoint(function: Callable<Self>) -> Callable<Self> {

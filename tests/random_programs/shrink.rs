@@ -136,14 +136,19 @@ fn inlined(block: &Block, at: usize) -> Option<Block> {
     Some(block)
 }
 
-/// Blocks in which an operand stands in for what an operation makes of it.
+/// How many values are tried in the place of another, beside its operands.
+const MOST_OTHERS: usize = 12;
+
+/// Blocks in which an operand, or another value that was made before, stands in for what an operation makes.
 fn passed_by(block: &Block, at: usize, types: &Types) -> Vec<Block> {
     let (to, operands) = match &block[at] {
         Statement::Operation { to, operands, .. } => (to, operands.clone()),
         Statement::Read { to, of } => (to, vec![*of]),
         _ => return Vec::new(),
     };
-    let same = operands.into_iter().filter(|operand| types.get(operand) == types.get(to));
+    let before = types.keys().copied().filter(|value| value < to && !operands.contains(value)).take(MOST_OTHERS);
+    let others: Vec<Value> = before.collect();
+    let same = operands.into_iter().chain(others).filter(|value| types.get(value) == types.get(to));
     let passed = same.map(|operand| {
         let mut block = without(block, at);
         replace(&mut block, *to, operand);
@@ -188,6 +193,7 @@ fn simpler_statements(statement: &Statement, types: &Types) -> Vec<Statement> {
                 found.push(of(function.clone(), &[]));
             }
             found.extend(fewer_inputs(transform, inputs, function, escaping, outputs));
+            found.extend(fewer_results(transform, inputs, function, escaping, outputs));
             found
         }
         Statement::Define { name, kind, function } => {
@@ -254,6 +260,40 @@ fn fewer_inputs(
         }
     };
     (0..inputs.len()).map(of).collect()
+}
+
+/// A transform whose function has one result less.
+fn fewer_results(
+    transform: &Transform,
+    inputs: &[Value],
+    function: &Function,
+    escaping: &[Value],
+    outputs: &[Value],
+) -> Vec<Statement> {
+    let of_function = function.results.len();
+    if of_function < 2 {
+        return Vec::new();
+    }
+    let of = |at: usize| {
+        let mut transform = transform.clone();
+        let mut outputs = outputs.to_vec();
+        match &mut transform {
+            Transform::ValueAndGrad | Transform::Grad => {}
+            Transform::Vjp { cotangents } => {
+                cotangents.remove(at);
+            }
+            Transform::Jvp { .. } => {
+                outputs.remove(of_function + at);
+            }
+            Transform::Vmap { out_axes, .. } => {
+                out_axes.remove(at);
+            }
+        }
+        outputs.remove(at);
+        let function = Function { results: without(&function.results, at), ..function.clone() };
+        Statement::Transform { transform, inputs: inputs.to_vec(), function, escaping: escaping.to_vec(), outputs }
+    };
+    (0..of_function).map(of).collect()
 }
 
 fn smaller_functions(function: &Function, types: &Types) -> Vec<Function> {

@@ -40,7 +40,7 @@ pub struct Tensor {
 /// Larger numbers are not computed.
 const LARGEST: f64 = 1e4;
 /// How many times the error that is estimated there may be.
-pub const SAFETY: f64 = 32.0;
+pub const SAFETY: f64 = 6.0;
 /// The domain of `log`, `sqrt`, `divide` and `power` begins here: nearer to zero, their derivatives are too large.
 const SMALLEST: f64 = 0.05;
 
@@ -73,6 +73,15 @@ fn choose(x: &Number, y: &Number) -> Result<Ordering> {
         Ordering::Equal => Err(Stop::Rounding),
         order => Ok(order),
     }
+}
+
+/// Returns the larger or the smaller of two numbers.
+fn extreme_of(x: &Number, y: &Number, wanted: Ordering) -> Result<Number> {
+    let (chosen, other) = if choose(y, x)? == wanted { (y, x) } else { (x, y) };
+    // Of two constants that are close, a backend may choose the other one.
+    let apart = (x.value() - y.value()).abs();
+    let close = apart <= SAFETY * (x.error() + y.error());
+    Ok(if close { chosen.with_error_of(other) } else { chosen.clone() })
 }
 
 /// Checks that a number is in the domain of an operation with a pole at zero.
@@ -249,6 +258,8 @@ impl Tensor {
                 Ok(Number::exact(x.value().trunc()))
             }
             _ if unit(dtype) > unit(self.dtype) && self.dtype.is_float() => Ok(x.clone().rounded(unit(dtype))),
+            // The derivatives come back in this dtype.
+            _ if self.dtype.is_float() => Ok(x.clone().with_rounded_derivatives(unit(self.dtype))),
             _ => Ok(x.clone()),
         })?;
         Ok(Self { dtype, ..converted })
@@ -335,8 +346,8 @@ impl Tensor {
             Op::Subtract => x.arithmetic(y, |x, y| Ok(x.subtract(y))),
             Op::Multiply => x.arithmetic(y, |x, y| Ok(x.multiply(y))),
             Op::Divide => x.arithmetic(y, divide),
-            Op::Maximum => x.arithmetic(y, |x, y| Ok(if choose(x, y)?.is_lt() { y.clone() } else { x.clone() })),
-            Op::Minimum => x.arithmetic(y, |x, y| Ok(if choose(x, y)?.is_gt() { y.clone() } else { x.clone() })),
+            Op::Maximum => x.arithmetic(y, |x, y| extreme_of(x, y, Ordering::Greater)),
+            Op::Minimum => x.arithmetic(y, |x, y| extreme_of(x, y, Ordering::Less)),
             Op::Power => x.arithmetic(y, |x, y| Ok(logarithm(x)?.multiply(y).compose(series::exp))),
             Op::Equal => x.comparison(y, Ordering::Equal),
             Op::Greater => x.comparison(y, Ordering::Greater),
@@ -448,7 +459,7 @@ fn arity(op: &Op) -> Option<usize> {
 }
 
 /// Whether an operation computes new numbers, and does not only choose among those of its operands.
-fn rounds(op: &Op) -> bool {
+pub fn rounds(op: &Op) -> bool {
     !matches!(
         op,
         Op::Abs
@@ -508,13 +519,7 @@ fn largest_value(x: &[Number]) -> f64 {
 /// The largest or the smallest of several.
 fn extreme(x: &[Number], wanted: Ordering) -> Result<Number> {
     let (first, others) = x.split_first().ok_or(Stop::Invalid)?;
-    let best = others
-        .iter()
-        .fold(first, |best, x| if x.value().partial_cmp(&best.value()) == Some(wanted) { x } else { best });
-    for x in x.iter().filter(|x| !std::ptr::eq(*x, best)) {
-        choose(x, best)?;
-    }
-    Ok(best.clone())
+    others.iter().try_fold(first.clone(), |best, x| extreme_of(&best, x, wanted))
 }
 
 /// The index of the largest, the first of equals.
