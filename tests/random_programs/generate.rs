@@ -175,9 +175,53 @@ impl Place {
     }
 }
 
+/// The kinds of statement, with how often they are written.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Evaluation,
+    Reading,
+    Scope,
+    Guard,
+    Drop,
+    Attempt,
+    Transform,
+    Definition,
+    Call,
+    Operation,
+}
+
+/// Programs with everything in them.
+const VARIED: &[(Part, usize)] = &[
+    (Part::Evaluation, 4),
+    (Part::Reading, 3),
+    (Part::Scope, 14),
+    (Part::Guard, 5),
+    (Part::Drop, 7),
+    (Part::Attempt, 3),
+    (Part::Transform, 24),
+    (Part::Definition, 8),
+    (Part::Call, 5),
+    (Part::Operation, 30),
+];
+
+/// Programs of transforms and scopes, of which more is part of a derivative.
+const ENTANGLED: &[(Part, usize)] = &[
+    (Part::Evaluation, 8),
+    (Part::Reading, 2),
+    (Part::Scope, 22),
+    (Part::Guard, 3),
+    (Part::Drop, 3),
+    (Part::Transform, 36),
+    (Part::Definition, 5),
+    (Part::Call, 3),
+    (Part::Operation, 30),
+];
+
 struct Writer {
     random: Random,
     language: Language,
+    /// Whether the program is [`ENTANGLED`] and not [`VARIED`].
+    entangled: bool,
     /// How many more statements there are to be.
     budget: usize,
     next_value: Value,
@@ -186,8 +230,10 @@ struct Writer {
 }
 
 impl Writer {
-    const fn new(seed: u64, language: Language, budget: usize) -> Self {
-        Self { random: Random::new(seed), language, budget, next_value: 0, next_guard: 0, next_name: 0 }
+    fn new(seed: u64, language: Language, budget: usize) -> Self {
+        let mut random = Random::new(seed);
+        let entangled = random.chance(50);
+        Self { random, language, entangled, budget, next_value: 0, next_guard: 0, next_name: 0 }
     }
 
     fn shape(&mut self) -> Vec<usize> {
@@ -253,9 +299,10 @@ impl Writer {
     fn value_that(&mut self, place: &Place, fits: impl Fn(&Visible) -> bool) -> Option<Visible> {
         let own: Vec<_> = place.values[place.own..].iter().filter(|x| fits(x)).collect();
         let every: Vec<_> = place.values.iter().filter(|x| fits(x)).collect();
-        let choices = if !own.is_empty() && self.random.chance(75) { own } else { every };
+        let choices =
+            if !own.is_empty() && self.random.chance(if self.entangled { 40 } else { 65 }) { own } else { every };
         let late = choices.len().saturating_sub(4);
-        let from = if self.random.chance(60) { late } else { 0 };
+        let from = if self.random.chance(if self.entangled { 40 } else { 60 }) { late } else { 0 };
         let choices = &choices[from..];
         (!choices.is_empty()).then(|| self.random.of(choices).clone())
     }
@@ -418,6 +465,19 @@ impl Writer {
         }
     }
 
+    /// An operation without kinks or poles.
+    fn smooth_operation(&mut self, place: &mut Place, block: &mut Block) {
+        const UNARY: [Op; 6] = [Op::Negative, Op::Square, Op::Sin, Op::Tanh, Op::Sigmoid, Op::Erf];
+        let x = self.float(place, block);
+        if self.random.chance(50) {
+            let op = self.random.of(&UNARY);
+            self.elementwise(place, block, op, &x);
+        } else {
+            let op = self.random.of(&[Op::Multiply, Op::Multiply, Op::Add]);
+            self.binary(place, block, op, &x);
+        }
+    }
+
     fn reduction(&mut self, place: &mut Place, block: &mut Block, x: &Visible) {
         let keepdims = self.random.chance(40);
         let mut axes: Vec<usize> = (0..x.shape.len()).filter(|_| self.random.chance(60)).collect();
@@ -570,19 +630,16 @@ impl Writer {
     fn statement(&mut self, place: &mut Place, block: &mut Block) {
         self.budget = self.budget.saturating_sub(1);
         let may_nest = self.budget > 0 && place.around < MOST_NESTED;
-        match self.random.below(if place.around == 0 { 90 } else { 110 }) {
-            0..3 => {
-                if let Some(of) = self.value_that(place, |x| !x.traced) {
-                    block.push(Statement::Eval { of: of.value });
-                }
-            }
-            3..7 => {
+        let weights = if self.entangled { ENTANGLED } else { VARIED };
+        match self.part(weights) {
+            Part::Evaluation => self.eval(place, block),
+            Part::Reading => {
                 if let Some(of) = self.value_that(place, |x| !x.traced) {
                     let to = self.visible(place, of.shape.clone(), of.dtype, &[]);
                     block.push(Statement::Read { to, of: of.value });
                 }
             }
-            7..21 if self.language.scopes => {
+            Part::Scope if self.language.scopes => {
                 let (scope, target) = self.scope();
                 let form = self.random.of(&Form::ALL);
                 let number = place.modes.enter(scope, target);
@@ -591,20 +648,20 @@ impl Writer {
                 place.modes.leave(number);
                 block.push(Statement::Scope { scope, target, form, body });
             }
-            21..26 if self.language.scopes => {
+            Part::Guard if self.language.scopes => {
                 let (scope, target) = self.scope();
                 let guard = self.next_guard;
                 self.next_guard += 1;
                 place.guards.push((guard, place.modes.enter(scope, target)));
                 block.push(Statement::Enter { guard, scope, target });
             }
-            26..33 if !place.guards.is_empty() => {
+            Part::Drop if !place.guards.is_empty() => {
                 let at = self.random.below(place.guards.len());
                 let (guard, number) = place.guards.remove(at);
                 place.modes.leave(number);
                 block.push(Statement::Leave { guard });
             }
-            33..36 => {
+            Part::Attempt => {
                 let mut inside = Place { may_fail: true, guards: Vec::new(), ..place.clone() };
                 let length = self.random.within(2..6);
                 let mut body = self.block(&mut inside, length);
@@ -613,13 +670,33 @@ impl Writer {
                 }
                 block.push(Statement::Attempt { body });
             }
-            36..60 if may_nest => self.some_transform(place, block),
-            60..68 if may_nest && self.has_every_transform() => self.define(place, block),
-            68..73 if !place.functions.is_empty() => {
+            Part::Transform if may_nest => self.some_transform(place, block),
+            Part::Definition if may_nest && self.has_every_transform() => self.define(place, block),
+            Part::Call if !place.functions.is_empty() => {
                 let named = self.random.of(&place.functions);
                 self.call(place, block, &named);
             }
+            _ if self.entangled && self.random.chance(70) => self.smooth_operation(place, block),
             _ => self.some_operation(place, block),
+        }
+    }
+
+    fn part(&mut self, weights: &[(Part, usize)]) -> Part {
+        let mut at = self.random.below(weights.iter().map(|(_, weight)| weight).sum());
+        let chosen = weights.iter().find(|(_, weight)| {
+            let found = at < *weight;
+            at = at.saturating_sub(*weight);
+            found
+        });
+        chosen.map_or(Part::Operation, |(part, _)| *part)
+    }
+
+    /// Evaluates an array, of whatever function and however old.
+    fn eval(&mut self, place: &Place, block: &mut Block) {
+        let from = if self.random.chance(60) { place.own } else { 0 };
+        let choices: Vec<Value> = place.values[from..].iter().filter(|x| !x.traced).map(|x| x.value).collect();
+        if !choices.is_empty() {
+            block.push(Statement::Eval { of: self.random.of(&choices) });
         }
     }
 
@@ -684,6 +761,10 @@ impl Writer {
             block.push(Statement::Scope { scope, target, form, body });
         } else {
             self.transform(place, block);
+        }
+        // When an inner transform ends, what is traced further out must still be known to be.
+        while place.around > 0 && self.random.chance(if self.entangled { 70 } else { 40 }) {
+            self.eval(place, block);
         }
     }
 

@@ -19,6 +19,12 @@ pub enum Construct {
     ForwardOverTake,
     /// `max` and `min` in a function whose jvp is differentiated.
     SecondDerivativeOfMax,
+    /// `tanh` of a large number, where two transforms differentiate.
+    SecondDerivativeOfFlatTanh,
+    /// The jvp of a checkpointed or custom function that has none of its own, inside of another transform.
+    InnerJvpOfCustom,
+    /// Evaluating an array in a checkpointed or custom function that has no jvp of its own, inside of a jvp.
+    EvaluationInCustom,
     /// `power` where three transforms differentiate.
     ThirdDerivativeOfPower,
     /// `power` by a small whole number, where more transforms differentiate than that.
@@ -46,6 +52,12 @@ pub const KNOWN_BUGS: &[(Engine, Construct)] = &[
     (Engine::Mlx, Construct::ForwardOverTake),
     // MLX differentiates by the indices that the jvp of max and min takes, which is an error (as in issue 10, item 5).
     (Engine::Mlx, Construct::SecondDerivativeOfMax),
+    // MLX computes 1 / cosh², whose derivative is NaN where cosh overflows.
+    (Engine::Mlx, Construct::SecondDerivativeOfFlatTanh),
+    // MLX's own jvp of the function takes the tracer flags of the transform further out, which loses derivatives.
+    (Engine::Mlx, Construct::InnerJvpOfCustom),
+    // It ends the process: MLX runs the function again, and what it captured of the jvp around loses its graph.
+    (Engine::Mlx, Construct::EvaluationInCustom),
     // The vjp of power converts the power to bool and back, which should have derivative 0 (issue 10, item 7).
     (Engine::Mlx, Construct::ThirdDerivativeOfPower),
     // The derivative is recorded for the transform further out, to which the array should be a constant.

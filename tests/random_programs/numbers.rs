@@ -198,8 +198,9 @@ impl Number {
         rounded
     }
 
-    /// Applies a function whose Taylor series at a value is `series(value, order)`, up to that order.
-    pub fn compose(&self, series: impl FnOnce(f64, usize) -> Vec<f64>) -> Self {
+    /// Applies a function whose Taylor series at a value is `series(value, order)`, up to that order. Its derivatives are
+    /// computed with the error of [`Number::rounded`].
+    pub fn compose(&self, unit: f64, series: impl FnOnce(f64, usize) -> Vec<f64>) -> Self {
         let used = self.terms.iter().fold(0, |used, term| used | nonzero_bytes(term.tags));
         let order = used.count_ones() as usize;
         // One more, since the error of a coefficient is that of the value times the next one.
@@ -207,7 +208,7 @@ impl Number {
         let coefficient = |k: usize| {
             #[allow(clippy::cast_precision_loss, reason = "at most the number of levels")]
             let slope = series[k + 1].abs() * (k + 1) as f64;
-            Self::with_error(series[k], slope * self.error())
+            Self::with_error(series[k], slope * self.error()).rounded(unit)
         };
         let infinitesimal = Self::collect(self.terms[1..].to_vec());
         (0..order).rev().fold(coefficient(order), |sum, k| sum.multiply(&infinitesimal).add(&coefficient(k)))

@@ -127,6 +127,8 @@ pub struct Reference {
     literals: BTreeSet<Value>,
     /// The arrays that are computed anew, and not parts of others or broadcast.
     computed: BTreeSet<Value>,
+    /// Whether a function is running that a jvp around runs again.
+    in_derived_jvp: bool,
     /// Whether a derivative of a custom function is running.
     in_derivative: bool,
     seen: Expected,
@@ -144,6 +146,7 @@ impl Reference {
             steps: 0,
             literals: BTreeSet::new(),
             computed: BTreeSet::new(),
+            in_derived_jvp: false,
             in_derivative: false,
             seen: Expected {
                 results: Err(Stop::Invalid),
@@ -304,8 +307,12 @@ impl Reference {
                 };
                 self.bind(scope, *to, made)
             }
-            Statement::Eval { of } => readable(scope, *of).map(|_| ()),
+            Statement::Eval { of } => {
+                self.avoid_evaluation()?;
+                readable(scope, *of).map(|_| ())
+            }
             Statement::Read { to, of } => {
+                self.avoid_evaluation()?;
                 let read = readable(scope, *of)?;
                 let made =
                     if self.is(Mistake::ReadsAreRecorded) { Tensor::clone(&read) } else { self.constant(&read) };
@@ -365,6 +372,7 @@ impl Reference {
         let mut levels: Vec<usize> = operands.iter().flat_map(|operand| levels_of(operand)).collect();
         levels.sort_unstable();
         levels.dedup();
+        let is_flat = |x: &Number| x.value().abs() > 40.0;
         // Whether so many derivatives lead to the zeroth power.
         #[allow(clippy::cast_precision_loss, reason = "transforms nest a few deep")]
         let is_zeroth =
@@ -378,6 +386,10 @@ impl Reference {
             ],
             Op::Max { .. } | Op::Min { .. } => &[(over_forward, Construct::SecondDerivativeOfMax)],
             Op::ArgMax { .. } => &[(!self.computed.contains(&numbers[0]), Construct::ArgMaxOfBroadcast)],
+            Op::Tanh => &[(
+                levels.len() > 1 && operands[0].elements.iter().any(is_flat),
+                Construct::SecondDerivativeOfFlatTanh,
+            )],
             Op::Power => &[
                 (levels.len() > 2, Construct::ThirdDerivativeOfPower),
                 (operands[1].elements.iter().any(is_zeroth), Construct::DerivativesOfZerothPower),
@@ -386,6 +398,10 @@ impl Reference {
             _ => &[],
         };
         constructs.iter().filter(|(is_there, _)| *is_there).try_for_each(|(_, construct)| self.avoid(*construct))
+    }
+
+    fn avoid_evaluation(&self) -> Result<()> {
+        if self.in_derived_jvp { self.avoid(Construct::EvaluationInCustom) } else { Ok(()) }
     }
 
     /// Whether two of the transforms around, one inside of the other, are of these directions.
@@ -659,8 +675,23 @@ impl Reference {
     }
 
     fn call_closure(&mut self, closure: &Closure, inputs: Vec<Rc<Tensor>>) -> Result<Vec<Tensor>> {
+        let has_no_jvp = matches!(closure.kind, Kind::Checkpoint | Kind::Custom { jvp: None, .. });
+        let is_derived =
+            has_no_jvp && self.modes.current().is_enabled() && self.running.contains(&Direction::Forward);
+        if is_derived && self.is_around(|_, inner| inner == Direction::Forward) {
+            self.avoid(Construct::InnerJvpOfCustom)?;
+        }
+        let around = self.in_derived_jvp;
+        self.in_derived_jvp |= is_derived;
+        let found = self.run_closure(closure, inputs);
+        self.in_derived_jvp = around;
+        found
+    }
+
+    fn run_closure(&mut self, closure: &Closure, inputs: Vec<Rc<Tensor>>) -> Result<Vec<Tensor>> {
         let Closure { kind, function, captured } = closure;
         let enabled = self.modes.current().is_enabled();
+        let traced = all_traced(&inputs);
         let found = match kind {
             Kind::Compile => {
                 if self.tracing.len() == 8 {
@@ -682,7 +713,6 @@ impl Reference {
             }
             Kind::Checkpoint => {
                 let captured = self.captured_constants(captured);
-                let traced = all_traced(&inputs);
                 if inputs.iter().any(|input| input.traced != traced) {
                     self.avoid(Construct::CheckpointOfUnmapped)?;
                 }
@@ -699,7 +729,9 @@ impl Reference {
         if enabled && repeat(&found) && self.mapped_levels() != 0 {
             self.avoid(Construct::MappedTwice)?;
         }
-        Ok(found.iter().map(|array| Tensor::clone(array)).collect())
+        // To what is around, the function is one operation of its inputs.
+        let traced = if enabled { traced } else { 0 };
+        Ok(found.iter().map(|array| Tensor { traced: array.traced | traced, ..Tensor::clone(array) }).collect())
     }
 
     /// Runs derivatives that may not be needed here: a backend runs them where the derivative that they make is zero, too.

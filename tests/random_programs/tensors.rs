@@ -268,9 +268,10 @@ impl Tensor {
     fn softmax(&self, axis: usize) -> Result<Self> {
         ensure(axis < self.shape.len())?;
         let largest = self.reduce(&[axis], true, |x| Ok(Number::exact(largest_value(x))))?;
-        let raised = self.zip(&largest, |x, largest| Ok(x.subtract(largest).compose(series::exp)))?;
+        let unit = unit(self.dtype);
+        let raised = self.zip(&largest, |x, largest| Ok(x.subtract(largest).compose(unit, series::exp)))?;
         let sum = raised.reduce(&[axis], true, |x| Ok(sum(x)))?;
-        raised.zip(&sum, divide)
+        raised.zip(&sum, |x, y| divide(unit, x, y))
     }
 
     fn matmul(&self, other: &Self) -> Result<Self> {
@@ -315,7 +316,9 @@ impl Tensor {
         let variance = centered.reduce(&[last], true, |x| {
             Ok(mean(&x.iter().map(|x| x.multiply(x)).collect::<Vec<_>>()).add(&Number::exact(f64::from(EPSILON))))
         })?;
-        let normal = centered.zip(&variance.map(square_root)?, divide)?;
+        let unit = unit(self.dtype);
+        let deviation = variance.map(|x| square_root(unit, x))?;
+        let normal = centered.zip(&deviation, |x, y| divide(unit, x, y))?;
         normal.zip(weight, |x, y| Ok(x.multiply(y)))?.zip(bias, |x, y| Ok(x.add(y)))
     }
 
@@ -325,14 +328,15 @@ impl Tensor {
         ensure(operands.len() == arity(op).unwrap_or(operands.len()))?;
         let x = *operands.first().ok_or(Stop::Invalid)?;
         let y = *operands.get(1).unwrap_or(&x);
-        let smooth = |series: fn(f64, usize) -> Vec<f64>| x.float()?.map(|x| Ok(x.compose(series)));
+        let unit = unit(promote(x.dtype, y.dtype)?);
+        let smooth = |series: fn(f64, usize) -> Vec<f64>| x.float()?.map(|x| Ok(x.compose(unit, series)));
         let zero = Number::exact(0.0);
         let result = match op {
             Op::Abs => x.float()?.map(|x| Ok(if choose(x, &zero)?.is_lt() { x.scale(-1.0) } else { x.clone() })),
             Op::Negative => x.float()?.map(|x| Ok(x.scale(-1.0))),
             Op::Exp => smooth(series::exp),
-            Op::Log => x.float()?.map(logarithm),
-            Op::Sqrt => x.float()?.map(square_root),
+            Op::Log => x.float()?.map(|x| logarithm(unit, x)),
+            Op::Sqrt => x.float()?.map(|x| square_root(unit, x)),
             Op::Square => x.float()?.map(|x| Ok(x.multiply(x))),
             Op::Sin => smooth(series::sin),
             Op::Cos => smooth(series::cos),
@@ -345,10 +349,10 @@ impl Tensor {
             Op::Add => x.arithmetic(y, |x, y| Ok(x.add(y))),
             Op::Subtract => x.arithmetic(y, |x, y| Ok(x.subtract(y))),
             Op::Multiply => x.arithmetic(y, |x, y| Ok(x.multiply(y))),
-            Op::Divide => x.arithmetic(y, divide),
+            Op::Divide => x.arithmetic(y, |x, y| divide(unit, x, y)),
             Op::Maximum => x.arithmetic(y, |x, y| extreme_of(x, y, Ordering::Greater)),
             Op::Minimum => x.arithmetic(y, |x, y| extreme_of(x, y, Ordering::Less)),
-            Op::Power => x.arithmetic(y, |x, y| Ok(logarithm(x)?.multiply(y).compose(series::exp))),
+            Op::Power => x.arithmetic(y, |x, y| Ok(logarithm(unit, x)?.multiply(y).compose(unit, series::exp))),
             Op::Equal => x.comparison(y, Ordering::Equal),
             Op::Greater => x.comparison(y, Ordering::Greater),
             Op::Less => x.comparison(y, Ordering::Less),
@@ -359,8 +363,8 @@ impl Tensor {
             Op::Min { axes, keepdims } => x.float()?.reduce(axes, *keepdims, |x| extreme(x, Ordering::Less)),
             Op::LogSumExp { axes, keepdims } => x.float()?.reduce(axes, *keepdims, |x| {
                 let largest = Number::exact(largest_value(x));
-                let raised: Vec<_> = x.iter().map(|x| x.subtract(&largest).compose(series::exp)).collect();
-                Ok(logarithm(&sum(&raised))?.add(&largest))
+                let raised: Vec<_> = x.iter().map(|x| x.subtract(&largest).compose(unit, series::exp)).collect();
+                Ok(logarithm(unit, &sum(&raised))?.add(&largest))
             }),
             Op::ArgMax { axis, keepdims } => x.float()?.reduce(&[*axis], *keepdims, position_of_largest),
             Op::Softmax { axis } => x.float()?.softmax(*axis),
@@ -386,12 +390,7 @@ impl Tensor {
             Op::ArgMax { .. } => Dtype::UInt32,
             _ => result.dtype,
         };
-        let result = if rounds(op) {
-            let unit = unit(result.dtype);
-            result.map(|x| Ok(x.clone().rounded(unit)))?
-        } else {
-            result
-        };
+        let result = if rounds(op) { result.map(|x| Ok(x.clone().rounded(unit)))? } else { result };
         let computable = |x: &Number| x.is_finite() && x.magnitude() <= LARGEST;
         if !result.elements.iter().all(computable) {
             return Err(Stop::Rounding);
@@ -497,19 +496,19 @@ fn mean(x: &[Number]) -> Number {
     sum(x).scale(1.0 / x.len() as f64)
 }
 
-fn logarithm(x: &Number) -> Result<Number> {
+fn logarithm(unit: f64, x: &Number) -> Result<Number> {
     away_from_zero(x.value().max(0.0))?;
-    Ok(x.compose(series::log))
+    Ok(x.compose(unit, series::log))
 }
 
-fn square_root(x: &Number) -> Result<Number> {
+fn square_root(unit: f64, x: &Number) -> Result<Number> {
     away_from_zero(x.value().max(0.0))?;
-    Ok(x.compose(series::sqrt))
+    Ok(x.compose(unit, series::sqrt))
 }
 
-fn divide(x: &Number, y: &Number) -> Result<Number> {
+fn divide(unit: f64, x: &Number, y: &Number) -> Result<Number> {
     away_from_zero(y.value())?;
-    Ok(x.multiply(&y.compose(series::reciprocal)))
+    Ok(x.multiply(&y.compose(unit, series::reciprocal)))
 }
 
 fn largest_value(x: &[Number]) -> f64 {
