@@ -1,0 +1,125 @@
+//! Random programs on every backend, against an independent reference.
+//!
+//! A program is made of the operations that backends share, every form of scope, reads in the middle, functions that fail, and
+//! transforms inside each other, on one thread or several. What it must compute is worked out from the guarantees alone, by an
+//! interpreter in float64 that has no graph and no tape: see [`reference`]. Programs that rounding would decide are passed over.
+//! A program that a backend gets wrong is shrunk, and printed with the seed that makes it.
+//!
+//! `GRAD_RANDOM_PROGRAMS=100000` runs as many on each backend, `GRAD_RANDOM_SEED=7` begins with another seed.
+#![cfg(any(feature = "cpu", feature = "mlx"))]
+
+mod check;
+mod finite_differences;
+mod generate;
+mod known_bugs;
+mod modes;
+mod numbers;
+mod program;
+mod reference;
+mod run;
+mod shrink;
+mod tensors;
+
+use std::env;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use check::{Verdict, check};
+use program::Program;
+use reference::Mistake;
+use run::Transforms;
+
+/// How many programs a run of the tests makes on both backends together.
+const PROGRAMS: u64 = 2000;
+/// Of these, how many in a hundred are for MLX, which has more transforms.
+const FOR_MLX: u64 = 65;
+
+/// Reads a number from the environment.
+fn setting(name: &str, otherwise: u64) -> u64 {
+    fn parse<T: FromStr<Err: Display>>(name: &str, text: &str) -> T {
+        text.parse().unwrap_or_else(|error| panic!("{name} is {text:?}: {error}"))
+    }
+    env::var(name).map_or(otherwise, |text| parse(name, &text))
+}
+
+/// Checks programs one after the other, from a seed on, until `programs` of them were run. Returns the first that differs.
+fn first_difference<A: Transforms>(programs: u64, mistake: Option<Mistake>) -> Option<(u64, Program, String)> {
+    let first = setting("GRAD_RANDOM_SEED", 0);
+    let (mut run, mut seed) = (0, first);
+    while run < programs {
+        let program = generate::program(seed, A::ENGINE);
+        match check::<A>(&program, mistake) {
+            Verdict::Agrees => run += 1,
+            Verdict::Differs(difference) => return Some((seed, program, difference)),
+            Verdict::PassedOver(_) => {}
+        }
+        seed += 1;
+    }
+    None
+}
+
+/// Checks random programs, and shrinks the first that a backend gets wrong.
+fn agree<A: Transforms>(percent: u64) {
+    let programs = setting("GRAD_RANDOM_PROGRAMS", PROGRAMS) * percent / 100;
+    let Some((seed, program, difference)) = first_difference::<A>(programs.max(1), None) else { return };
+    let types = |program: &Program| {
+        let expected = reference::run(program, A::ENGINE, None);
+        expected.into_iter().map(|block| block.types).collect()
+    };
+    let fails = |program: &Program| matches!(check::<A>(program, None), Verdict::Differs(_));
+    let smallest = shrink::shrink(program, types, fails);
+    let smallest_difference = match check::<A>(&smallest, None) {
+        Verdict::Differs(difference) => difference,
+        verdict => format!("{verdict:?}: it does not differ each time"),
+    };
+    panic!(
+        "{:?} differs from the reference: {smallest_difference}\n\n{smallest}\n\
+         This is the smallest program found. Before, it was: {difference}\n\
+         To see it again: GRAD_RANDOM_SEED={seed} GRAD_RANDOM_PROGRAMS=1",
+        A::ENGINE
+    );
+}
+
+/// Checks that a mistake in the reference is noticed.
+fn notices<A: Transforms>(percent: u64, mistake: Mistake) {
+    let found = first_difference::<A>(PROGRAMS * percent / 100, Some(mistake));
+    assert!(found.is_some(), "no program shows {mistake:?}");
+}
+
+#[cfg(feature = "cpu")]
+mod on_the_cpu {
+    use grad_runtime::cpu::Array;
+
+    use super::*;
+
+    #[test]
+    fn programs_agree_with_the_reference() {
+        agree::<Array>(100 - FOR_MLX);
+    }
+
+    #[test]
+    fn mistakes_in_the_reference_are_noticed() {
+        for mistake in Mistake::OF_EVERY_BACKEND {
+            notices::<Array>(100 - FOR_MLX, mistake);
+        }
+    }
+}
+
+#[cfg(feature = "mlx")]
+mod on_mlx {
+    use grad_runtime::mlx::Array;
+
+    use super::*;
+
+    #[test]
+    fn programs_agree_with_the_reference() {
+        agree::<Array>(FOR_MLX);
+    }
+
+    #[test]
+    fn mistakes_in_the_reference_are_noticed() {
+        for mistake in Mistake::OF_MLX {
+            notices::<Array>(FOR_MLX, mistake);
+        }
+    }
+}
