@@ -7,10 +7,6 @@ use crate::modes::Engine;
 pub enum Construct {
     /// `take` of an array that is mapped by `vmap`.
     TakeUnderVmap,
-    /// `take` with indices that were computed, inside a transform that differentiates.
-    ComputedIndices,
-    /// Converting a float array that a transform differentiates to an integer or bool dtype.
-    FloatToInteger,
     /// Calling a compiled function with an array which it captured, or which one that it captured was computed from.
     CapturedInputs,
     /// A mapped function that returns an array twice.
@@ -33,17 +29,11 @@ pub enum Construct {
     CapturedTracers,
     /// A checkpointed function of which some inputs, and not all, depend on what is being mapped or compiled.
     CheckpointOfUnmapped,
-    /// `argmax` of an array that was broadcast.
-    ArgMaxOfBroadcast,
 }
 
 pub const KNOWN_BUGS: &[(Engine, Construct)] = &[
     // Issue 10, item 1: vmap of indexing is wrong for axes other than the first.
     (Engine::Mlx, Construct::TakeUnderVmap),
-    // Issue 10, item 5: MLX refuses to differentiate by an index.
-    (Engine::Mlx, Construct::ComputedIndices),
-    // Issue 10, item 7: the round trip through an integer dtype has derivative 1 on MLX.
-    (Engine::Mlx, Construct::FloatToInteger),
     // MLX refuses to compile a function for an input that is in the graph of what it captured ("uncaptured inputs").
     (Engine::Mlx, Construct::CapturedInputs),
     // The second of two equal outputs of a function that is mapped is stacked along the wrong axis.
@@ -66,8 +56,6 @@ pub const KNOWN_BUGS: &[(Engine, Construct)] = &[
     (Engine::Mlx, Construct::CheckpointOfUnmapped),
     // The mixed derivative of bᵉ at e = 0 is 1 / b, and the CPU fallback gives b; so with higher ones at 1 and 2.
     (Engine::Cpu, Construct::DerivativesOfZerothPower),
-    // It panics: candle divides by a stride of zero.
-    (Engine::Cpu, Construct::ArgMaxOfBroadcast),
 ];
 
 pub fn avoids(engine: Engine, construct: Construct) -> bool {

@@ -13,7 +13,7 @@ use crate::known_bugs::{Construct, avoids};
 use crate::modes::{Engine, Modes, Pair};
 use crate::numbers::{LEVELS, Number, TAGS};
 use crate::program::{Block, Function, Kind, Op, Program, Statement, Transform, Value};
-use crate::tensors::{Result, Stop, Tensor, rounds};
+use crate::tensors::{Result, Stop, Tensor};
 
 /// A guarantee that the reference gets wrong, to see that the programs notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,10 +123,6 @@ pub struct Reference {
     tracing: Vec<bool>,
     held: Held,
     steps: usize,
-    /// The arrays that are written or read as elements, and not computed.
-    literals: BTreeSet<Value>,
-    /// The arrays that are computed anew, and not parts of others or broadcast.
-    computed: BTreeSet<Value>,
     /// Whether a function is running that a jvp around runs again.
     in_derived_jvp: bool,
     /// Whether a derivative of a custom function is running.
@@ -144,8 +140,6 @@ impl Reference {
             tracing: Vec::new(),
             held: Held::No,
             steps: 0,
-            literals: BTreeSet::new(),
-            computed: BTreeSet::new(),
             in_derived_jvp: false,
             in_derivative: false,
             seen: Expected {
@@ -289,17 +283,12 @@ impl Reference {
                 if shape.iter().product::<usize>() != elements.len() {
                     return Err(Stop::Invalid);
                 }
-                self.literals.insert(*to);
                 self.bind(scope, *to, Tensor::constant(shape, *dtype, elements))
             }
             Statement::Operation { to, op, operands } => {
-                let numbers = operands;
                 let operands = values(scope, operands)?;
-                self.avoid_known_bugs(op, numbers, &operands)?;
+                self.avoid_known_bugs(op, &operands)?;
                 let made = Tensor::apply(op, &operands.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
-                if rounds(op) {
-                    self.computed.insert(*to);
-                }
                 let made = match op {
                     // Whatever the mode.
                     Op::StopGradient | Op::Detach => self.constant(&made),
@@ -316,7 +305,6 @@ impl Reference {
                 let read = readable(scope, *of)?;
                 let made =
                     if self.is(Mistake::ReadsAreRecorded) { Tensor::clone(&read) } else { self.constant(&read) };
-                self.literals.insert(*to);
                 self.seen.reads.entry(*to).or_default().push(read);
                 self.bind(scope, *to, made)
             }
@@ -362,11 +350,10 @@ impl Reference {
         }
     }
 
-    fn avoid_known_bugs(&self, op: &Op, numbers: &[Value], operands: &[Rc<Tensor>]) -> Result<()> {
+    fn avoid_known_bugs(&self, op: &Op, operands: &[Rc<Tensor>]) -> Result<()> {
         use Direction::{Forward, Reverse};
 
         let is_mapped = operands.iter().any(|operand| operand.traced & self.mapped_levels() != 0);
-        let is_literal = |value: &Value| self.literals.contains(value);
         let forward_over_reverse = self.is_around(|outer, inner| (outer, inner) == (Forward, Reverse));
         let over_forward = self.is_around(|_, inner| inner == Forward);
         let mut levels: Vec<usize> = operands.iter().flat_map(|operand| levels_of(operand)).collect();
@@ -379,13 +366,10 @@ impl Reference {
             |x: &Number| x.value().fract() == 0.0 && (0.0..levels.len() as f64 - 1.0).contains(&x.value());
 
         let constructs: &[(bool, Construct)] = match op {
-            Op::Take { .. } => &[
-                (is_mapped, Construct::TakeUnderVmap),
-                (!self.running.is_empty() && !is_literal(&numbers[1]), Construct::ComputedIndices),
-                (forward_over_reverse, Construct::ForwardOverTake),
-            ],
+            Op::Take { .. } => {
+                &[(is_mapped, Construct::TakeUnderVmap), (forward_over_reverse, Construct::ForwardOverTake)]
+            }
             Op::Max { .. } | Op::Min { .. } => &[(over_forward, Construct::SecondDerivativeOfMax)],
-            Op::ArgMax { .. } => &[(!self.computed.contains(&numbers[0]), Construct::ArgMaxOfBroadcast)],
             Op::Tanh => &[(
                 levels.len() > 1 && operands[0].elements.iter().any(is_flat),
                 Construct::SecondDerivativeOfFlatTanh,
@@ -394,7 +378,6 @@ impl Reference {
                 (levels.len() > 2, Construct::ThirdDerivativeOfPower),
                 (operands[1].elements.iter().any(is_zeroth), Construct::DerivativesOfZerothPower),
             ],
-            Op::Astype(dtype) => &[(!dtype.is_float() && !levels.is_empty(), Construct::FloatToInteger)],
             _ => &[],
         };
         constructs.iter().filter(|(is_there, _)| *is_there).try_for_each(|(_, construct)| self.avoid(*construct))

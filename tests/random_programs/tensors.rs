@@ -458,7 +458,7 @@ fn arity(op: &Op) -> Option<usize> {
 }
 
 /// Whether an operation computes new numbers, and does not only choose among those of its operands.
-pub fn rounds(op: &Op) -> bool {
+fn rounds(op: &Op) -> bool {
     !matches!(
         op,
         Op::Abs

@@ -540,7 +540,8 @@ impl Array {
                 if x.elem_count() == 0 {
                     return Tensor::zeros(shape, DType::U32, x.device());
                 }
-                x.argmax_keepdim(axes[0])
+                // candle divides by the strides, of which those of a broadcast axis are zero.
+                x.contiguous()?.argmax_keepdim(axes[0])
             };
             self.reduce(&[axis], keepdims, kernel, |_| unreachable!("an index has no gradient"))
         })
