@@ -13,6 +13,7 @@ mod editions;
 mod functions;
 mod impls_and_traits;
 mod imports;
+mod iterator_consumers;
 
 use std::cell::RefCell;
 
