@@ -6,7 +6,6 @@
 //! A program that a backend gets wrong is shrunk, and printed with the seed that makes it.
 //!
 //! `GRAD_RANDOM_PROGRAMS=100000` runs as many on each backend, `GRAD_RANDOM_SEED=7` begins with another seed.
-#![cfg(any(feature = "cpu", feature = "mlx"))]
 
 mod check;
 mod finite_differences;
