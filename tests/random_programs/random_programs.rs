@@ -85,7 +85,6 @@ fn notices<A: Transforms>(percent: u64, mistake: Mistake) {
     assert!(found.is_some(), "no program shows {mistake:?}");
 }
 
-#[cfg(feature = "cpu")]
 mod on_the_cpu {
     use grad_runtime::cpu::Array;
 
@@ -104,7 +103,6 @@ mod on_the_cpu {
     }
 }
 
-#[cfg(feature = "mlx")]
 mod on_mlx {
     use grad_runtime::mlx::Array;
 

@@ -62,7 +62,6 @@ pub trait Transforms: Array {
 }
 
 /// The CPU fallback has those of the trait only, and the generator uses no others.
-#[cfg(feature = "cpu")]
 impl Transforms for grad_runtime::cpu::Array {
     const ENGINE: Engine = Engine::Cpu;
 
@@ -96,7 +95,6 @@ impl Transforms for grad_runtime::cpu::Array {
     }
 }
 
-#[cfg(feature = "mlx")]
 impl Transforms for grad_runtime::mlx::Array {
     const ENGINE: Engine = Engine::Mlx;
 
