@@ -1,7 +1,7 @@
 //! Modes, scopes, guards and backends, without arrays. A test's name begins with the number of the guarantee it checks.
 
-mod backends;
 mod guards;
+mod installed_backends;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::modes::{Engine, Pair};
+use crate::mode_model::{Engine, Pair};
 use crate::program::Program;
 use crate::reference::{self, Expected, Mistake};
+use crate::reference_tensors::{SAFETY, Stop, Tensor};
 use crate::run::{self, Elements, Found, Outcome, Transforms};
-use crate::tensors::{SAFETY, Stop, Tensor};
 
 /// What became of a program.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,11 +7,11 @@
 use grad_runtime::Dtype;
 
 use crate::generate::{self, Language, Random};
-use crate::modes::Engine;
+use crate::mode_model::Engine;
 use crate::numbers::Number;
 use crate::program::Function;
 use crate::reference::{Held, Reference};
-use crate::tensors::{Result, Tensor};
+use crate::reference_tensors::{Result, Tensor};
 
 /// How many functions are checked of each kind.
 const FUNCTIONS: usize = 300;

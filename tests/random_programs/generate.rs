@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use grad_runtime::{Dtype, GradMode};
 
-use crate::modes::{Engine, Modes};
+use crate::mode_model::{Engine, Modes};
 use crate::program::{
     Block, Failure, Form, Function, Kind, Op, Program, Scope, Statement, Target, Transform, Value,
 };
-use crate::tensors::broadcast;
+use crate::reference_tensors::broadcast;
 
 /// The generator `SplitMix64`.
 #[derive(Debug, Clone)]

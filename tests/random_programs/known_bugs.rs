@@ -1,6 +1,6 @@
 //! Constructs that a backend gets wrong, which no program has until that is mended. To mend one is to delete its line here.
 
-use crate::modes::Engine;
+use crate::mode_model::Engine;
 
 /// A construct that a program may avoid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,13 +11,13 @@ mod check;
 mod finite_differences;
 mod generate;
 mod known_bugs;
-mod modes;
+mod mode_model;
 mod numbers;
 mod program;
 mod reference;
+mod reference_tensors;
 mod run;
 mod shrink;
-mod tensors;
 
 use std::env;
 use std::fmt::Display;

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use grad_runtime::{Dtype, GradMode};
 
 use crate::known_bugs::{Construct, avoids};
-use crate::modes::{Engine, Modes, Pair};
+use crate::mode_model::{Engine, Modes, Pair};
 use crate::numbers::{LEVELS, Number, TAGS};
 use crate::program::{Block, Function, Kind, Op, Program, Statement, Transform, Value};
-use crate::tensors::{Result, Stop, Tensor};
+use crate::reference_tensors::{Result, Stop, Tensor};
 
 /// A guarantee that the reference gets wrong, to see that the programs notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

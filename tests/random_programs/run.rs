@@ -15,11 +15,11 @@ use grad_runtime::{
 use half::{bf16, f16};
 
 use crate::known_bugs::{Construct, avoids};
-use crate::modes::{Engine, Pair};
+use crate::mode_model::{Engine, Pair};
 use crate::program::{
     Block, Failure, Form, Function, Kind, Op, Program, Scope, Statement, Target, Transform, Value,
 };
-use crate::tensors::EPSILON;
+use crate::reference_tensors::EPSILON;
 
 /// A function of arrays that may be called several times.
 pub type Callable<A> = Rc<dyn Fn(&[A]) -> Result<Vec<A>>>;
