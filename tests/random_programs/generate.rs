@@ -864,7 +864,7 @@ impl Writer {
     /// A value that leaves the function by side effect.
     fn escaping(&mut self, inside: &Place, of_parameters: usize) -> Vec<Visible> {
         let made = &inside.values[of_parameters..];
-        if made.is_empty() || !self.random.chance(12) { Vec::new() } else { vec![self.random.of(made)] }
+        if made.is_empty() || !self.random.chance(5) { Vec::new() } else { vec![self.random.of(made)] }
     }
 
     fn vmap(&mut self, place: &mut Place, block: &mut Block) {
@@ -898,8 +898,10 @@ impl Writer {
             if result.size() * length > 2 * MOST_ELEMENTS || result.shape.len() > 2 {
                 result = self.scalar(&mut inside, &mut body, &result);
             }
-            out_axes.push(self.random.below(result.shape.len() + 1));
-            results.push(result);
+            if results.iter().all(|other: &Visible| other.value != result.value) {
+                out_axes.push(self.random.below(result.shape.len() + 1));
+                results.push(result);
+            }
         }
         let mut outputs = Vec::new();
         for (result, axis) in results.iter().zip(&out_axes) {

@@ -43,8 +43,7 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    /// Those that a program without MLX's own transforms can show.
-    pub const OF_EVERY_BACKEND: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::ScopesDoNothing,
         Self::ConstantToTheInnermostTransform,
         Self::EnableGradLiftsInferenceMode,
@@ -52,10 +51,17 @@ impl Mistake {
         Self::TransformsStartInTheModeOfTheCall,
         Self::TransformsIgnoreInferenceMode,
         Self::ResultsOfTransformsAreRecorded,
+        Self::VmapStartsEnabled,
+        Self::CapturesAreRecorded,
+        Self::CustomDerivativesAreIgnored,
         Self::ReadsAreRecorded,
     ];
-    pub const OF_MLX: [Self; 3] =
-        [Self::VmapStartsEnabled, Self::CapturesAreRecorded, Self::CustomDerivativesAreIgnored];
+
+    /// Whether programs for a backend can show it: some need more transforms than those of the trait.
+    pub fn shows_on(self, engine: Engine) -> bool {
+        let of_mlx = [Self::VmapStartsEnabled, Self::CapturesAreRecorded, Self::CustomDerivativesAreIgnored];
+        engine == Engine::Mlx || !of_mlx.contains(&self)
+    }
 }
 
 /// Values of constants that are held, to take finite differences around them.
@@ -353,31 +359,35 @@ impl Reference {
     fn avoid_known_bugs(&self, op: &Op, operands: &[Rc<Tensor>]) -> Result<()> {
         use Direction::{Forward, Reverse};
 
-        let is_mapped = operands.iter().any(|operand| operand.traced & self.mapped_levels() != 0);
+        let is_mapped = |array: &Tensor| array.traced & self.mapped_levels() != 0;
         let forward_over_reverse = self.is_around(|outer, inner| (outer, inner) == (Forward, Reverse));
         let over_forward = self.is_around(|_, inner| inner == Forward);
         let mut levels: Vec<usize> = operands.iter().flat_map(|operand| levels_of(operand)).collect();
         levels.sort_unstable();
         levels.dedup();
-        let is_flat = |x: &Number| x.value().abs() > 40.0;
+        let is_large = |x: &Number| x.value().abs() > 40.0;
         // Whether so many derivatives lead to the zeroth power.
         #[allow(clippy::cast_precision_loss, reason = "transforms nest a few deep")]
         let is_zeroth =
             |x: &Number| x.value().fract() == 0.0 && (0.0..levels.len() as f64 - 1.0).contains(&x.value());
 
         let constructs: &[(bool, Construct)] = match op {
-            Op::Take { .. } => {
-                &[(is_mapped, Construct::TakeUnderVmap), (forward_over_reverse, Construct::ForwardOverTake)]
+            Op::Take { .. } => &[
+                (is_mapped(&operands[1]), Construct::TakeOfMappedIndices),
+                (forward_over_reverse, Construct::ForwardOverTake),
+            ],
+            Op::Matmul => {
+                &[(self.running.contains(&Forward) && self.mapped_levels() != 0, Construct::MappedJvpOfMatmul)]
             }
             Op::Max { .. } | Op::Min { .. } => &[(over_forward, Construct::SecondDerivativeOfMax)],
-            Op::Tanh => &[(
-                levels.len() > 1 && operands[0].elements.iter().any(is_flat),
-                Construct::SecondDerivativeOfFlatTanh,
-            )],
             Op::Power => &[
                 (levels.len() > 2, Construct::ThirdDerivativeOfPower),
                 (operands[1].elements.iter().any(is_zeroth), Construct::DerivativesOfZerothPower),
             ],
+            Op::Tanh => &[(
+                levels.len() > 1 && operands[0].elements.iter().any(is_large),
+                Construct::SecondDerivativeOfFlatTanh,
+            )],
             _ => &[],
         };
         constructs.iter().filter(|(is_there, _)| *is_there).try_for_each(|(_, construct)| self.avoid(*construct))
@@ -394,7 +404,11 @@ impl Reference {
     }
 
     fn avoid(&self, construct: Construct) -> Result<()> {
-        if self.engine.is_some_and(|engine| avoids(engine, construct)) { Err(Stop::KnownBug) } else { Ok(()) }
+        if self.engine.is_some_and(|engine| avoids(engine, construct)) {
+            Err(Stop::KnownBug(construct))
+        } else {
+            Ok(())
+        }
     }
 
     fn bind(&mut self, scope: &mut Scope, to: Value, array: Tensor) -> Result<()> {
@@ -489,6 +503,9 @@ impl Reference {
         self.tracing.truncate(tracing);
         self.modes.leave(guard);
         let inside = outcome?;
+        if !escaping.is_empty() && level > 0 {
+            self.avoid(Construct::EscapingFromAnInnerTransform)?;
+        }
         for value in escaping {
             let array = inside.values.get(value).ok_or(Stop::Invalid)?;
             // It was made in the mode of then; here this transform is over.
@@ -685,6 +702,9 @@ impl Reference {
                     Rc::new(Tensor { traced: input.traced | (1 << level), ..Tensor::clone(&input) })
                 };
                 let found = self.traced(false, function, inputs.into_iter().map(trace).collect(), captured)?;
+                if found.iter().any(|array| array.traced & (1 << level) == 0) {
+                    self.avoid(Construct::CompiledConstants)?;
+                }
                 let untrace = |x: Tensor| Tensor { traced: x.traced & !(1 << level), ..x };
                 return Ok(found.iter().map(|array| untrace(Tensor::clone(array))).collect());
             }

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 
 use grad_runtime::Dtype;
 
+use crate::known_bugs::Construct;
 use crate::numbers::{Number, series};
 use crate::program::Op;
 
@@ -17,7 +18,7 @@ pub enum Stop {
     /// Rounding would decide.
     Rounding,
     /// A backend gets it wrong: see `known_bugs`.
-    KnownBug,
+    KnownBug(Construct),
     /// A transform that differentiates was started in inference mode.
     InferenceMode,
     /// The program failed on purpose.

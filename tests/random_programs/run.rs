@@ -14,7 +14,6 @@ use grad_runtime::{
 };
 use half::{bf16, f16};
 
-use crate::known_bugs::{Construct, avoids};
 use crate::mode_model::{Engine, Pair};
 use crate::program::{
     Block, Failure, Form, Function, Kind, Op, Program, Scope, Statement, Target, Transform, Value,
@@ -23,12 +22,6 @@ use crate::reference_tensors::EPSILON;
 
 /// A function of arrays that may be called several times.
 pub type Callable<A> = Rc<dyn Fn(&[A]) -> Result<Vec<A>>>;
-
-/// The derivatives that a custom function is given.
-pub struct Derivatives<A> {
-    pub vjp: Option<Callable<A>>,
-    pub jvp: Option<Callable<A>>,
-}
 
 /// An array type and its transforms beyond those of the trait.
 pub trait Transforms: Array {
@@ -57,8 +50,9 @@ pub trait Transforms: Array {
 
     fn checkpoint(function: Callable<Self>) -> Callable<Self>;
 
-    /// `slopes` are functions of the primals.
-    fn custom(function: Callable<Self>, slopes: Derivatives<Self>) -> Callable<Self>;
+    /// `vjp` and `jvp` make slopes of the primals.
+    fn custom(function: Callable<Self>, vjp: Option<Callable<Self>>, jvp: Option<Callable<Self>>)
+    -> Callable<Self>;
 }
 
 /// The CPU fallback has those of the trait only, and the generator uses no others.
@@ -90,7 +84,7 @@ impl Transforms for grad_runtime::cpu::Array {
         unreachable!("the CPU fallback has no checkpoint")
     }
 
-    fn custom(_: Callable<Self>, _: Derivatives<Self>) -> Callable<Self> {
+    fn custom(_: Callable<Self>, _: Option<Callable<Self>>, _: Option<Callable<Self>>) -> Callable<Self> {
         unreachable!("the CPU fallback has no custom functions")
     }
 }
@@ -124,9 +118,11 @@ impl Transforms for grad_runtime::mlx::Array {
     }
 
     fn compile(function: Callable<Self>) -> Callable<Self> {
+        use crate::known_bugs::{self, Construct};
+
         let compiled = grad_runtime::mlx::compile(move |inputs| function(inputs));
         Rc::new(move |inputs| {
-            if !avoids(Self::ENGINE, Construct::CapturedInputs) {
+            if !known_bugs::avoids(Self::ENGINE, Construct::CapturedInputs) {
                 return compiled.call(inputs);
             }
             // A copy is an array of its own; it is no constant, whatever the mode.
@@ -144,14 +140,18 @@ impl Transforms for grad_runtime::mlx::Array {
         Rc::new(move |inputs| checkpoint.call(inputs))
     }
 
-    fn custom(function: Callable<Self>, slopes: Derivatives<Self>) -> Callable<Self> {
+    fn custom(
+        function: Callable<Self>,
+        vjp: Option<Callable<Self>>,
+        jvp: Option<Callable<Self>>,
+    ) -> Callable<Self> {
         let mut custom = grad_runtime::mlx::custom_function(move |inputs| function(inputs));
-        if let Some(slopes) = slopes.vjp {
+        if let Some(slopes) = vjp {
             custom = custom.vjp(move |primals, cotangents, _| {
                 slopes(primals)?.iter().map(|slope| cotangents[0].multiply(slope)).collect()
             });
         }
-        if let Some(slopes) = slopes.jvp {
+        if let Some(slopes) = jvp {
             custom = custom.jvp(move |primals, tangents| {
                 let mut sum = Self::zeros(&primals[0].shape(), primals[0].dtype())?;
                 for (slope, tangent) in slopes(primals)?.iter().zip(tangents) {
@@ -394,7 +394,7 @@ impl<A: Transforms> Frame<A> {
                     Kind::Custom { vjp, jvp } => {
                         let slopes =
                             |slopes: &Option<Function>| slopes.as_ref().map(|slopes| self.callable(slopes));
-                        A::custom(callable, Derivatives { vjp: slopes(vjp), jvp: slopes(jvp) })
+                        A::custom(callable, slopes(vjp), slopes(jvp))
                     }
                 };
                 self.functions.insert(*name, made);
