@@ -19,6 +19,8 @@ pub enum Construct {
     ThirdDerivativeOfPower,
     /// `power` by a small whole number, where more transforms differentiate than that.
     DerivativesOfZerothPower,
+    /// `argmax` along an axis of length 1.
+    ArgMaxOfOne,
     /// Calling a compiled function with an array which it captured, or which one that it captured was computed from.
     CapturedInputs,
     /// A compiled function that returns an array which does not depend on its inputs.
@@ -52,6 +54,8 @@ pub const KNOWN_BUGS: &[(Engine, Construct)] = &[
     (Engine::Mlx, Construct::ThirdDerivativeOfPower),
     // The mixed derivative of bᵉ at e = 0 is 1 / b, and the CPU fallback gives b; so with higher ones at 1 and 2.
     (Engine::Cpu, Construct::DerivativesOfZerothPower),
+    // It panics where the array was broadcast: candle divides by the stride, and takes the array to be contiguous.
+    (Engine::Cpu, Construct::ArgMaxOfOne),
     // MLX refuses to compile a function for an input that is in the graph of what it captured ("uncaptured inputs").
     (Engine::Mlx, Construct::CapturedInputs),
     // It ends the process where the array was not evaluated when the function was compiled, and is before the result.

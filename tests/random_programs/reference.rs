@@ -380,6 +380,7 @@ impl Reference {
                 &[(self.running.contains(&Forward) && self.mapped_levels() != 0, Construct::MappedJvpOfMatmul)]
             }
             Op::Max { .. } | Op::Min { .. } => &[(over_forward, Construct::SecondDerivativeOfMax)],
+            Op::ArgMax { axis, .. } => &[(operands[0].shape.get(*axis) == Some(&1), Construct::ArgMaxOfOne)],
             Op::Power => &[
                 (levels.len() > 2, Construct::ThirdDerivativeOfPower),
                 (operands[1].elements.iter().any(is_zeroth), Construct::DerivativesOfZerothPower),
