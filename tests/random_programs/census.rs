@@ -7,7 +7,7 @@ use crate::generate;
 use crate::mode_model::Engine;
 use crate::program::{Block, Function, Kind, Scope, Statement, Transform};
 
-/// How often each part is in programs, by name.
+/// The number of times that each part is in programs, by name.
 #[derive(Default)]
 struct Census(BTreeMap<String, usize>);
 

@@ -8,11 +8,11 @@ use crate::reference::{self, Expected, Mistake};
 use crate::reference_tensors::{SAFETY, Stop, Tensor};
 use crate::run::{self, Elements, Found, Outcome, Transforms};
 
-/// What became of a program.
+/// The result of checking a program.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     Agrees,
-    /// How the backend and the reference differ.
+    /// The first difference between the backend and the reference.
     Differs(String),
     /// It is no program, or rounding would decide.
     PassedOver(Stop),
@@ -52,7 +52,7 @@ fn tolerance(value: f64, error: f64) -> f64 {
     SAFETY * error + 4e-6 * value.abs().max(1.0)
 }
 
-/// Whether the tolerance is small enough to tell right from wrong.
+/// Returns whether the tolerance is small enough to tell right from wrong.
 fn is_telling(array: &Tensor) -> bool {
     let mut elements = array.elements.iter();
     elements.all(|x| x.is_finite() && tolerance(x.value(), x.error()) <= 0.05 * x.value().abs().max(1.0))

@@ -13,7 +13,7 @@ use crate::program::Function;
 use crate::reference::{Held, Reference};
 use crate::reference_tensors::{Result, Tensor};
 
-/// How many functions are checked of each kind.
+/// The number of functions checked of each kind.
 const FUNCTIONS: usize = 300;
 /// The step of the differences.
 const STEP: f64 = 1e-5;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use grad_runtime::{Dtype, GradMode};
 
+use crate::known_bugs::{Construct, avoids};
 use crate::mode_model::{Engine, Modes};
 use crate::program::{
     Block, Failure, Form, Function, Kind, Op, Program, Scope, Statement, Target, Transform, Value,
@@ -104,7 +105,7 @@ const SHAPES: [&[usize]; 12] =
 /// No array has more elements.
 const MOST_ELEMENTS: usize = 6;
 
-/// How deep transforms nest.
+/// The largest depth of nested transforms.
 const MOST_NESTED: usize = 3;
 
 #[derive(Debug, Clone)]
@@ -132,13 +133,13 @@ struct Named {
     name: usize,
     parameters: Vec<Type>,
     results: Vec<Type>,
-    /// How many transforms it is, one inside the other.
+    /// The depth of the transforms that it is.
     nested: usize,
     traced: bool,
     mapped: bool,
 }
 
-/// What is visible at a place of the program, and what is in force there.
+/// A place in the program: the names that are visible there, and the modes in force.
 #[derive(Debug, Clone)]
 struct Place {
     values: Vec<Visible>,
@@ -146,9 +147,9 @@ struct Place {
     /// The guards alive in this block, with their numbers in `modes`.
     guards: Vec<(usize, usize)>,
     modes: Modes,
-    /// How many transforms are around.
+    /// The number of transforms around.
     around: usize,
-    /// How many are nested in the function that this is the body of.
+    /// The depth of those in the function of which this is the body.
     nested: usize,
     /// Where the values of the innermost function begin.
     own: usize,
@@ -222,7 +223,7 @@ struct Writer {
     language: Language,
     /// Whether the program is [`ENTANGLED`] and not [`VARIED`].
     entangled: bool,
-    /// How many more statements there are to be.
+    /// The number of statements still to be written.
     budget: usize,
     next_value: Value,
     next_guard: usize,
@@ -898,7 +899,8 @@ impl Writer {
             if result.size() * length > 2 * MOST_ELEMENTS || result.shape.len() > 2 {
                 result = self.scalar(&mut inside, &mut body, &result);
             }
-            if results.iter().all(|other: &Visible| other.value != result.value) {
+            let repeats = results.iter().any(|other: &Visible| other.value == result.value);
+            if !(repeats && avoids(self.language.engine, Construct::MappedTwice)) {
                 out_axes.push(self.random.below(result.shape.len() + 1));
                 results.push(result);
             }

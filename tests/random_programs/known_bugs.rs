@@ -74,7 +74,7 @@ pub const KNOWN_BUGS: &[(Engine, Construct)] = &[
     (Engine::Mlx, Construct::EscapingFromAnInnerTransform),
 ];
 
-/// Whether programs for this backend avoid a construct.
+/// Returns whether programs for this backend avoid a construct.
 pub fn avoids(engine: Engine, construct: Construct) -> bool {
     KNOWN_BUGS.contains(&(engine, construct))
 }

@@ -10,10 +10,10 @@
 /// tags, and `i + 1` is its tag `i`.
 type Tags = u64;
 
-/// How deep transforms may nest.
+/// The largest depth of nested transforms that differentiate.
 pub const LEVELS: usize = 8;
 
-/// How many tags a transform may have.
+/// The largest number of tags of a transform.
 pub const TAGS: usize = 255;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -133,7 +133,7 @@ impl Number {
         Self::collect(self.terms.iter().copied().chain(tagged).collect())
     }
 
-    /// What multiplies a tag of a transform.
+    /// Returns the factor of a tag of a transform.
     pub fn coefficient(&self, level: usize, index: usize) -> Self {
         let tag = tag(level, index);
         let of_tag = self.terms.iter().filter(|term| (term.tags >> byte(level)) & 0xff == tag >> byte(level));

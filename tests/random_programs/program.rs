@@ -107,7 +107,7 @@ pub enum Target {
     Other,
 }
 
-/// How a scope is written.
+/// The syntax of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Block,
@@ -149,7 +149,7 @@ pub enum Transform {
     },
 }
 
-/// What a function is made of another.
+/// The transforms that make a function of another.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     Compile,

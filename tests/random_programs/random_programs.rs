@@ -5,7 +5,8 @@
 //! interpreter in float64 that has no graph and no tape: see [`reference`]. Programs that rounding would decide are passed over.
 //! A program that a backend gets wrong is shrunk, and printed with the seed that makes it.
 //!
-//! `GRAD_RANDOM_PROGRAMS=100000` runs as many on both backends together, `GRAD_RANDOM_SEED=7` begins with another seed.
+//! `GRAD_RANDOM_PROGRAMS=100000` runs as many on both backends together, `GRAD_RANDOM_SEED=7` begins with another seed,
+//! and `GRAD_RANDOM_SHOW=1` prints each program before it runs, for one that ends the process.
 
 mod census;
 mod check;
@@ -29,9 +30,9 @@ use program::Program;
 use reference::Mistake;
 use run::Transforms;
 
-/// How many programs a run of the tests makes on both backends together.
+/// The number of programs that a run of the tests checks, on both backends together.
 const PROGRAMS: u64 = 2000;
-/// Of these, how many in a hundred are for MLX, which has more transforms.
+/// The percentage of these that is for MLX, which has more transforms.
 const FOR_MLX: u64 = 75;
 
 /// Reads a number from the environment.
@@ -48,6 +49,9 @@ fn first_difference<A: Transforms>(programs: u64, mistake: Option<Mistake>) -> O
     let (mut run, mut seed) = (0, first);
     while run < programs {
         let program = generate::program(seed, A::ENGINE);
+        if env::var_os("GRAD_RANDOM_SHOW").is_some() {
+            eprintln!("seed {seed}:\n{program}");
+        }
         match check::<A>(&program, mistake) {
             Verdict::Agrees => run += 1,
             Verdict::Differs(difference) => return Some((seed, program, difference)),

@@ -1,4 +1,4 @@
-//! What a program computes, after the guarantees: an interpreter that knows nothing of graphs and tapes.
+//! Computes the results of a program from the guarantees: an interpreter that knows nothing of graphs and tapes.
 //!
 //! Elements are [numbers with infinitesimal parts](crate::numbers). A transform that differentiates adds tags to its primals,
 //! runs the function once, and reads the derivatives off the results. An array that is made while the mode is off loses all of
@@ -57,7 +57,7 @@ impl Mistake {
         Self::ReadsAreRecorded,
     ];
 
-    /// Whether programs for a backend can show it: some need more transforms than those of the trait.
+    /// Returns whether programs for a backend can show it: some need more transforms than those of the trait.
     pub fn shows_on(self, engine: Engine) -> bool {
         let of_mlx = [Self::VmapStartsEnabled, Self::CapturesAreRecorded, Self::CustomDerivativesAreIgnored];
         engine == Engine::Mlx || !of_mlx.contains(&self)
@@ -73,7 +73,7 @@ pub enum Held {
     Replaying(Vec<f64>, usize),
 }
 
-/// How a transform that is running differentiates.
+/// The direction in which a running transform differentiates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
     Reverse,
@@ -94,7 +94,7 @@ struct Closure {
     captured: Scope,
 }
 
-/// What became of a block that runs on a thread of its own.
+/// The expected outcome of a block.
 #[derive(Debug, Clone)]
 pub struct Expected {
     /// The values visible at its end, or why there are none.
@@ -103,7 +103,7 @@ pub struct Expected {
     pub modes: BTreeMap<Value, Vec<Pair>>,
     /// The values that a backend need not make: those of derivatives, which may not be needed.
     pub optional: BTreeSet<Value>,
-    /// What each [`Statement::Read`] saw.
+    /// The arrays that each [`Statement::Read`] reads.
     pub reads: BTreeMap<Value, Vec<Rc<Tensor>>>,
     /// The shape and dtype of every value.
     pub types: BTreeMap<Value, (Vec<usize>, Dtype)>,
@@ -213,7 +213,7 @@ impl Reference {
         array.map(constant).unwrap_or_else(|_| array.clone())
     }
 
-    /// What an operation made, in the mode of now.
+    /// Returns the result of an operation as the current mode has it: a constant while the mode is off.
     fn made(&mut self, array: Tensor) -> Tensor {
         if !array.dtype.is_float() {
             return array.map(|x| Ok(x.constant())).unwrap_or(array);
@@ -228,12 +228,12 @@ impl Reference {
         self.constant(&array)
     }
 
-    /// What a transform returns, back in the mode of the call.
+    /// Returns a result of a transform that differentiates, in the mode of its call.
     fn returned(&mut self, array: Tensor) -> Tensor {
         if self.is(Mistake::ResultsOfTransformsAreRecorded) { array } else { self.made(array) }
     }
 
-    /// What a function captured, as constants. What is mapped cannot be captured.
+    /// Returns the captured arrays of a function as constants, without those that are mapped, which cannot be captured.
     fn captured_constants(&mut self, scope: &Scope) -> Scope {
         if self.is(Mistake::CapturesAreRecorded) {
             return scope.clone();
@@ -398,7 +398,7 @@ impl Reference {
         if self.in_derived_jvp { self.avoid(Construct::EvaluationInCustom) } else { Ok(()) }
     }
 
-    /// Whether two of the transforms around, one inside of the other, are of these directions.
+    /// Returns whether two of the transforms around, one inside the other, have these directions.
     fn is_around(&self, directions: impl Fn(Direction, Direction) -> bool) -> bool {
         let mut inner = self.running.iter().enumerate();
         inner.any(|(level, inner)| self.running[..level].iter().any(|outer| directions(*outer, *inner)))
@@ -829,7 +829,7 @@ fn levels_of(array: &Tensor) -> Vec<usize> {
     levels
 }
 
-/// Whether two of several arrays may be one. That is not seen here; where they are, they are equal.
+/// Returns whether two of several arrays may be one array on a backend: they are equal then.
 fn repeat(arrays: &[Rc<Tensor>]) -> bool {
     (1..arrays.len()).any(|at| arrays[..at].contains(&arrays[at]))
 }

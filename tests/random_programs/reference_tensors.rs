@@ -10,7 +10,7 @@ use crate::known_bugs::Construct;
 use crate::numbers::{Number, series};
 use crate::program::Op;
 
-/// Why there is no result.
+/// The reason that there is no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// The program is not one: the operands do not fit, or it does what backends leave undefined.
@@ -40,7 +40,7 @@ pub struct Tensor {
 
 /// Larger numbers are not computed.
 const LARGEST: f64 = 1e4;
-/// How many times the error that is estimated there may be.
+/// The factor by which an error may exceed its estimate.
 pub const SAFETY: f64 = 6.0;
 /// The domain of `log`, `sqrt`, `divide` and `power` begins here: nearer to zero, their derivatives are too large.
 const SMALLEST: f64 = 0.05;
@@ -254,7 +254,7 @@ impl Tensor {
                 if nearest.value() != 0.0 {
                     compare(x, &nearest)?;
                 }
-                // What becomes of a negative number is the device's.
+                // The conversion of a negative number is device-defined.
                 ensure(dtype == Dtype::Int32 || x.value() >= 0.0)?;
                 Ok(Number::exact(x.value().trunc()))
             }
@@ -437,7 +437,7 @@ impl Tensor {
 /// The constant of `layer_norm` that keeps it from dividing by zero.
 pub const EPSILON: f32 = 1e-5;
 
-/// How many operands an operation has, where that is fixed.
+/// Returns the number of operands of an operation, where it is fixed.
 fn arity(op: &Op) -> Option<usize> {
     Some(match op {
         Op::Add
@@ -458,7 +458,7 @@ fn arity(op: &Op) -> Option<usize> {
     })
 }
 
-/// Whether an operation computes new numbers, and does not only choose among those of its operands.
+/// Returns whether an operation computes new numbers, and does not only choose among those of its operands.
 fn rounds(op: &Op) -> bool {
     !matches!(
         op,

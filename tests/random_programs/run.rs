@@ -187,7 +187,7 @@ impl Elements {
     }
 }
 
-/// How a block ended.
+/// The way in which a block ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// With the values visible at its end.
@@ -201,7 +201,7 @@ pub enum Outcome {
     Panic(String),
 }
 
-/// What a backend made of a block.
+/// The outcome of a block on a backend.
 #[derive(Debug, Clone)]
 pub struct Found {
     pub outcome: Outcome,
@@ -264,7 +264,7 @@ fn message(payload: &dyn Any) -> String {
 /// The payload of [`Failure::Panic`].
 struct OnPurpose;
 
-/// What is seen while a block runs.
+/// The observations while a block runs.
 #[derive(Default)]
 struct Seen {
     modes: RefCell<Vec<(Value, Pair)>>,
@@ -286,7 +286,7 @@ impl<A: Transforms> Frame<A> {
         Self { values: BTreeMap::new(), functions: BTreeMap::new(), guards: Vec::new(), seen: Rc::default() }
     }
 
-    /// What a function written here captures.
+    /// Returns what a function written here captures.
     fn captured(&self) -> Self {
         Self {
             values: self.values.clone(),
@@ -422,7 +422,7 @@ impl<A: Transforms> Frame<A> {
         }
     }
 
-    /// What a transform returns, and what leaves its function beside.
+    /// Runs a transform. Returns its outputs, and the values that leave its function by side effect.
     #[allow(clippy::type_complexity, reason = "it is a pair of lists")]
     fn transform(
         &self,
@@ -549,7 +549,7 @@ fn apply<A: Array>(op: &Op, operands: &[A]) -> Result<A> {
 
 // Scopes
 
-/// Whether a scope for a target is one for every backend, or else for which.
+/// Returns the one backend that a scope switches, or `None` if it switches every backend.
 fn selected<A: Transforms>(target: Target) -> Option<Engine> {
     match (target, A::ENGINE) {
         (Target::Every, _) => None,

@@ -9,7 +9,7 @@ use crate::program::{Block, Form, Function, Kind, Program, Statement, Target, Tr
 /// The shape and dtype of each value.
 pub type Types = BTreeMap<Value, (Vec<usize>, Dtype)>;
 
-/// How many smaller programs are tried.
+/// The number of smaller programs that are tried.
 const MOST_TRIALS: usize = 4000;
 
 /// Returns the smallest program found for which `fails` is true. `types` gives the types of the values of each thread.
@@ -136,7 +136,7 @@ fn inlined(block: &Block, at: usize) -> Option<Block> {
     Some(block)
 }
 
-/// How many values are tried in the place of another, beside its operands.
+/// The number of values that are tried in the place of another, beside its operands.
 const MOST_OTHERS: usize = 12;
 
 /// Blocks in which an operand, or another value that was made before, stands in for what an operation makes.
