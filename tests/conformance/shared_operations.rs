@@ -173,6 +173,12 @@ mod without_gradient {
             assert_eq!((indices.shape(), indices.dtype()), (vec![2], Dtype::UInt32));
             assert_eq!(indices.to_vec::<u32>().unwrap(), [1, 0], "the first maximum");
             assert_eq!(x.argmax(0, true).unwrap().to_vec::<u32>().unwrap(), [1, 0, 1]);
+            // Axes of length 1, and axes that were broadcast.
+            let one = A::zeros(&[1, 2], Dtype::Float32).unwrap();
+            assert_eq!(one.argmax(0, false).unwrap().to_vec::<u32>().unwrap(), [0, 0]);
+            assert_eq!(one.argmax(1, false).unwrap().to_vec::<u32>().unwrap(), [0]);
+            let broadcast = A::scalar(2.0_f32).unwrap().broadcast_to(&[1]).unwrap();
+            assert_eq!(broadcast.argmax(0, false).unwrap().to_vec::<u32>().unwrap(), [0]);
         }
 
         /// Comparisons inside a differentiated function are constants.

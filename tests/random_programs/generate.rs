@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use grad_runtime::{Dtype, GradMode};
 
-use crate::known_bugs::{Construct, avoids};
 use crate::mode_model::{Engine, Modes};
 use crate::program::{
     Block, Failure, Form, Function, Kind, Op, Program, Scope, Statement, Target, Transform, Value,
@@ -899,11 +898,8 @@ impl Writer {
             if result.size() * length > 2 * MOST_ELEMENTS || result.shape.len() > 2 {
                 result = self.scalar(&mut inside, &mut body, &result);
             }
-            let repeats = results.iter().any(|other: &Visible| other.value == result.value);
-            if !(repeats && avoids(self.language.engine, Construct::MappedTwice)) {
-                out_axes.push(self.random.below(result.shape.len() + 1));
-                results.push(result);
-            }
+            out_axes.push(self.random.below(result.shape.len() + 1));
+            results.push(result);
         }
         let mut outputs = Vec::new();
         for (result, axis) in results.iter().zip(&out_axes) {

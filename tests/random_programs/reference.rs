@@ -129,8 +129,6 @@ pub struct Reference {
     tracing: Vec<bool>,
     held: Held,
     steps: usize,
-    /// Whether a function is running that a jvp around runs again.
-    in_derived_jvp: bool,
     /// Whether a derivative of a custom function is running.
     in_derivative: bool,
     seen: Expected,
@@ -146,7 +144,6 @@ impl Reference {
             tracing: Vec::new(),
             held: Held::No,
             steps: 0,
-            in_derived_jvp: false,
             in_derivative: false,
             seen: Expected {
                 results: Err(Stop::Invalid),
@@ -302,12 +299,8 @@ impl Reference {
                 };
                 self.bind(scope, *to, made)
             }
-            Statement::Eval { of } => {
-                self.avoid_evaluation()?;
-                readable(scope, *of).map(|_| ())
-            }
+            Statement::Eval { of } => readable(scope, *of).map(|_| ()),
             Statement::Read { to, of } => {
-                self.avoid_evaluation()?;
                 let read = readable(scope, *of)?;
                 let made =
                     if self.is(Mistake::ReadsAreRecorded) { Tensor::clone(&read) } else { self.constant(&read) };
@@ -380,7 +373,6 @@ impl Reference {
                 &[(self.running.contains(&Forward) && self.mapped_levels() != 0, Construct::MappedJvpOfMatmul)]
             }
             Op::Max { .. } | Op::Min { .. } => &[(over_forward, Construct::SecondDerivativeOfMax)],
-            Op::ArgMax { axis, .. } => &[(operands[0].shape.get(*axis) == Some(&1), Construct::ArgMaxOfOne)],
             Op::Power => &[
                 (levels.len() > 2, Construct::ThirdDerivativeOfPower),
                 (operands[1].elements.iter().any(is_zeroth), Construct::DerivativesOfZerothPower),
@@ -392,10 +384,6 @@ impl Reference {
             _ => &[],
         };
         constructs.iter().filter(|(is_there, _)| *is_there).try_for_each(|(_, construct)| self.avoid(*construct))
-    }
-
-    fn avoid_evaluation(&self) -> Result<()> {
-        if self.in_derived_jvp { self.avoid(Construct::EvaluationInCustom) } else { Ok(()) }
     }
 
     /// Returns whether two of the transforms around, one inside the other, have these directions.
@@ -504,9 +492,6 @@ impl Reference {
         self.tracing.truncate(tracing);
         self.modes.leave(guard);
         let inside = outcome?;
-        if !escaping.is_empty() && level > 0 {
-            self.avoid(Construct::EscapingFromAnInnerTransform)?;
-        }
         for value in escaping {
             let array = inside.values.get(value).ok_or(Stop::Invalid)?;
             // It was made in the mode of then; here this transform is over.
@@ -647,9 +632,6 @@ impl Reference {
         if out_axes.len() != runs[0].len() {
             return Err(Stop::Invalid);
         }
-        if repeat(&runs[0]) {
-            self.avoid(Construct::MappedTwice)?;
-        }
         let mut found = Vec::new();
         for (number, axis) in out_axes.iter().enumerate() {
             let entries: Vec<_> = runs.iter().map(|run| Tensor::clone(&run[number])).collect();
@@ -676,20 +658,6 @@ impl Reference {
     }
 
     fn call_closure(&mut self, closure: &Closure, inputs: Vec<Rc<Tensor>>) -> Result<Vec<Tensor>> {
-        let has_no_jvp = matches!(closure.kind, Kind::Checkpoint | Kind::Custom { jvp: None, .. });
-        let is_derived =
-            has_no_jvp && self.modes.current().is_enabled() && self.running.contains(&Direction::Forward);
-        if is_derived && self.is_around(|_, inner| inner == Direction::Forward) {
-            self.avoid(Construct::InnerJvpOfCustom)?;
-        }
-        let around = self.in_derived_jvp;
-        self.in_derived_jvp |= is_derived;
-        let found = self.run_closure(closure, inputs);
-        self.in_derived_jvp = around;
-        found
-    }
-
-    fn run_closure(&mut self, closure: &Closure, inputs: Vec<Rc<Tensor>>) -> Result<Vec<Tensor>> {
         let Closure { kind, function, captured } = closure;
         let enabled = self.modes.current().is_enabled();
         let traced = all_traced(&inputs);
@@ -703,9 +671,6 @@ impl Reference {
                     Rc::new(Tensor { traced: input.traced | (1 << level), ..Tensor::clone(&input) })
                 };
                 let found = self.traced(false, function, inputs.into_iter().map(trace).collect(), captured)?;
-                if found.iter().any(|array| array.traced & (1 << level) == 0) {
-                    self.avoid(Construct::CompiledConstants)?;
-                }
                 let untrace = |x: Tensor| Tensor { traced: x.traced & !(1 << level), ..x };
                 return Ok(found.iter().map(|array| untrace(Tensor::clone(array))).collect());
             }
@@ -730,9 +695,6 @@ impl Reference {
                 self.custom(vjp.as_ref(), jvp.as_ref(), function, &inputs, &captured)?
             }
         };
-        if enabled && repeat(&found) && self.mapped_levels() != 0 {
-            self.avoid(Construct::MappedTwice)?;
-        }
         // To what is around, the function is one operation of its inputs.
         let traced = if enabled { traced } else { 0 };
         Ok(found.iter().map(|array| Tensor { traced: array.traced | traced, ..Tensor::clone(array) }).collect())
@@ -827,11 +789,6 @@ fn levels_of(array: &Tensor) -> Vec<usize> {
     levels.sort_unstable();
     levels.dedup();
     levels
-}
-
-/// Returns whether two of several arrays may be one array on a backend: they are equal then.
-fn repeat(arrays: &[Rc<Tensor>]) -> bool {
-    (1..arrays.len()).any(|at| arrays[..at].contains(&arrays[at]))
 }
 
 fn readable(scope: &Scope, value: Value) -> Result<Rc<Tensor>> {

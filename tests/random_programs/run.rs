@@ -118,21 +118,8 @@ impl Transforms for grad_runtime::mlx::Array {
     }
 
     fn compile(function: Callable<Self>) -> Callable<Self> {
-        use crate::known_bugs::{self, Construct};
-
         let compiled = grad_runtime::mlx::compile(move |inputs| function(inputs));
-        Rc::new(move |inputs| {
-            if !known_bugs::avoids(Self::ENGINE, Construct::CapturedInputs) {
-                return compiled.call(inputs);
-            }
-            // A copy is an array of its own; it is no constant, whatever the mode.
-            let copies = {
-                let _recorded = grad_runtime::Scope::InferenceMode(false).enter_for(&Mlx);
-                let copy = |input: &Self| input.multiply(&Self::ones(&[], input.dtype())?);
-                inputs.iter().map(copy).collect::<Result<Vec<_>>>()?
-            };
-            compiled.call(&copies)
-        })
+        Rc::new(move |inputs| compiled.call(inputs))
     }
 
     fn checkpoint(function: Callable<Self>) -> Callable<Self> {

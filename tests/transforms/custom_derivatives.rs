@@ -18,6 +18,80 @@ fn marked() -> F {
     Rc::new(move |x| Ok(custom.call(from_ref(x))?.swap_remove(0)))
 }
 
+type OfSeveral = Rc<dyn Fn(&[A]) -> Result<Vec<A>>>;
+
+/// Returns a function of x and c that is x · c · x, checkpointed or custom, without a jvp.
+fn without_jvp(is_custom: bool) -> OfSeveral {
+    let product = |x: &[A]| Ok(vec![x[0].multiply(&x[1])?.multiply(&x[0])?]);
+    if is_custom {
+        let custom = mlx::custom_function(product);
+        Rc::new(move |x| custom.call(x))
+    } else {
+        let checkpoint = mlx::checkpoint(product);
+        Rc::new(move |x| checkpoint.call(x))
+    }
+}
+
+/// A jvp that is derived from the function, inside another transform: d/dc of ∂/∂x (x · c · x) · c = 2x · c² at x = c, which is 4c².
+/// MLX differs: running the function again clears the outer transform's tracer flags.
+#[test]
+fn a_derived_jvp_in_another_transform() {
+    for is_custom in [false, true] {
+        for reads in [false, true] {
+            let of = move || -> F {
+                let f = without_jvp(is_custom);
+                Rc::new(move |c| {
+                    let x = no_grad!(c.multiply(&scalar(1.0))?);
+                    let (_, tangents) = mlx::jvp(|x| f(&[x[0].clone(), c.clone()]), &[x], from_ref(c))?;
+                    if reads {
+                        tangents[0].to_vec::<f32>()?;
+                    }
+                    Ok(tangents[0].clone())
+                })
+            };
+            for outer in [grad, vjp, jvp] {
+                assert_values(move || outer(of()), [4, 16, 36]);
+            }
+        }
+    }
+}
+
+/// The function runs again for a derived jvp, and evaluates an array that it captured from the transform around. MLX itself ends
+/// the process: the array loses the primitive that the outer jvp is about to use.
+#[test]
+fn guarantee_16_a_captured_array_evaluated_for_a_derived_jvp() {
+    let with_its_jvp: fn(F) -> F = |f| {
+        let jvp = f.clone();
+        let custom = mlx::custom_function(move |x| Ok(vec![f(&x[0])?])).jvp(move |primals, tangents| {
+            jvp(&primals[0])?;
+            Ok(vec![primals[0].multiply(&tangents[0])?.multiply(&scalar(2.0))?])
+        });
+        Rc::new(move |x| Ok(custom.call(from_ref(x))?.swap_remove(0)))
+    };
+    for wrap in [checkpoint as fn(F) -> F, custom, with_its_jvp] {
+        for in_a_scope in [false, true] {
+            // x² · 2x, where 2x is captured: 6x².
+            let of = move || -> F {
+                Rc::new(move |x| {
+                    let captured = x.add(x)?;
+                    let square = wrap(Rc::new({
+                        let captured = captured.clone();
+                        move |y| {
+                            let made = if in_a_scope { no_grad!(captured.square()?) } else { captured.square()? };
+                            made.eval()?;
+                            y.square()
+                        }
+                    }));
+                    square(x)?.multiply(&captured)
+                })
+            };
+            assert_values(move || jvp(of()), [6, 24, 54]);
+            assert_values(move || jvp(jvp(of())), [12, 24, 36]);
+            assert_values(move || grad(jvp(of())), [12, 24, 36]);
+        }
+    }
+}
+
 macro_rules! custom_derivatives {
     ($($(#[doc = $doc:literal])* $name:ident: $program:expr => $expected:tt;)*) => {$(
         $(#[doc = $doc])*

@@ -315,6 +315,36 @@ fn elements_read_after_an_inner_transform() {
     assert_eq!(elements(&grad(failing)(&array(&[1.0, 2.0, 3.0])).unwrap()), [3.0, 12.0, 27.0]);
 }
 
+/// MLX differs: an inner transform clears the tracer flags of its primals. Evaluating an array that was made of them, and is not
+/// among its outputs, then detaches it from the outer transform.
+#[test]
+fn elements_read_of_an_array_that_escaped_from_an_inner_transform() {
+    fn reads_escaped(inner: fn(F) -> F, fails: bool) -> F {
+        Rc::new(move |x| {
+            let escaped = Rc::new(RefCell::new(None));
+            let function: F = Rc::new({
+                let escaped = escaped.clone();
+                move |y| {
+                    *escaped.borrow_mut() = Some(y.square()?);
+                    if fails { Err(MINE) } else { ones_like(y) }
+                }
+            });
+            assert_eq!(inner(function)(x).is_err(), fails);
+            let square = escaped.borrow_mut().take().expect("stored before");
+            square.to_vec::<f32>()?;
+            square.multiply(&square)
+        })
+    }
+    for inner in [grad, vjp, jvp, |f| grad(grad(f)), |f| jvp(vjp(f))] {
+        for outer in [grad, vjp, jvp] {
+            for fails in [false, true] {
+                assert_values(move || outer(reads_escaped(inner, fails)), [4, 32, 108]);
+                assert_values(move || outer(grad(reads_escaped(inner, fails))), [12, 48, 108]);
+            }
+        }
+    }
+}
+
 /// An outer primal captured by an inner transform: d/dx of d/dy (x²·y), with x² recorded and with x² in a scope.
 #[test]
 fn captured_arrays_of_an_outer_transform() {

@@ -28,6 +28,30 @@ fn all_of(parts: &'static [Part]) -> impl Fn(&[A]) -> Result<Vec<A>> + 'static {
     |x| parts.iter().map(|part| part(&x[0])).collect()
 }
 
+type Function = fn(&A) -> Result<Vec<A>>;
+
+/// MLX differs: of an array that a mapped function returns twice, it moves the axis twice.
+#[test]
+fn an_array_that_is_two_outputs_of_a_mapped_function() {
+    let x = A::from_slice(&[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]).unwrap();
+    let functions: [Function; 4] = [
+        |x| Ok(vec![x.clone(), x.clone()]),
+        |x| x.square().map(|square| vec![square.clone(), square]),
+        |x| mlx::checkpoint(|x| x[0].square().map(|square| vec![square.clone(), square])).call(from_ref(x)),
+        |x| mlx::custom_function(|x| x[0].square().map(|square| vec![square.clone(), square])).call(from_ref(x)),
+    ];
+    for function in functions {
+        for out_axes in [[0, 0], [0, 1], [1, 0], [1, 1]] {
+            let found = mlx::vmap(|x| function(&x[0]), from_ref(&x), &[Some(1)], &out_axes).unwrap();
+            let one = function(&x).unwrap().swap_remove(0); // in the layout of out axis 1
+            for (found, axis) in found.iter().zip(out_axes) {
+                let expected = if axis == 1 { one.clone() } else { one.transpose(&[1, 0]).unwrap() };
+                assert_eq!((found.shape(), elements(found)), (expected.shape(), elements(&expected)));
+            }
+        }
+    }
+}
+
 const COTANGENTS: [f32; 3] = [1.0, 10.0, 100.0];
 
 /// Returns 1·o₀ + 10·o₁ + 100·o₂.

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "compilation.h"
 #include "convert.h"
 #include "errors.h"
 #include "evaluation.h"

@@ -57,34 +57,11 @@ Arrays outer_trace_roots(const Arrays& outputs, const Arrays& primals) {
   return roots;
 }
 
-// Restores the tracer flags of outer transforms. MLX flags the arrays that a running transform traces. When an inner
-// transform ends, MLX clears the flag of all arrays that it touched, those of outer transforms among them, and evaluating
-// such an array would then detach it from the outer graph.
-class TracerFlags {
+// Visits graphs, each array once and after its inputs.
+class InputsFirst {
  public:
-  TracerFlags() : outer(std::exchange(innermost, this)) {}
-  ~TracerFlags() {
-    innermost = outer;
-  }
-  TracerFlags(const TracerFlags&) = delete;
-  TracerFlags& operator=(const TracerFlags&) = delete;
-
-  // Records where the traces of outer transforms begin. To be called when the transformed function has returned, before MLX
-  // clears the flags.
-  void record(const Arrays& outputs, const Arrays& primals) {
-    if (running_functions > 0) {
-      roots = outer_trace_roots(outputs, primals);
-    }
-  }
-
-  // Sets the flags of what `ends` depend on, as far as outer transforms trace it. Visits each array once.
-  void restore(const Arrays& ends) {
-    if (roots.empty()) {
-      return;
-    }
-    for (auto& a : roots) {
-      a.set_tracer(true);
-    }
+  template <typename Visit>
+  void visit(const Arrays& ends, Visit&& visit) {
     std::vector<std::pair<array, size_t>> path;
     auto enter = [&](const array& a) {
       if (visited.insert(a.id()).second) {
@@ -100,14 +77,61 @@ class TracerFlags {
           enter(array(a.inputs()[next++]));
           continue;
         }
-        if (has_tracer_input(a)) {
-          for (auto& output : a.outputs()) {
-            output.set_tracer(true);
-          }
-        }
+        visit(a);
         path.pop_back();
       }
     }
+  }
+
+ private:
+  std::unordered_set<uintptr_t> visited;
+  // Keeps the visited arrays, so that no new one gets an address in `visited`.
+  Arrays alive;
+};
+
+// Restores the tracer flags of outer transforms. MLX flags the arrays that a running transform traces. When an inner
+// transform ends, MLX clears the flag of all arrays that it touched, those of outer transforms among them, and evaluating
+// such an array would then detach it from the outer graph.
+class TracerFlags {
+ public:
+  TracerFlags() : outer(std::exchange(innermost, this)) {}
+  ~TracerFlags() {
+    innermost = outer;
+  }
+  TracerFlags(const TracerFlags&) = delete;
+  TracerFlags& operator=(const TracerFlags&) = delete;
+
+  // Records what the transform has traced. To be called when the transformed function has returned, before MLX clears the
+  // flags. An array that the function made of its primals may live on without being an output.
+  void record(const Arrays& outputs, const Arrays& primals) {
+    own = primals;
+    touched = outputs;
+    touched.insert(touched.end(), primals.begin(), primals.end());
+    if (running_functions > 0) {
+      roots = outer_trace_roots(touched, primals);
+    }
+  }
+
+  // Sets the flags of what the transform has traced, as far as outer transforms trace it too.
+  void restore() {
+    restore(touched);
+  }
+
+  // As above, for what `ends` depend on.
+  void restore(const Arrays& ends) {
+    if (roots.empty()) {
+      return;
+    }
+    for (auto& a : roots) {
+      a.set_tracer(true);
+    }
+    graph.visit(ends, [](array& a) {
+      if (has_tracer_input(a)) {
+        for (auto& output : a.outputs()) {
+          output.set_tracer(true);
+        }
+      }
+    });
   }
 
   // Restores the flags for a function that MLX calls after it has cleared them.
@@ -118,31 +142,69 @@ class TracerFlags {
   }
 
  private:
+  friend class TracedAgain;
+
   static inline thread_local TracerFlags* innermost = nullptr;
   TracerFlags* outer;
-  Arrays roots;
-  std::unordered_set<uintptr_t> visited;
-  // Keeps the visited arrays, so that no new one gets an address in `visited`.
-  Arrays alive;
+  Arrays own, touched, roots;
+  InputsFirst graph;
+};
+
+// Flags all that the innermost transform has traced, for a function of Rust that mx::jvp calls after it has cleared the flags:
+// the function may evaluate what it has captured, and MLX still reads the primitives of those arrays. (mx::vjp itself keeps all
+// graphs meanwhile.)
+class TracedAgain {
+ public:
+  TracedAgain() {
+    if (!TracerFlags::innermost) {
+      return;
+    }
+    for (auto& primal : TracerFlags::innermost->own) {
+      flag(primal);
+    }
+    InputsFirst().visit(TracerFlags::innermost->touched, [&](array& a) {
+      if (has_tracer_input(a)) {
+        for (auto& output : a.outputs()) {
+          flag(output);
+        }
+      }
+    });
+  }
+  ~TracedAgain() {
+    for (auto& a : flagged) {
+      a.set_tracer(false);
+    }
+  }
+  TracedAgain(const TracedAgain&) = delete;
+  TracedAgain& operator=(const TracedAgain&) = delete;
+
+ private:
+  void flag(array& a) {
+    if (!a.is_tracer()) {
+      a.set_tracer(true);
+      flagged.push_back(a);
+    }
+  }
+
+  Arrays flagged;
 };
 
 // Runs a transform of `function`, which may be nested in others.
 template <typename Transform>
 std::pair<Arrays, Arrays> run_nested(const Transformable& function, Transform transform) {
   TracerFlags flags;
-  Arrays outputs;
   auto recording = [&](const Arrays& primals) {
-    outputs = function(primals);
+    auto outputs = function(primals);
     flags.record(outputs, primals);
     return outputs;
   };
   try {
     auto results = transform(recording);
-    flags.restore(results.first);
+    flags.restore();
     flags.restore(results.second);
     return results;
   } catch (...) {
-    flags.restore(outputs);
+    flags.restore();
     throw;
   }
 }

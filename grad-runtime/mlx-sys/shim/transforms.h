@@ -32,15 +32,25 @@ Transformable to_transformable(abi::Callback callback) {
   };
 }
 
+// Returns `outputs` with copies of those that are there before. Of an array that is two outputs, mx::vjp reads the first
+// cotangent only, and mx::vmap moves the axis twice.
+Arrays distinct(Arrays outputs) {
+  std::unordered_set<uintptr_t> ids;
+  for (auto& output : outputs) {
+    if (!ids.insert(output.id()).second) {
+      output = mx::copy(output);
+    }
+  }
+  return outputs;
+}
+
 // As mx::vjp, which skips outputs whose gradient is stopped and gives the next cotangent to the next output. So it gets the
-// cotangents of the other outputs only; it reads them after the function has returned. Of an array that is two outputs it
-// reads the first cotangent only, so the second output is a copy.
+// cotangents of the other outputs only; it reads them after the function has returned.
 std::pair<Arrays, Arrays> vector_jacobian(
     const Transformable& function, const Arrays& primals, const Arrays& cotangents) {
   Arrays wanted;
-  std::unordered_set<uintptr_t> distinct;
   auto checked = [&](const Arrays& inputs) {
-    auto outputs = function(inputs);
+    auto outputs = distinct(function(inputs));
     if (outputs.size() != cotangents.size()) {
       throw std::invalid_argument(
           "the function returned " + std::to_string(outputs.size()) + " arrays, and there are " +
@@ -50,14 +60,22 @@ std::pair<Arrays, Arrays> vector_jacobian(
       require_same_shape(outputs[i], cotangents[i], "a cotangent");
       if (!is_stop_gradient(outputs[i])) {
         wanted.push_back(cotangents[i]);
-        if (!distinct.insert(outputs[i].id()).second) {
-          outputs[i] = mx::copy(outputs[i]);
-        }
       }
     }
     return outputs;
   };
   return run_nested(checked, [&](const auto& function) { return mx::vjp(function, primals, wanted); });
+}
+
+// As mx::jvp.
+std::pair<Arrays, Arrays> jacobian_vector(
+    const Transformable& function, const Arrays& primals, const Arrays& tangents) {
+  return run_nested(function, [&](const auto& function) { return mx::jvp(function, primals, tangents); });
+}
+
+// As mx::vmap.
+Arrays map(const Transformable& function, const Arrays& inputs, const std::vector<int>& axes) {
+  return mx::vmap([&](const Arrays& inputs) { return distinct(function(inputs)); }, axes)(inputs);
 }
 
 // Lists
@@ -143,7 +161,7 @@ Backward vmap_backward(const Backward& backward, const std::vector<int>& axes) {
     };
     // Outputs are mapped over axis 0.
     auto all_axes = concat(axes, std::vector<int>(cotangents.size() + outputs.size(), 0));
-    auto found = mx::vmap(of_one, all_axes)(concat(concat(primals, cotangents), outputs));
+    auto found = map(of_one, concat(concat(primals, cotangents), outputs), all_axes);
     for (size_t i = 0; i < found.size(); ++i) {
       found[i] = axes[i] < 0 ? mx::sum(found[i], 0) : mx::moveaxis(found[i], 0, axes[i]);
     }
@@ -157,11 +175,11 @@ Forward vmap_forward(const Forward& forward, const std::vector<int>& axes) {
       auto [one, tangents_of_one] = split_at(given, primals.size());
       return forward(one, tangents_of_one);
     };
-    return mx::vmap(of_one, concat(axes, axes))(concat(primals, tangents));
+    return map(of_one, concat(primals, tangents), concat(axes, axes));
   };
 }
 
-// Returns `function` with its own derivatives, where they are given. Under mx::vmap they are mapped too; MLX's own custom
+// Returns `function` with its own derivatives where they are given, and derived ones elsewhere. Under mx::vmap they are mapped too; MLX's own custom
 // functions lose them there.
 Transformable with_derivatives(const Transformable& function, const Backward& backward, const Forward& forward) {
   return [=](const Arrays& inputs) {
@@ -169,18 +187,18 @@ Transformable with_derivatives(const Transformable& function, const Backward& ba
       TracerFlags::restore_for_call(concat(concat(primals, cotangents), outputs));
       return backward ? backward(primals, cotangents, outputs) : vector_jacobian(function, primals, cotangents).second;
     };
-    std::optional<std::function<Arrays(const Arrays&, const Arrays&, const std::vector<int>&)>> jvp;
-    if (forward) {
-      jvp = [forward](const Arrays& primals, const Arrays& tangents, const std::vector<int>& argnums) {
-        return forward(primals, expand_tangents(primals, tangents, argnums));
-      };
-    }
+    auto jvp = [function, forward](const Arrays& primals, const Arrays& tangents, const std::vector<int>& argnums) {
+      auto all_tangents = expand_tangents(primals, tangents, argnums);
+      TracerFlags::restore_for_call(concat(primals, all_tangents));
+      TracedAgain traced_again;
+      return forward ? forward(primals, all_tangents) : jacobian_vector(function, primals, all_tangents).second;
+    };
     auto vmap = [function, backward, forward](const Arrays& inputs, const std::vector<int>& axes) {
       if (std::all_of(axes.begin(), axes.end(), [](int axis) { return axis < 0; })) {
         throw std::invalid_argument("the function has captured an array that is mapped: make it an input");
       }
       auto outputs = with_derivatives(
-          mx::vmap(function, axes),
+          [function, axes](const Arrays& inputs) { return map(function, inputs, axes); },
           backward ? vmap_backward(backward, axes) : backward,
           forward ? vmap_forward(forward, axes) : forward)(inputs);
       std::vector<int> output_axes(outputs.size(), 0);
@@ -225,41 +243,13 @@ extern "C" Arrays* grad_mlx_vjp(abi::Callback function, abi::ArraySlice primals,
 
 extern "C" Arrays* grad_mlx_jvp(abi::Callback function, abi::ArraySlice primals, abi::ArraySlice tangents) noexcept {
   return return_arrays([&] {
-    auto jacobian_vector = [&](const auto& function) {
-      return mx::jvp(function, to_arrays(primals), to_arrays(tangents));
-    };
-    auto [outputs, results] = run_nested(to_transformable(function), jacobian_vector);
+    auto [outputs, results] = jacobian_vector(to_transformable(function), to_arrays(primals), to_arrays(tangents));
     return concat(std::move(outputs), results);
   });
 }
 
 extern "C" Arrays* grad_mlx_vmap(abi::Callback function, abi::ArraySlice inputs, abi::IntSlice axes) noexcept {
-  return return_arrays([&] { return mx::vmap(to_transformable(function), to_ints(axes))(to_arrays(inputs)); });
-}
-
-extern "C" Transformable* grad_mlx_compile(abi::Callback function, bool shapeless) noexcept {
-  return try_or(static_cast<Transformable*>(nullptr), [&] {
-    // MLX fails where it finds two stopped outputs to be equal. Inside a transform, Rust calls the function itself, so
-    // nothing differentiates what is compiled here.
-    auto unstopped = [function = to_transformable(function)](const Arrays& inputs) {
-      auto outputs = function(inputs);
-      for (auto& output : outputs) {
-        while (is_stop_gradient(output)) {
-          output = array(output.inputs()[0]);
-        }
-      }
-      return outputs;
-    };
-    return new Transformable(mx::compile(unstopped, shapeless));
-  });
-}
-
-extern "C" Arrays* grad_mlx_call(const Transformable* function, abi::ArraySlice inputs) noexcept {
-  return return_arrays([&] { return (*function)(to_arrays(inputs)); });
-}
-
-extern "C" void grad_mlx_free_function(Transformable* function) noexcept {
-  delete function;
+  return return_arrays([&] { return map(to_transformable(function), to_arrays(inputs), to_ints(axes)); });
 }
 
 extern "C" Arrays* grad_mlx_checkpoint(abi::Callback function, abi::ArraySlice inputs) noexcept {

@@ -540,8 +540,9 @@ impl Array {
                 if x.elem_count() == 0 {
                     return Tensor::zeros(shape, DType::U32, x.device());
                 }
-                // candle divides by the strides, of which those of a broadcast axis are zero.
-                x.contiguous()?.argmax_keepdim(axes[0])
+                // candle divides by the strides, of which those of a broadcast axis are zero. To `contiguous`, an axis of length 1
+                // is in order whatever its stride.
+                x.force_contiguous()?.argmax_keepdim(axes[0])
             };
             self.reduce(&[axis], keepdims, kernel, |_| unreachable!("an index has no gradient"))
         })

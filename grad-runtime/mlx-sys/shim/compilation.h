@@ -1,0 +1,87 @@
+// Compilation of functions of Rust.
+#pragma once
+
+#include <unordered_map>
+#include <unordered_set>
+
+#include "transforms.h"
+
+namespace {
+
+// Returns an array with the elements of an evaluated one.
+array share_elements(const array& evaluated) {
+  array shared(evaluated.shape(), evaluated.dtype(), nullptr, {});
+  shared.copy_shared_buffer(evaluated);
+  shared.set_status(array::Status::available);
+  return shared;
+}
+
+// Evaluates the arrays that a traced function captured, and puts arrays of the same elements in their place. MLX would take
+// their graphs for a part of the function: it rewrites them, although they are the caller's, and refuses them if they hold an
+// input of the call.
+void evaluate_captured(const Arrays& inputs, Arrays& outputs) {
+  std::unordered_set<uintptr_t> traced;
+  for (const auto& input : inputs) {
+    traced.insert(input.id());
+  }
+  auto is_traced = [&](const array& a) { return traced.count(a.id()) > 0; };
+  Arrays nodes;
+  InputsFirst graph;
+  graph.visit(outputs, [&](array& a) {
+    if (std::any_of(a.inputs().begin(), a.inputs().end(), is_traced)) {
+      for (const auto& output : a.outputs()) {
+        traced.insert(output.id());
+      }
+      nodes.push_back(a);
+    }
+  });
+
+  std::vector<array*> uses;
+  Arrays captured;
+  auto find_captured = [&](Arrays& arrays) {
+    for (auto& a : arrays) {
+      if (!is_traced(a)) {
+        uses.push_back(&a);
+        captured.push_back(a);
+      }
+    }
+  };
+  find_captured(outputs);
+  for (auto& node : nodes) {
+    find_captured(node.inputs());
+  }
+  mx::eval(captured);
+  std::unordered_map<uintptr_t, array> shared;
+  for (array* use : uses) {
+    auto id = use->id();
+    *use = shared.try_emplace(id, share_elements(*use)).first->second;
+  }
+}
+
+} // namespace
+
+extern "C" Transformable* grad_mlx_compile(abi::Callback function, bool shapeless) noexcept {
+  return try_or(static_cast<Transformable*>(nullptr), [&] {
+    auto traced = [function = to_transformable(function)](const Arrays& inputs) {
+      auto outputs = function(inputs);
+      // MLX fails where it finds two stopped outputs to be equal. Inside a transform, Rust calls the function itself, so
+      // nothing differentiates what is compiled here.
+      for (auto& output : outputs) {
+        while (is_stop_gradient(output)) {
+          output = array(output.inputs()[0]);
+        }
+      }
+      evaluate_captured(inputs, outputs);
+      return outputs;
+    };
+    return new Transformable(mx::compile(traced, shapeless));
+  });
+}
+
+extern "C" Arrays* grad_mlx_call(const Transformable* function, abi::ArraySlice inputs) noexcept {
+  return return_arrays([&] { return (*function)(to_arrays(inputs)); });
+}
+
+extern "C" void grad_mlx_free_function(Transformable* function) noexcept {
+  delete function;
+}
