@@ -35,7 +35,7 @@ use crate::thread_state::{self, Slot};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a gradient backend",
     label = "does not implement `grad_runtime::Backend`",
-    note = "a backend is `Cpu`, `Mlx`, `Torch`, or a type of your own that implements `Backend`"
+    note = "a backend is `Cpu`, `Mlx`, `Torch`, or a type that implements `Backend`"
 )]
 pub trait Backend: Sync {
     /// Returns the name that identifies the backend, in lower case. No other backend may have it, installed or not.
@@ -108,3 +108,6 @@ macro_rules! thread_local_backend {
     )*};
 }
 thread_local_backend!(Cpu "cpu", Mlx "mlx");
+
+/// The backends whose mode is stored in a slot.
+pub(crate) static WITH_SLOTS: [&dyn Backend; 2] = [&Cpu, &Mlx];

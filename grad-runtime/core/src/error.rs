@@ -9,7 +9,7 @@ use std::fmt;
 /// let error = grad_core::install(&grad_core::Cpu).unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "cannot install backend `cpu`: one of that name is installed; install each backend once, under a name of its own"
+///     "cannot install backend `cpu`: one of that name is installed; install each backend once, under a unique name"
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl fmt::Display for AlreadyInstalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "cannot install backend `{}`: one of that name is installed; install each backend once, under a name of its own",
+            "cannot install backend `{}`: one of that name is installed; install each backend once, under a unique name",
             self.name
         )
     }

@@ -2,7 +2,8 @@
 //! backends that follow it.
 //!
 //! Applications depend on `grad-runtime`, which re-exports all of this and adds the macros. Authors of autograd engines and
-//! backends depend on this crate: it has no dependencies, and its interface hardly changes.
+//! backends depend on this crate: it has no dependency beyond std (the feature `torch` adds `libc`), and its interface hardly
+//! changes.
 //!
 //! An engine asks one question before it records an operation, [`is_grad_enabled`]:
 //!
@@ -52,6 +53,11 @@ pub use registry::{install, installed};
 pub use snapshot::ModeSnapshot;
 pub use thread_state::{assert_grad_mode, grad_mode, is_grad_enabled};
 pub use torch::Torch;
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// The interface for `grad-runtime` alone: it may change in any release.
 #[doc(hidden)]

@@ -9,14 +9,14 @@ pub(crate) use with_torch::{EXISTS, is_due, mark_found, mark_installed, run};
 pub(crate) use without::{EXISTS, is_due, mark_found, mark_installed, run};
 
 #[cfg(feature = "torch")]
-#[allow(unsafe_code, reason = "it reads through a pointer to a static word")]
 mod with_torch {
     use std::ptr;
-    use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use crate::backend::Backend;
     use crate::torch::Torch;
-    use crate::torch::switch::{self, Word};
+    use crate::torch::switch::{self, INITIAL_WORD, LOAD_WORD};
+    use crate::torch::word::{WatchedWord, Word};
 
     pub(crate) const EXISTS: bool = true;
 
@@ -25,19 +25,13 @@ mod with_torch {
 
     /// The word that universal scopes read: `INSTALLED_WORD` once a backend is installed, and before that the loader's word as of
     /// the last probe.
-    static PROBE_WORD: AtomicPtr<Word> = AtomicPtr::new(pointer_to(&switch::INITIAL_WORD));
-
-    const fn pointer_to(word: &'static Word) -> *mut Word {
-        ptr::from_ref(word).cast_mut()
-    }
+    static PROBE_WORD: WatchedWord = WatchedWord::new(&INITIAL_WORD);
 
     /// Returns whether a universal scope has to call [`run`]: false while nothing was loaded since the last call and no backend
     /// is installed.
     #[inline]
     pub(crate) fn is_due() -> bool {
-        // SAFETY: the pointer is made of a `&'static Word` whenever it is written.
-        let word = unsafe { &*PROBE_WORD.load(Ordering::Acquire) };
-        !word.load(Ordering::Relaxed).is_null()
+        !PROBE_WORD.is_null()
     }
 
     /// Set when libtorch's backend is installed.
@@ -51,15 +45,14 @@ mod with_torch {
         if FOUND.load(Ordering::Acquire) {
             return None;
         }
-        let read = PROBE_WORD.load(Ordering::Acquire);
+        let read = PROBE_WORD.get();
         if switch::find().is_some() {
             return Some(&Torch);
         }
-        if read != pointer_to(&INSTALLED_WORD) {
+        if !ptr::eq(read, &raw const INSTALLED_WORD) {
             // If a backend was installed meanwhile, its word stays; if another thread was faster, one of the two words is older
             // and no longer null, so the next scope probes again.
-            let current = pointer_to(switch::load_word());
-            let _ = PROBE_WORD.compare_exchange(read, current, Ordering::AcqRel, Ordering::Relaxed);
+            PROBE_WORD.replace(read, LOAD_WORD.get());
         }
         None
     }
@@ -71,7 +64,7 @@ mod with_torch {
 
     /// Records that a backend is installed: from now on every universal scope has a backend to switch.
     pub(crate) fn mark_installed() {
-        PROBE_WORD.store(pointer_to(&INSTALLED_WORD), Ordering::Release);
+        PROBE_WORD.set(&INSTALLED_WORD);
     }
 }
 

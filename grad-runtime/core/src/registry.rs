@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::backend::{Backend, Cpu, Mlx};
+use crate::backend::{Backend, WITH_SLOTS};
 use crate::error::AlreadyInstalled;
 use crate::probe;
 use crate::thread_state::Slot;
@@ -20,7 +20,7 @@ static NATIVE_SWITCH_OF_MLX: OnceLock<&'static dyn Backend> = OnceLock::new();
 
 /// Adds `backend` to those that every universal scope switches, from the next scope on and for the rest of the process.
 ///
-/// [`Cpu`] and [`Mlx`] are always installed. With the feature `torch`, [`Torch`](crate::Torch) is installed by the first
+/// [`Cpu`](crate::Cpu) and [`Mlx`](crate::Mlx) are always installed. With the feature `torch`, [`Torch`](crate::Torch) is installed by the first
 /// universal scope after libtorch was loaded. See [`Backend`] for an example.
 ///
 /// # Errors
@@ -28,7 +28,7 @@ static NATIVE_SWITCH_OF_MLX: OnceLock<&'static dyn Backend> = OnceLock::new();
 /// [`AlreadyInstalled`] if a backend of that name is installed.
 pub fn install(backend: &'static dyn Backend) -> Result<(), AlreadyInstalled> {
     let name = backend.name();
-    if [Cpu.name(), Mlx.name()].contains(&name) {
+    if WITH_SLOTS.iter().any(|backend| backend.name() == name) {
         return Err(AlreadyInstalled { name });
     }
     let mut end = &INSTALLED;
@@ -48,7 +48,7 @@ pub fn install(backend: &'static dyn Backend) -> Result<(), AlreadyInstalled> {
     }
 }
 
-/// Installs MLX's own switch, which selective scopes for [`Mlx`] turn too.
+/// Installs MLX's own switch, which selective scopes for [`Mlx`](crate::Mlx) turn too.
 pub fn install_native_switch_of_mlx(switch: &'static dyn Backend) {
     // If the program has installed a backend of that name, that one stays.
     if install(switch).is_ok() {
@@ -64,17 +64,16 @@ pub(crate) fn native_switch(slot: Slot) -> Option<&'static dyn Backend> {
     }
 }
 
-/// Returns every backend that universal scopes switch, [`Cpu`] and [`Mlx`] first.
+/// Returns every backend that universal scopes switch, [`Cpu`](crate::Cpu) and [`Mlx`](crate::Mlx) first.
 ///
 /// ```
 /// let names: Vec<_> = grad_core::installed().map(|backend| backend.name()).collect();
 /// assert_eq!(names[..2], ["cpu", "mlx"]);
 /// ```
 pub fn installed() -> impl Iterator<Item = &'static dyn Backend> {
-    let with_slots: [&'static dyn Backend; 2] = [&Cpu, &Mlx];
     // Called first, since it may install one.
     let switches = any_installed_switch().then(installed_switches);
-    with_slots.into_iter().chain(switches.into_iter().flatten())
+    WITH_SLOTS.into_iter().chain(switches.into_iter().flatten())
 }
 
 /// Returns the installed backends that have a switch of their own, in the order of installation.

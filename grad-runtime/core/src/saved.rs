@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use crate::backend::Backend;
 use crate::mode::{GradMode, Scope};
 use crate::registry::installed_switches;
+use crate::thread_state::too_many_guards;
 
 /// A guard that has switched backends: dropping it restores their modes. Its number is higher than that of every guard that was
 /// alive when it was made.
@@ -58,9 +59,7 @@ impl RestoreGuard {
         SAVED.with_borrow(|saved| {
             let last = saved.last().map_or(0, |mode| mode.guard.get());
             let next = last.checked_add(1).and_then(NonZeroU32::new);
-            Self(next.expect(
-                "cannot enter a gradient scope: billions of guards are alive on this thread; they are leaked",
-            ))
+            Self(next.unwrap_or_else(|| too_many_guards()))
         })
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Mutex, PoisonError};
 
-use crate::backend::{Backend, Cpu, Mlx};
+use crate::backend::{Backend, Cpu, Mlx, WITH_SLOTS};
 use crate::guard::GradGuard;
 use crate::mode::GradMode;
 use crate::registry::{any_installed_switch, installed_switches};
@@ -39,27 +39,25 @@ pub struct ModeSnapshot(&'static Snapshot);
 /// The content of a [`ModeSnapshot`].
 pub struct Snapshot {
     slots: u64,
-    /// The modes of backends with a switch of their own.
-    switches: Vec<(&'static dyn Backend, GradMode)>,
-    /// The mode of such backends that are not listed.
-    others: Option<GradMode>,
+    switches: Switches,
+}
+
+/// The modes of backends with a native switch.
+enum Switches {
+    /// Those of the listed backends. Others keep the mode that they have.
+    Listed(Vec<(&'static dyn Backend, GradMode)>),
+    /// One mode for all that are installed when the snapshot is entered.
+    All(GradMode),
 }
 
 /// One mode for all, in the order of `index`.
-static UNIFORM: [Snapshot; 3] = [
-    Snapshot::of_slots(Enabled, Enabled, Some(Enabled)),
-    Snapshot::of_slots(NoGrad, NoGrad, Some(NoGrad)),
-    Snapshot::of_slots(Inference, Inference, Some(Inference)),
-];
+static UNIFORM: [Snapshot; 3] =
+    [Snapshot::uniform(Enabled), Snapshot::uniform(NoGrad), Snapshot::uniform(Inference)];
 
 /// Every snapshot of a process in which no backend has a switch: by the CPU's mode, then by MLX's.
 static OF_SLOTS: [[Snapshot; 3]; 3] = {
     const fn row(cpu: GradMode) -> [Snapshot; 3] {
-        [
-            Snapshot::of_slots(cpu, Enabled, None),
-            Snapshot::of_slots(cpu, NoGrad, None),
-            Snapshot::of_slots(cpu, Inference, None),
-        ]
+        [Snapshot::of_slots(cpu, Enabled), Snapshot::of_slots(cpu, NoGrad), Snapshot::of_slots(cpu, Inference)]
     }
     [row(Enabled), row(NoGrad), row(Inference)]
 };
@@ -88,8 +86,9 @@ impl ModeSnapshot {
         if any_installed_switch() {
             return Self::intern(Snapshot {
                 slots: modes(),
-                switches: installed_switches().map(|backend| (backend, mode_in_force(backend))).collect(),
-                others: None,
+                switches: Switches::Listed(
+                    installed_switches().map(|backend| (backend, mode_in_force(backend))).collect(),
+                ),
             });
         }
         Self(&OF_SLOTS[index(Cpu.grad_mode())][index(Mlx.grad_mode())])
@@ -161,19 +160,24 @@ impl Eq for ModeSnapshot {}
 /// Prints each backend's name and its mode.
 impl fmt::Debug for ModeSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let slots: [&'static dyn Backend; 2] = [&Cpu, &Mlx];
-        let of_slots = slots.into_iter().map(|backend| (backend.name(), self.0.mode_of_slot(backend)));
-        let of_switches = self.0.switches.iter().map(|(backend, mode)| (backend.name(), *mode));
-        let others = self.0.others.map(|mode| ("others", mode));
-        // One mode for all says nothing new about the others.
-        let others = others.filter(|_| !self.0.switches.is_empty());
-        f.debug_map().entries(of_slots.chain(of_switches).chain(others)).finish()
+        let of_slots =
+            WITH_SLOTS.iter().filter_map(|backend| Some((backend, mode_in(self.0.slots, backend.slot()?))));
+        let mut map = f.debug_map();
+        map.entries(of_slots.map(|(backend, mode)| (backend.name(), mode)));
+        if let Switches::Listed(listed) = &self.0.switches {
+            map.entries(listed.iter().map(|(backend, mode)| (backend.name(), mode)));
+        }
+        map.finish()
     }
 }
 
 impl Snapshot {
-    const fn of_slots(cpu: GradMode, mlx: GradMode, others: Option<GradMode>) -> Self {
-        Self { slots: pack(cpu, mlx), switches: Vec::new(), others }
+    const fn of_slots(cpu: GradMode, mlx: GradMode) -> Self {
+        Self { slots: pack(cpu, mlx), switches: Switches::Listed(Vec::new()) }
+    }
+
+    const fn uniform(mode: GradMode) -> Self {
+        Self { slots: pack(mode, mode), switches: Switches::All(mode) }
     }
 
     /// Sets exactly these modes on this thread until the guard is dropped.
@@ -185,19 +189,20 @@ impl Snapshot {
 
     #[cold] // Most processes have no such backends, and this is inlined everywhere.
     fn switch(&self) -> RestoreGuard {
-        let listed = self.switches.iter().copied();
-        let others = installed_switches().filter_map(|backend| Some((backend, self.others?)));
-        RestoreGuard::for_each(listed.chain(others))
-    }
-
-    fn mode_of_slot(&self, backend: &dyn Backend) -> GradMode {
-        backend.slot().map_or(Enabled, |slot| mode_in(self.slots, slot))
+        match &self.switches {
+            Switches::Listed(listed) => RestoreGuard::for_each(listed.iter().copied()),
+            Switches::All(mode) => RestoreGuard::for_each(installed_switches().map(|backend| (backend, *mode))),
+        }
     }
 
     /// Returns the mode that entering this snapshot sets for a backend with a switch; `None` if it leaves the backend alone.
     fn mode_of_switch(&self, name: &str) -> Option<GradMode> {
-        let listed = self.switches.iter().find(|(backend, _)| backend.name() == name);
-        listed.map(|(_, mode)| *mode).or(self.others)
+        match &self.switches {
+            Switches::Listed(listed) => {
+                listed.iter().find(|(backend, _)| backend.name() == name).map(|(_, mode)| *mode)
+            }
+            Switches::All(mode) => Some(*mode),
+        }
     }
 
     fn sets_the_same_modes_as(&self, other: &Self) -> bool {
@@ -212,7 +217,12 @@ impl Snapshot {
     fn is(&self, other: &Self) -> bool {
         let names_and_modes = |(backend, mode): &(&'static dyn Backend, GradMode)| (backend.name(), *mode);
         self.slots == other.slots
-            && self.others == other.others
-            && self.switches.iter().map(names_and_modes).eq(other.switches.iter().map(names_and_modes))
+            && match (&self.switches, &other.switches) {
+                (Switches::Listed(a), Switches::Listed(b)) => {
+                    a.iter().map(names_and_modes).eq(b.iter().map(names_and_modes))
+                }
+                (Switches::All(a), Switches::All(b)) => a == b,
+                _ => false,
+            }
     }
 }

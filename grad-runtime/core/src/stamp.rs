@@ -15,7 +15,7 @@ impl ThreadStamp {
         (!any_installed_switch()).then(|| Self(thread_state::word()))
     }
 
-    /// Returns whether no scope was entered since that is still alive, no scope was left, and no mode was set.
+    /// Returns whether the modes in the slots, and the numbers of guards alive that cover them, are those of the stamp.
     #[must_use]
     #[inline]
     pub fn is_current(self) -> bool {

@@ -21,7 +21,7 @@ pub enum Slot {
 
 /// The bits of a slot that hold a mode, as `GradMode` numbers them.
 const MODE_BITS: u64 = 0b11;
-/// What one more guard adds to a slot.
+/// The increment of a slot for one guard.
 const ONE_GUARD: u64 = MODE_BITS + 1;
 const SLOT_WIDTH: u32 = 32;
 /// A word with 1 in each slot.
@@ -259,10 +259,10 @@ impl fmt::Debug for Entered {
 }
 
 #[cold]
-fn too_many_guards() -> ! {
+pub(crate) fn too_many_guards() -> ! {
     panic!(
-        "cannot enter a gradient scope: hundreds of millions of guards are alive on this thread; they are leaked, for example \
-         with `std::mem::forget`, or a guard is always replaced before it is dropped"
+        "cannot enter a gradient scope: this thread has too many guards to count; do not leak guards, for example with \
+         `std::mem::forget`, and drop a guard before you replace it"
     );
 }
 

@@ -9,6 +9,9 @@ mod loader;
 #[cfg(feature = "torch")]
 #[allow(unsafe_code, reason = "it calls libtorch")]
 pub(crate) mod switch;
+#[cfg(feature = "torch")]
+#[allow(unsafe_code, reason = "it reads through a pointer to a static word")]
+pub(crate) mod word;
 
 use crate::backend::Backend;
 use crate::error::Unavailable;

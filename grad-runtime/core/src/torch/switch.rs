@@ -1,11 +1,11 @@
-//! libtorch's switch, `c10::GradMode`, and the word that says when to look for it.
+//! libtorch's switch, `c10::GradMode`, and the word that says when to probe for it.
 
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::loader;
+use super::word::{WatchedWord, Word};
 
 /// The two functions of `c10::GradMode`, which concern the calling thread.
 pub struct Switch {
@@ -23,20 +23,11 @@ impl Switch {
     }
 }
 
-/// A word that is null until a library is loaded.
-pub type Word = AtomicPtr<c_void>;
+/// The word before the first probe: not null, because libtorch may have come with the program.
+pub static INITIAL_WORD: Word = Word::new(ptr::dangling_mut());
 
-/// The word before the first look: not null, because libtorch may have come with the program.
-pub static INITIAL_WORD: Word = AtomicPtr::new(ptr::dangling_mut());
-
-/// Points to the word that says whether a library was loaded since the last look.
-static LOAD_WORD: AtomicPtr<Word> = AtomicPtr::new(ptr::from_ref(&INITIAL_WORD).cast_mut());
-
-/// Returns the word that says whether a library was loaded since the last look.
-pub fn load_word() -> &'static Word {
-    // SAFETY: the pointer is made of a `&'static Word` whenever it is written.
-    unsafe { &*LOAD_WORD.load(Ordering::Acquire) }
-}
+/// The word that says whether a library was loaded since the last probe.
+pub static LOAD_WORD: WatchedWord = WatchedWord::new(&INITIAL_WORD);
 
 /// Returns libtorch's switch, if it is in the process by now.
 #[inline]
@@ -44,19 +35,19 @@ pub fn find() -> Option<&'static Switch> {
     static FOUND: OnceLock<Switch> = OnceLock::new();
 
     #[cold]
-    fn look() -> Option<&'static Switch> {
-        if load_word().load(Ordering::Relaxed).is_null() {
+    fn probe() -> Option<&'static Switch> {
+        if LOAD_WORD.is_null() {
             return None;
         }
-        // Taken before the look, so a library that is loaded meanwhile sets it, and published after the look, so a thread that
-        // comes meanwhile looks for itself. If nothing can be watched now, the old word stays, which is not null.
+        // Taken before the search, so a library that is loaded meanwhile sets it, and published after it, so a thread that comes
+        // meanwhile searches too. If nothing can be watched now, the old word stays, which is not null.
         let word = loader::watch();
         let Some([is_enabled, set_enabled]) = loader::find([
             c"_ZN3c108GradMode10is_enabledEv",  // bool c10::GradMode::is_enabled()
             c"_ZN3c108GradMode11set_enabledEb", // void c10::GradMode::set_enabled(bool)
         ]) else {
             if let Some(word) = word {
-                LOAD_WORD.store(ptr::from_ref(word).cast_mut(), Ordering::Release);
+                LOAD_WORD.set(word);
             }
             return None;
         };
@@ -72,5 +63,5 @@ pub fn find() -> Option<&'static Switch> {
         Some(FOUND.get_or_init(|| switch))
     }
 
-    FOUND.get().or_else(look)
+    FOUND.get().or_else(probe)
 }

@@ -9,7 +9,7 @@ use libc::dl_phdr_info;
 
 use super::is_libc10;
 use super::symbols::{Library, global_functions};
-use crate::torch::switch::Word;
+use crate::torch::word::Word;
 
 pub const WHY_NOT: &str = "no libc10.so of libtorch is loaded in this process; link or load libtorch, and scopes \
                            will find it";

@@ -2,11 +2,12 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::is_libc10;
 use super::symbols::{Library, global_functions};
-use crate::torch::switch::Word;
+use crate::torch::switch::INITIAL_WORD;
+use crate::torch::word::{WatchedWord, Word};
 
 pub const WHY_NOT: &str = "no libc10.dylib of libtorch is loaded in this process; link or load libtorch, \
                            and scopes will find it";
@@ -19,14 +20,11 @@ unsafe extern "C" {
 }
 
 /// The word that the next image sets.
-static LATEST: AtomicPtr<Word> = AtomicPtr::new(ptr::null_mut());
+static LATEST: WatchedWord = WatchedWord::new(&INITIAL_WORD);
 
 /// dyld holds its lock here, so this asks it nothing.
 extern "C" fn on_image_added(_header: *const c_void, _slide: isize) {
-    // SAFETY: null, or made of a `&'static Word` by `watch`.
-    if let Some(word) = unsafe { LATEST.load(Ordering::Acquire).as_ref() } {
-        word.store(ptr::dangling_mut(), Ordering::Release);
-    }
+    LATEST.get().store(ptr::dangling_mut(), Ordering::Release);
 }
 
 /// Returns a word that is null until an image is added, or until there is a newer word.
@@ -40,11 +38,7 @@ pub fn watch() -> Option<&'static Word> {
     }
     // Leaked, because scopes may read it at any time. There is one for each time that an image was added.
     let word: &'static Word = Box::leak(Box::default());
-    let older = LATEST.swap(ptr::from_ref(word).cast_mut(), Ordering::AcqRel);
-    // SAFETY: as in `on_image_added`.
-    if let Some(older) = unsafe { older.as_ref() } {
-        older.store(ptr::dangling_mut(), Ordering::Release);
-    }
+    LATEST.swap(word).store(ptr::dangling_mut(), Ordering::Release);
     Some(word)
 }
 
@@ -64,7 +58,7 @@ pub fn find<const N: usize>(names: [&CStr; N]) -> Option<[NonNull<c_void>; N]> {
             }
             let found = Library::pinned(path).and_then(|library| library.functions(names));
             if found.is_none() {
-                // Another thread is loading it now: look again.
+                // Another thread is loading it now: probe again.
                 on_image_added(ptr::null(), 0);
             }
             found

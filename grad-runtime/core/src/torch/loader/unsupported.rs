@@ -3,9 +3,10 @@
 use std::ffi::{CStr, c_void};
 use std::ptr::{self, NonNull};
 
-use crate::torch::switch::Word;
+use crate::torch::word::Word;
 
-pub const WHY_NOT: &str = "its switch can be found on Linux and macOS only";
+pub const WHY_NOT: &str = "its switch can be found on Linux and macOS only; elsewhere, enter libtorch's \
+                           `no_grad` beside the scope";
 
 #[expect(clippy::unnecessary_wraps, reason = "on Linux there may be none")]
 pub fn watch() -> Option<&'static Word> {
