@@ -1,4 +1,4 @@
-//! What an operation costs through the binding, beside the same call in C++ and in Python: building the node and freeing
+//! Measures an operation through the binding, beside the same call in C++ and in Python: building the node and freeing
 //! it, since MLX computes later.
 //!
 //! `cargo bench -p grad-tests --bench binding` compiles `binding.cpp` against the MLX that the build downloaded, or the
@@ -107,7 +107,7 @@ fn print_instructions(cpp: &Path) {
     }
 }
 
-/// What a program prints that times the same operations.
+/// Runs a program that times the same operations, and returns its times.
 fn elsewhere(mut program: Command) -> Nanoseconds {
     let output = program.arg(ROUNDS.to_string()).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! What the attributes cost a build, beside `#[tracing::instrument(skip_all)]`.
+//! Measures the compile time of the attributes, beside `#[tracing::instrument(skip_all)]`.
 //!
 //! `cargo bench -p grad-tests --no-default-features --bench expansion` prints two tables:
 //!
@@ -36,7 +36,7 @@ fn main() -> io::Result<()> {
     for (name, attribute) in annotations {
         let dependencies = ["grad-runtime = { path = \"ROOT/grad-runtime\" }", "tracing = \"0.1\""];
         let package = Package::new(&format!("checked {name}"), "checked", &dependencies, &functions(attribute))?;
-        // What it depends on is built here, and is there when it counts.
+        // Builds the dependencies, which are not measured.
         package.cargo("check")?;
         cases.push((name.to_owned(), package));
     }

@@ -17,7 +17,7 @@ mod callgrind;
 
 thread_local!(static FLAG: Cell<bool> = const { Cell::new(true) });
 
-/// What one writes without a library.
+/// The same without a library.
 struct ByHand(bool);
 
 impl Drop for ByHand {

@@ -1,7 +1,7 @@
-//! What a BLAS is worth to MLX on Linux: a 1024³ float32 matrix product, with the BLAS that the loader puts ahead and
+//! Measures the effect of a BLAS on MLX on Linux: a 1024³ float32 matrix product, with the BLAS that the loader puts ahead and
 //! with the wheel's own.
 //!
-//! `cargo bench -p grad-tests --bench matmul`: a process of its own for each, in turn.
+//! `cargo bench -p grad-tests --bench matmul`: a process for each, in turn.
 
 use std::env;
 use std::process::Command;

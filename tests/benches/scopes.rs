@@ -1,4 +1,4 @@
-//! What entering and leaving a scope costs, beside the same written by hand.
+//! Measures entering and leaving a scope, beside the same written by hand.
 //!
 //! Times: `cargo bench -p grad-tests --bench scopes`. Instructions, exact on any machine:
 //! `cargo bench -p grad-tests --bench instructions`.
@@ -15,7 +15,7 @@ use grad_runtime::{Mlx, Scope, is_grad_enabled, no_grad};
 
 thread_local!(static FLAG: Cell<bool> = const { Cell::new(true) });
 
-/// What one writes without a library: a thread-local flag, swapped and restored, also by a panic.
+/// The same without a library: a thread-local flag, swapped and restored, also by a panic.
 struct ByHand(bool);
 
 impl ByHand {

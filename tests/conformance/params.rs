@@ -220,7 +220,7 @@ on_every_backend! {
         assert_eq!(grad(|x| f(&w, x), &x).unwrap().item::<f32>().unwrap(), 9.0);
         let (by_w, by_x) = grad(|(w, x)| f(w, x), &(w.clone(), x.clone())).unwrap();
         assert_eq!((by_w.item::<f32>().unwrap(), by_x.item::<f32>().unwrap()), (12.0, 9.0));
-        // What the value does not depend on has gradient zero.
+        // Parameters that the value does not depend on have gradient zero.
         let (_, by_x) = grad(|(w, _)| w.square(), &(w, x)).unwrap();
         assert_eq!(by_x.item::<f32>().unwrap(), 0.0);
     }

@@ -39,7 +39,7 @@ fn the_library_loads_with_its_bundled_blas() {
 }
 
 #[test]
-fn loading_switched_off() {
+fn guarantee_12_loading_switched_off() {
     assert_eq!(status(&[("GRAD_MLX_LIBRARY", "off")]), "cannot use mlx: GRAD_MLX_LIBRARY is `off`");
 }
 

@@ -1,7 +1,6 @@
-//! MLX alone: how the library is found and loaded, devices and memory, threads, and each operation of the list in ops.rs.
+//! MLX alone: how the library is found and loaded, threads, and each operation of the list in ops.rs.
 
 mod corrections;
-mod devices;
 mod indices;
 mod leaks;
 mod library_loading;

@@ -51,7 +51,7 @@ fn scalar<T: Element>(value: T) -> Mlx {
     Mlx::scalar(value).unwrap()
 }
 
-/// Asserts that shape, dtype and elements are the same, floats to a few units in their last place.
+/// Asserts that shape, dtype and elements are the same, floats to a few units in their last place. NaN is the same as NaN.
 #[track_caller]
 fn assert_same(found: &Mlx, expected: &Mlx) {
     assert_eq!((found.shape(), found.dtype()), (expected.shape(), expected.dtype()), "of {found:?}");
@@ -64,5 +64,14 @@ fn assert_same(found: &Mlx, expected: &Mlx) {
             return;
         }
     };
-    assert_close(&elements(found), &elements(expected), tolerance);
+    let (found, expected) = (elements(found), elements(expected));
+    assert_eq!(found.len(), expected.len(), "number of elements");
+    for (at, (found, expected)) in found.into_iter().zip(expected).enumerate() {
+        if found.is_finite() && expected.is_finite() {
+            assert_close(&[found], &[expected], tolerance);
+        } else {
+            let is_same = found.total_cmp(&expected).is_eq() || found.is_nan() && expected.is_nan();
+            assert!(is_same, "element {at}: found {found}, expected {expected}");
+        }
+    }
 }

@@ -198,9 +198,9 @@ fn a_leaked_guard_stays_alive() {
     .unwrap();
 }
 
-/// Guarantee 12: no backend is installed, and a scope still sets the mode.
+/// Guarantee 12: there is no array of any backend, and a scope still sets the mode.
 #[test]
-fn guarantee_12_a_scope_without_any_backend() {
+fn guarantee_12_a_scope_without_arrays() {
     assert!(!grad_runtime::no_grad!(is_grad_enabled()));
     assert!(is_grad_enabled());
 }

@@ -10,37 +10,12 @@ use std::fmt::Debug;
 
 use grad_runtime::mlx::{self, Array, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
 use grad_runtime::{Dtype, Result, no_grad};
+use support::random::Random;
 
 /// The size up to which results are computed.
 const SMALL: usize = 1 << 14;
 /// The bytes that a call may allocate to compute a small result from small operands.
 const MEMORY: usize = 1 << 28;
-
-/// The generator `SplitMix64`.
-struct Random(Cell<u64>);
-
-impl Random {
-    fn next(&self) -> u64 {
-        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.0.set(state);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).expect("less than a usize")
-    }
-
-    /// Returns true once in `times` calls, on average.
-    fn once_in(&self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-
-    fn of<T: Copy>(&self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-}
 
 /// Values that the arguments of one call borrow.
 struct Slots<T> {
@@ -106,7 +81,7 @@ impl Call {
     fn new(operation: &'static str, number: u64, seed: u64) -> Self {
         let name =
             operation.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-        let random = Random(Cell::new(name.wrapping_add(number.wrapping_mul(0x2545_f491_4f6c_dd1d))));
+        let random = Random::new(name.wrapping_add(number.wrapping_mul(0x2545_f491_4f6c_dd1d)));
         let mut call = Self {
             random,
             operation,
@@ -363,7 +338,7 @@ impl Argument<'_> for i32 {
 
 impl Argument<'_> for u64 {
     fn any(call: &Call) -> Self {
-        call.random.next()
+        call.random.bits()
     }
 }
 

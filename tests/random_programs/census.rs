@@ -16,7 +16,7 @@ impl Census {
         *self.0.entry(part.into()).or_default() += 1;
     }
 
-    /// Counts the parts of a block inside of transforms, the innermost last.
+    /// Counts the parts of a block inside transforms, the innermost last.
     fn block(&mut self, block: &Block, around: &[&str]) {
         for statement in block {
             match statement {

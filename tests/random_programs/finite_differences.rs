@@ -5,8 +5,9 @@
 //! tags as can be.
 
 use grad_runtime::Dtype;
+use support::random::Random;
 
-use crate::generate::{self, Language, Random};
+use crate::generate::{self, Language};
 use crate::mode_model::Engine;
 use crate::numbers::Number;
 use crate::program::Function;
@@ -74,7 +75,7 @@ fn check_functions(scopes: bool) {
     let mut seed = 0;
     while checked < FUNCTIONS {
         let (function, shapes) = generate::function(seed, language);
-        let mut random = Random::new(seed);
+        let random = Random::new(seed);
         let inputs = shapes.map(|shape| {
             #[allow(clippy::cast_precision_loss, reason = "they are small")]
             let mut element = |_| random.below(320) as f32 / 64.0 - 2.5;

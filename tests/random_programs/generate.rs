@@ -1,48 +1,13 @@
 //! Makes random programs.
 
-use std::ops::Range;
-
 use grad_runtime::{Dtype, GradMode};
+use support::random::Random;
 
 use crate::mode_model::{Engine, Modes};
 use crate::program::{
     Block, Failure, Form, Function, Kind, Op, Program, Scope, Statement, Target, Transform, Value,
 };
 use crate::reference_tensors::broadcast;
-
-/// The generator `SplitMix64`.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).expect("less than a usize")
-    }
-
-    fn within(&mut self, range: Range<usize>) -> usize {
-        range.start + self.below(range.len())
-    }
-
-    /// Returns true in `percent` of a hundred cases.
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    fn of<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())].clone()
-    }
-}
 
 /// The parts of the language that are used.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +18,7 @@ pub struct Language {
 }
 
 impl Language {
-    /// All that a backend has.
+    /// Returns all that a backend has.
     pub const fn all(engine: Engine) -> Self {
         Self { engine, scopes: true, custom_derivatives: true }
     }
@@ -61,11 +26,11 @@ impl Language {
 
 /// Makes the program of a seed.
 pub fn program(seed: u64, engine: Engine) -> Program {
-    let mut random = Random::new(seed);
+    let random = Random::new(seed);
     let threads = if random.chance(8) { random.within(2..4) } else { 1 };
     let mut block = |_| {
         let statements = if threads == 1 { random.within(6..32) } else { random.within(4..16) };
-        let mut writer = Writer::new(random.next(), Language::all(engine), statements);
+        let mut writer = Writer::new(random.bits(), Language::all(engine), statements);
         let mut place = Place::new(engine);
         let mut block = Block::new();
         for _ in 0..writer.random.within(1..4) {
@@ -82,9 +47,9 @@ pub fn program(seed: u64, engine: Engine) -> Program {
 
 /// Makes a function of two arrays, to be differentiated as a whole; its result may have any shape.
 pub fn function(seed: u64, language: Language) -> (Function, [Vec<usize>; 2]) {
-    let mut random = Random::new(seed);
+    let random = Random::new(seed);
     let statements = random.within(3..20);
-    let mut writer = Writer::new(random.next(), language, statements);
+    let mut writer = Writer::new(random.bits(), language, statements);
     let mut place = Place::new(language.engine);
     let shapes = [writer.shape(), writer.shape()];
     let parameters = shapes.iter().map(|shape| writer.visible(&mut place, shape.clone(), Dtype::Float32, &[]));
@@ -101,7 +66,7 @@ pub fn function(seed: u64, language: Language) -> (Function, [Vec<usize>; 2]) {
 const SHAPES: [&[usize]; 12] =
     [&[], &[], &[1], &[2], &[2], &[3], &[2, 1], &[1, 3], &[2, 2], &[2, 3], &[1, 2, 2], &[2, 1, 3]];
 
-/// No array has more elements.
+/// The largest number of elements of an array.
 const MOST_ELEMENTS: usize = 6;
 
 /// The largest depth of nested transforms.
@@ -231,7 +196,7 @@ struct Writer {
 
 impl Writer {
     fn new(seed: u64, language: Language, budget: usize) -> Self {
-        let mut random = Random::new(seed);
+        let random = Random::new(seed);
         let entangled = random.chance(50);
         Self { random, language, entangled, budget, next_value: 0, next_guard: 0, next_name: 0 }
     }
@@ -288,7 +253,7 @@ impl Writer {
         self.operation(place, block, op, &[x], (x.shape.clone(), x.dtype))
     }
 
-    /// A float array, more likely of this function and of late.
+    /// Returns a float array, more likely a recent one of this function.
     fn float(&mut self, place: &mut Place, block: &mut Block) -> Visible {
         self.value_that(place, |x| x.dtype.is_float()).unwrap_or_else(|| {
             let shape = self.shape();
@@ -307,7 +272,7 @@ impl Writer {
         (!choices.is_empty()).then(|| self.random.of(choices).clone())
     }
 
-    /// A value of a type: one that there is, or one that is made of another.
+    /// Returns a value of a type, which exists or is made of another.
     fn of_type(&mut self, place: &mut Place, block: &mut Block, shape: &[usize], dtype: Dtype) -> Visible {
         if let Some(found) = self.value_that(place, |x| x.shape == shape && x.dtype == dtype) {
             return found;
@@ -341,7 +306,7 @@ impl Writer {
         self.operation(place, block, op, &[x], (Vec::new(), x.dtype))
     }
 
-    /// A float array that broadcasts with `x`, and the shape of both.
+    /// Returns a float array that broadcasts with `x`, and the shape of both.
     fn partner(&mut self, place: &mut Place, block: &mut Block, x: &Visible) -> (Visible, Vec<usize>) {
         if self.random.chance(10) {
             let dtype = self.random.of(&[Dtype::Int32, Dtype::UInt32, Dtype::Bool]);
@@ -465,7 +430,7 @@ impl Writer {
         }
     }
 
-    /// An operation without kinks or poles.
+    /// Returns an operation without kinks or poles.
     fn smooth_operation(&mut self, place: &mut Place, block: &mut Block) {
         const UNARY: [Op; 6] = [Op::Negative, Op::Square, Op::Sin, Op::Tanh, Op::Sigmoid, Op::Erf];
         let x = self.float(place, block);
@@ -691,7 +656,7 @@ impl Writer {
         chosen.map_or(Part::Operation, |(part, _)| *part)
     }
 
-    /// Evaluates an array, of whatever function and however old.
+    /// Evaluates an array of any function around.
     fn eval(&mut self, place: &Place, block: &mut Block) {
         let from = if self.random.chance(60) { place.own } else { 0 };
         let choices: Vec<Value> = place.values[from..].iter().filter(|x| !x.traced).map(|x| x.value).collect();
@@ -838,7 +803,7 @@ impl Writer {
         inputs.iter().map(|x| self.visible(inside, x.shape.clone(), x.dtype, &[x])).collect()
     }
 
-    /// A value that a function returns: mostly the last one that it made.
+    /// Returns a value for a function to return: mostly the last one that it made.
     fn result(&mut self, inside: &mut Place, body: &mut Block, fits: impl Fn(&Visible) -> bool) -> Visible {
         let last = inside.values[inside.own..].iter().rev().find(|x| fits(x)).cloned();
         match last {
@@ -850,7 +815,7 @@ impl Writer {
         }
     }
 
-    /// A result that more of what was made has a part in.
+    /// Returns a result that depends on several values of the function.
     fn product(&mut self, inside: &mut Place, body: &mut Block, fits: impl Fn(&Visible) -> bool) -> Visible {
         let mut result = self.result(inside, body, fits);
         for _ in 0..2 {
@@ -861,7 +826,7 @@ impl Writer {
         result
     }
 
-    /// A value that leaves the function by side effect.
+    /// Returns the values that leave the function by side effect: one at most.
     fn escaping(&mut self, inside: &Place, of_parameters: usize) -> Vec<Visible> {
         let made = &inside.values[of_parameters..];
         if made.is_empty() || !self.random.chance(5) { Vec::new() } else { vec![self.random.of(made)] }
@@ -999,7 +964,7 @@ impl Writer {
         }
     }
 
-    /// For each primal an array of its shape.
+    /// Returns an array of the shape of each primal.
     fn slopes(&mut self, inside: &mut Place, inputs: &[Visible]) -> Function {
         let parameters = self.parameters(inside, inputs);
         let length = self.random.within(1..4);
@@ -1037,7 +1002,7 @@ impl Writer {
     }
 }
 
-/// The dtype of an operation on a float and another array.
+/// Returns the dtype of an operation on a float and another array.
 fn common(x: Dtype, y: Dtype) -> Dtype {
     match (x.is_float(), y.is_float()) {
         (true, true) if x != y => Dtype::Float32,

@@ -7,7 +7,7 @@ use crate::mode_model::Engine;
 pub enum Construct {
     /// `take` by indices that `vmap` maps.
     TakeOfMappedIndices,
-    /// The jvp of `matmul` inside of a function that is mapped.
+    /// The jvp of `matmul` inside a function that is mapped.
     MappedJvpOfMatmul,
     /// `take` in a function whose gradient is differentiated in forward mode.
     ForwardOverTake,
@@ -19,7 +19,7 @@ pub enum Construct {
     ThirdDerivativeOfPower,
     /// `power` by a small whole number, where more transforms differentiate than that.
     DerivativesOfZerothPower,
-    /// A checkpointed or custom function that captures an array which a transform differentiates, called inside of another.
+    /// A checkpointed or custom function that captures an array which a transform differentiates, called inside another.
     CapturedTracers,
     /// A checkpointed function of which some inputs, and not all, depend on what is being mapped or compiled.
     CheckpointOfUnmapped,

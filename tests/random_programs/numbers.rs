@@ -1,6 +1,6 @@
 //! Numbers with infinitesimal parts, in float64: polynomials in tags of which each squares to zero.
 //!
-//! A transform that differentiates adds to each element of its primals a tag of its own. What multiplies that tag in a result
+//! A transform that differentiates adds a unique tag to each element of its primals. The factor of that tag in a result
 //! is the derivative of the result by the element; where transforms nest, products of tags carry the mixed derivatives. The
 //! product of two tags of one transform is zero too: a transform takes one derivative.
 //!

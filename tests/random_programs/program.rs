@@ -7,7 +7,7 @@ use grad_runtime::Dtype;
 /// The number of a value. No two values of a thread's program have the same.
 pub type Value = usize;
 
-/// Blocks that run at the same time, each on a thread of its own. A program of one block runs on the thread of the test.
+/// Blocks that run at the same time, each on a separate thread. A program of one block runs on the thread of the test.
 ///
 /// The results of a program are the values that are visible at the end of each block.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,7 @@ pub enum Statement {
         to: Value,
         of: Value,
     },
-    /// Runs the body in a scope. What the body makes stays visible.
+    /// Runs the body in a scope. Its values stay visible.
     Scope {
         scope: Scope,
         target: Target,

@@ -724,7 +724,7 @@ impl Reference {
             .map_err(|stop| if matches!(stop, Stop::InferenceMode | Stop::Failed) { Stop::Invalid } else { stop })
     }
 
-    /// A function with derivatives of its own: the innermost transform takes its derivative from them, at inputs that only the
+    /// Calls a function with custom derivatives: the innermost transform takes its derivative from them, at inputs that only the
     /// transforms further out differentiate by.
     fn custom(
         &mut self,

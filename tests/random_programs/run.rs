@@ -198,7 +198,7 @@ pub struct Found {
     pub left: Pair,
 }
 
-/// Runs a program: one block on this thread, several on threads of their own.
+/// Runs a program: one block on this thread, several on one thread each.
 pub fn run<A: Transforms>(program: &Program) -> Vec<Found> {
     if let [block] = &program.threads[..] {
         return vec![run_block::<A>(block)];
@@ -256,7 +256,7 @@ struct OnPurpose;
 struct Seen {
     modes: RefCell<Vec<(Value, Pair)>>,
     reads: RefCell<Vec<(Value, Elements)>>,
-    /// Whether an error on its way is that of [`Failure::Error`].
+    /// Whether the error being returned is that of [`Failure::Error`].
     failing: Cell<bool>,
 }
 

@@ -7,3 +7,4 @@ pub mod backends;
 pub mod gradients;
 pub mod polling;
 pub mod processes;
+pub mod random;

@@ -28,7 +28,7 @@ fn message(backend: &'static dyn Backend) -> String {
 }
 
 #[test]
-fn guarantee_1_one_mode_for_the_whole_process() {
+fn violation_of_guarantee_1_one_mode_for_the_whole_process() {
     static RECORDING: AtomicU8 = AtomicU8::new(0);
     const MODES: [GradMode; 3] = [Enabled, NoGrad, Inference];
     backend!(Global, "global", || MODES[usize::from(RECORDING.load(Relaxed))], |mode| {
@@ -46,7 +46,7 @@ fn guarantee_1_one_mode_for_the_whole_process() {
 }
 
 #[test]
-fn guarantee_1_a_new_thread_starts_in_no_grad() {
+fn violation_of_guarantee_1_a_new_thread_starts_in_no_grad() {
     thread_local!(static MODE: Cell<GradMode> = const { Cell::new(NoGrad) });
     backend!(StartsOff, "starts-off", || MODE.get(), |mode| MODE.set(mode));
     assert_eq!(
@@ -61,7 +61,7 @@ fn guarantee_1_a_new_thread_starts_in_no_grad() {
 
 /// A table of threads, in which a new thread takes over the entry of one that has ended, with its mode.
 #[test]
-fn guarantee_1_a_thread_inherits_the_mode_of_one_that_has_ended() {
+fn violation_of_guarantee_1_a_thread_inherits_the_mode_of_one_that_has_ended() {
     static TABLE: Mutex<Vec<(bool, GradMode)>> = Mutex::new(Vec::new());
     struct Entry(usize);
     impl Entry {
@@ -97,7 +97,7 @@ fn guarantee_1_a_thread_inherits_the_mode_of_one_that_has_ended() {
 
 /// Four entries that threads take in turn, enough for a few threads.
 #[test]
-fn guarantee_1_too_few_entries_for_many_threads() {
+fn violation_of_guarantee_1_too_few_entries_for_many_threads() {
     static PLACES: Mutex<[GradMode; 4]> = Mutex::new([Enabled; 4]);
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static PLACE: usize = {
@@ -153,7 +153,7 @@ fn a_mode_that_was_not_set_is_reported() {
 }
 
 #[test]
-fn guarantee_7_inference_counts_as_enabled() {
+fn violation_of_guarantee_7_inference_counts_as_enabled() {
     backend!(Training, "training", || if MODE.get() == NoGrad { NoGrad } else { Enabled }, |mode| MODE.set(mode));
     assert_eq!(
         message(&Training),
@@ -169,7 +169,7 @@ fn guarantee_7_inference_counts_as_enabled() {
 }
 
 #[test]
-fn guarantee_7_inference_mode_is_never_left() {
+fn violation_of_guarantee_7_inference_mode_is_never_left() {
     backend!(Sticky, "sticky", || MODE.get(), |mode| if MODE.get() != Inference {
         MODE.set(mode);
     });
@@ -240,7 +240,7 @@ fn a_panic_while_the_thread_panics() {
 }
 
 #[test]
-fn guarantee_2_a_panic_does_not_restore() {
+fn violation_of_guarantee_2_a_panic_does_not_restore() {
     backend!(Careless, "careless", || MODE.get(), |mode| if !thread::panicking() {
         MODE.set(mode);
     });
@@ -257,7 +257,7 @@ fn guarantee_2_a_panic_does_not_restore() {
 
 /// A backend that ignores its switch after 100 calls on a thread.
 #[test]
-fn guarantee_2_more_scopes_than_the_backend_can_count() {
+fn violation_of_guarantee_2_more_scopes_than_the_backend_can_count() {
     backend!(Shallow, "shallow", || MODE.get(), |mode| {
         CALLS.set(CALLS.get() + 1);
         if CALLS.get() <= 100 {
@@ -271,7 +271,7 @@ fn guarantee_2_more_scopes_than_the_backend_can_count() {
 
 /// Backends that ignore their switch after some calls on a thread: up to a scope, up to its end, or up to a nested scope.
 #[test]
-fn guarantee_7_10_and_11_a_switch_that_wears_out() {
+fn violation_of_guarantees_7_10_and_11_a_switch_that_wears_out() {
     fn up_to(limit: usize, mode: GradMode) {
         CALLS.set(CALLS.get() + 1);
         if CALLS.get() <= limit {
@@ -311,7 +311,7 @@ fn guarantee_7_10_and_11_a_switch_that_wears_out() {
 
 /// A backend that switches the CPU's mode along with its own.
 #[test]
-fn guarantee_10_the_cpu_is_switched_too() {
+fn violation_of_guarantee_10_the_cpu_is_switched_too() {
     backend!(Borrower, "borrower", || MODE.get(), |mode| {
         MODE.set(mode);
         Cpu.set_grad_mode(mode);
@@ -329,7 +329,7 @@ fn guarantee_10_the_cpu_is_switched_too() {
 }
 
 #[test]
-fn guarantee_10_the_mode_of_the_cpu_counts_too() {
+fn violation_of_guarantee_10_the_mode_of_the_cpu_counts_too() {
     backend!(Follower, "follower", || MODE.get().max(Cpu.grad_mode()), |mode| MODE.set(mode));
     let message = message(&Follower);
     assert!(message.starts_with("backend `follower` breaks guarantee 10: "), "{message}");
@@ -343,7 +343,7 @@ fn guarantee_10_the_mode_of_the_cpu_counts_too() {
 
 /// A backend that passes all checks but the last: universal scopes switch the installed backend of the same name.
 #[test]
-fn guarantee_10_the_name_of_an_installed_backend() {
+fn violation_of_guarantee_10_the_name_of_an_installed_backend() {
     thread_local!(static FIRST: Cell<GradMode> = const { Cell::new(Enabled) });
     backend!(First, "namesake", || FIRST.get(), |mode| FIRST.set(mode));
     backend!(Second, "namesake", || MODE.get(), |mode| MODE.set(mode));
@@ -386,7 +386,7 @@ fn a_thread_local_that_is_destroyed_first() {
 
 /// The same without the panic: once the thread-local is destroyed, the reported mode cannot be switched.
 #[test]
-fn guarantee_2_enabled_is_reported_after_the_thread_local_was_destroyed() {
+fn violation_of_guarantee_2_enabled_is_reported_after_the_thread_local_was_destroyed() {
     thread_local!(static STATE: RefCell<(GradMode, Vec<f64>)> = const { RefCell::new((Enabled, Vec::new())) });
     backend!(Pretending, "pretending", || STATE.try_with(|state| state.borrow().0).unwrap_or(Enabled), |mode| {
         let _ = STATE.try_with(|state| state.borrow_mut().0 = mode);

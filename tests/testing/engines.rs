@@ -111,7 +111,7 @@ fn an_engine_that_is_a_borrowed_tape() {
 }
 
 #[test]
-fn guarantee_3_an_operation_is_recorded_in_a_scope() {
+fn violation_of_guarantee_3_an_operation_is_recorded_in_a_scope() {
     assert_eq!(
         message(&Cpu, |x| square(x, x.recorded)),
         "engine `testing::engines::Square` on backend `cpu` breaks guarantee 3: an array produced while the \
@@ -124,7 +124,7 @@ fn guarantee_3_an_operation_is_recorded_in_a_scope() {
 }
 
 #[test]
-fn guarantee_3_inference_mode_is_forgotten() {
+fn violation_of_guarantee_3_inference_mode_is_forgotten() {
     let message = message(&Cpu, |x| square(x, x.recorded && grad_mode() != NoGrad));
     assert!(message.contains("breaks guarantee 3: "), "{message}");
     assert!(
@@ -135,7 +135,7 @@ fn guarantee_3_inference_mode_is_forgotten() {
 }
 
 #[test]
-fn guarantee_3_a_value_changes_in_a_scope() {
+fn violation_of_guarantee_3_a_value_changes_in_a_scope() {
     let message = message(&Cpu, |x| {
         let recorded = x.recorded && is_grad_enabled();
         // As a faster kernel would, it rounds in another way.
@@ -153,7 +153,7 @@ fn guarantee_3_a_value_changes_in_a_scope() {
 
 /// The mode counts for leaves only: results are recorded as their inputs were.
 #[test]
-fn guarantee_3_a_scope_counts_for_leaves_only() {
+fn violation_of_guarantee_3_a_scope_counts_for_leaves_only() {
     let message = message(&Cpu, |x| {
         let is_leaf = x.value.to_bits() == 3.0_f64.to_bits();
         square(x, x.recorded && (!is_leaf || is_grad_enabled()))
@@ -166,7 +166,7 @@ fn guarantee_3_a_scope_counts_for_leaves_only() {
 }
 
 #[test]
-fn guarantee_3_a_constant_is_recorded_later() {
+fn violation_of_guarantee_3_a_constant_is_recorded_later() {
     let message = message(&Cpu, |x| square(x, is_grad_enabled()));
     assert!(message.contains("breaks guarantee 3: "), "{message}");
     assert!(
@@ -180,7 +180,7 @@ fn guarantee_3_a_constant_is_recorded_later() {
 
 /// Each operation in a scope empties the tape.
 #[test]
-fn guarantee_3_arrays_recorded_before_a_scope_are_lost() {
+fn violation_of_guarantee_3_arrays_recorded_before_a_scope_are_lost() {
     struct Emptied;
     thread_local!(static TAPE: Cell<usize> = const { Cell::new(0) });
     impl Engine for Emptied {
@@ -225,7 +225,7 @@ fn nothing_is_ever_recorded() {
 }
 
 #[test]
-fn guarantee_2_a_scope_is_never_left() {
+fn violation_of_guarantee_2_a_scope_is_never_left() {
     thread_local!(static STUCK: Cell<bool> = const { Cell::new(false) });
     let message = message(&Cpu, |x| {
         STUCK.set(STUCK.get() || !is_grad_enabled());
@@ -243,7 +243,7 @@ fn guarantee_2_a_scope_is_never_left() {
 
 /// A tape for eight results, which is full when the check reaches `enable_grad`.
 #[test]
-fn guarantee_7_a_tape_is_full_inside_enable_grad() {
+fn violation_of_guarantee_7_a_tape_is_full_inside_enable_grad() {
     thread_local!(static FREE: Cell<usize> = const { Cell::new(8) });
     let message = message(&Cpu, |x| {
         let recorded = x.recorded && is_grad_enabled() && FREE.get() > 0;
@@ -261,7 +261,7 @@ fn guarantee_7_a_tape_is_full_inside_enable_grad() {
 }
 
 #[test]
-fn guarantee_10_the_engine_asks_another_backend_than_it_names() {
+fn violation_of_guarantee_10_the_engine_asks_another_backend_than_it_names() {
     let message = message(&Plain, |x| square(x, x.recorded && is_grad_enabled()));
     assert!(
         message.starts_with("engine `testing::engines::Square` on backend `plain` breaks guarantee 10: "),
@@ -279,7 +279,7 @@ fn guarantee_10_the_engine_asks_another_backend_than_it_names() {
 }
 
 #[test]
-fn guarantee_10_the_engine_asks_two_backends() {
+fn violation_of_guarantee_10_the_engine_asks_two_backends() {
     let message = message(&Plain, |x| square(x, x.recorded && Plain.grad_mode().is_enabled() && is_grad_enabled()));
     assert!(message.contains("breaks guarantee 10: "), "{message}");
     assert!(
@@ -290,7 +290,7 @@ fn guarantee_10_the_engine_asks_two_backends() {
 
 /// Threads without a name, as in a pool, share one mode that every thread follows.
 #[test]
-fn guarantee_1_the_scope_of_another_thread_counts() {
+fn violation_of_guarantee_1_the_scope_of_another_thread_counts() {
     static POOL_IS_OFF: AtomicBool = AtomicBool::new(false);
     thread_local!(static MODE: Cell<GradMode> = const { Cell::new(Enabled) });
     backend!(Pool, "pool", || MODE.get(), |mode| {

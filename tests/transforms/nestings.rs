@@ -37,19 +37,19 @@ macro_rules! nestings_of_two {
                 assert_values(|| $outer($inner(cube())), $nowhere);
             }
             #[test]
-            fn inside() {
+            fn guarantee_3_inside() {
                 assert_values(|| $outer($inner(scope(cube()))), $inside);
             }
             #[test]
-            fn half_way() {
+            fn guarantee_3_half_way() {
                 assert_values(|| $outer($inner(super::half_way())), $half_way);
             }
             #[test]
-            fn around_the_inner() {
+            fn guarantee_5_around_the_inner() {
                 assert_values(|| $outer(times_x(scope($inner(cube())))), $around);
             }
             #[test]
-            fn outside() {
+            fn guarantee_5_outside() {
                 assert_values(|| scope($outer($inner(cube()))), $outside);
             }
         }
@@ -121,23 +121,23 @@ macro_rules! nestings_of_three {
                 assert_values(|| $outer($middle($inner(cube()))), $nowhere);
             }
             #[test]
-            fn inside() {
+            fn guarantee_3_inside() {
                 assert_values(|| $outer($middle($inner(scope(cube())))), $inside);
             }
             #[test]
-            fn half_way() {
+            fn guarantee_3_half_way() {
                 assert_values(|| $outer($middle($inner(super::half_way()))), $half_way);
             }
             #[test]
-            fn around_the_inner() {
+            fn guarantee_5_around_the_inner() {
                 assert_values(|| $outer($middle(times_x(scope($inner(cube()))))), $inner_only);
             }
             #[test]
-            fn around_the_middle() {
+            fn guarantee_5_around_the_middle() {
                 assert_values(|| $outer(times_x(scope($middle($inner(cube()))))), $both);
             }
             #[test]
-            fn outside() {
+            fn guarantee_5_outside() {
                 assert_values(|| scope($outer($middle($inner(cube())))), $outside);
             }
         }

@@ -108,7 +108,7 @@ kinds_of_scope! {
     from_a_constant: |x| no_grad!(x.negative())?.abs() => [2, 8, 18];
 }
 
-/// What a transform of the cube gives when it is called in inference mode.
+/// Returns the result of a transform of the cube that is called in inference mode.
 fn in_inference_mode(f: &F) -> Result<Vec<f32>, String> {
     let found = inference_mode!(f(&array(&[1.0, 2.0, 3.0])));
     assert_no_scope_is_open();
@@ -126,7 +126,7 @@ macro_rules! started_in_inference_mode {
 
 /// Guarantee 5: transforms that differentiate are errors in inference mode, the others compute. (torch: a backward pass in
 /// inference mode is an error, a forward pass is not.)
-mod inference {
+mod guarantee_5_inference_mode {
     use super::*;
 
     fn refused(transform: &'static str) -> Result<Vec<f32>, String> {
@@ -187,7 +187,7 @@ const INFERENCE: (GradMode, bool) = (GradMode::Inference, false);
 
 macro_rules! modes_seen_inside {
     ($($name:ident: $transform:expr => $enabled:tt | $no_grad:tt | $inference:tt;)*) => {
-        mod modes_seen_inside {
+        mod guarantee_5_modes_seen_inside {
             use super::*;
 
             $(#[test]

@@ -23,4 +23,7 @@
 //!     restores it.
 //! 12. A scope without any backend is not an error: it sets the mode of the thread.
 //! 13. If MLX gets a switch of its own, scopes use it where its headers have it. Code that uses scopes does not change.
+//!
+//! Guarantees 14 and 15, about explanations of missing gradients and about processes that train together, are planned.
+//!
 //! 16. No safe call, however wrong, ends the process or reads outside its arrays. This includes transforms of operations.
