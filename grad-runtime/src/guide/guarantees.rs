@@ -27,3 +27,7 @@
 //! Guarantees 14 and 15, about explanations of missing gradients and about processes that train together, are planned.
 //!
 //! 16. No safe call, however wrong, ends the process or reads outside its arrays. This includes transforms of operations.
+//!
+//! One case breaks guarantee 16 so far: MLX calls itself for each operation of a graph, so a transform of a function that
+//! records a chain of tens of thousands of operations overflows the stack. On a thread with 2 MiB, 10,000 are fine and 30,000 are
+//! too many. Run such a function on a thread with a larger stack: 64 MiB are enough for 200,000.
