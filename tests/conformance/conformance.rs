@@ -7,6 +7,7 @@
 
 mod half_precision;
 mod invalid_operands;
+mod long_graphs;
 mod nondifferentiable;
 mod operators;
 mod params;

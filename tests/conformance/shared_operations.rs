@@ -4,12 +4,18 @@
 use grad_runtime::{Array, Dtype, enable_grad, no_grad};
 use half::{bf16, f16};
 use support::arrays::{array, assert_close, elements};
+use support::derivatives::assert_derivative;
+#[cfg(feature = "mlx")]
+use support::derivatives::assert_forward_mode;
 use support::gradients::Range::{self, Positive, Signed};
 use support::gradients::{
     Operation, assert_constant_in_a_scope, central_differences, gradient, operands, weighted_sum,
 };
+#[cfg(feature = "mlx")]
+use support::mapped::assert_mapped;
 
-/// Asserts guarantees 3 and 4, and that the gradient is that of central differences, the same where `enable_grad` lifts a scope.
+/// Asserts guarantees 3 and 4, and that the derivatives to third order are those of central differences; the gradient also where
+/// `enable_grad` lifts a scope.
 fn assert_guarantees_and_gradient<A: Array>(operation: Operation<A>, parts: &[(Range, &[usize])]) {
     let operands = &operands(parts)[..];
     assert_constant_in_a_scope(operation, operands);
@@ -18,6 +24,9 @@ fn assert_guarantees_and_gradient<A: Array>(operation: Operation<A>, parts: &[(R
     assert!(recorded.iter().any(|&element| element != 0.0));
     let lifted = gradient(|operands| no_grad!(enable_grad!(weighted_sum(&operation(operands)?))), operands);
     assert_eq!(lifted.unwrap(), recorded);
+    for order in [2, 3] {
+        assert_derivative(&operation, order, operands, 3e-2);
+    }
 }
 
 /// Asserts that both backends give the same value and gradient.
@@ -43,7 +52,8 @@ fn assert_agreement(
     assert_close(&mlx_gradient, &gradient, 5e-5);
 }
 
-/// Makes three tests of each differentiable operation: guarantees and gradient on each backend, and their agreement.
+/// Makes tests of each differentiable operation: guarantees and derivatives on each backend, and their agreement; on MLX also
+/// forward mode and `vmap`.
 macro_rules! operations {
     ($($name:ident($($range:ident $shape:expr),+) $operation:expr;)*) => {$(
         mod $name {
@@ -65,6 +75,18 @@ macro_rules! operations {
             #[test]
             fn on_mlx() {
                 assert_guarantees_and_gradient(operation::<grad_runtime::mlx::Array>(), PARTS);
+            }
+
+            #[cfg(feature = "mlx")]
+            #[test]
+            fn in_forward_mode() {
+                assert_forward_mode(&operation(), &operands(PARTS));
+            }
+
+            #[cfg(feature = "mlx")]
+            #[test]
+            fn mapped() {
+                assert_mapped(&operation(), &operands(PARTS));
             }
 
             #[cfg(all(feature = "cpu", feature = "mlx"))]

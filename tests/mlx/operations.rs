@@ -1,6 +1,7 @@
 //! Every operation of the list in ops.rs: its values, its gradient, and the errors of invalid calls.
 
 mod invalid_calls;
+mod mapped_operations;
 mod operation_gradients;
 mod operation_values;
 

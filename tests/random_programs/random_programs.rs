@@ -12,7 +12,6 @@ mod census;
 mod check;
 mod finite_differences;
 mod generate;
-mod known_bugs;
 mod mode_model;
 mod numbers;
 mod program;

@@ -9,7 +9,6 @@ use std::rc::Rc;
 
 use grad_runtime::{Dtype, GradMode};
 
-use crate::known_bugs::{Construct, avoids};
 use crate::mode_model::{Engine, Modes, Pair};
 use crate::numbers::{LEVELS, Number, TAGS};
 use crate::program::{Block, Function, Kind, Op, Program, Statement, Transform, Value};
@@ -119,8 +118,6 @@ const MOST_STEPS: usize = 4000;
 
 /// The state of a thread.
 pub struct Reference {
-    /// The backend that the program is for; none if it is for the reference alone.
-    engine: Option<Engine>,
     modes: Modes,
     mistake: Option<Mistake>,
     /// The transforms around that differentiate.
@@ -137,7 +134,6 @@ pub struct Reference {
 impl Reference {
     pub fn new(engine: Engine, mistake: Option<Mistake>) -> Self {
         Self {
-            engine: Some(engine),
             modes: Modes::new(engine, mistake),
             mistake,
             running: Vec::new(),
@@ -172,7 +168,6 @@ impl Reference {
         held: Held,
     ) -> Result<(Vec<Tensor>, Held)> {
         self.held = held;
-        self.engine = None;
         if tagged {
             self.running.push(Direction::Reverse);
         }
@@ -236,12 +231,7 @@ impl Reference {
             return scope.clone();
         }
         let mapped = self.mapped_levels();
-        let avoided = self.avoid(Construct::CapturedTracers).is_err();
-        let is_visible = |array: &Tensor| {
-            let further_out = levels_of(array).into_iter().any(|level| level + 1 < self.running.len());
-            array.traced & mapped == 0 && !(avoided && further_out)
-        };
-        let visible: Vec<_> = scope.values.iter().filter(|(_, array)| is_visible(array)).collect();
+        let visible: Vec<_> = scope.values.iter().filter(|(_, array)| array.traced & mapped == 0).collect();
         let values = visible.into_iter().map(|(value, array)| (*value, Rc::new(self.constant(array)))).collect();
         let functions = scope.functions.iter().map(|(name, closure)| {
             let captured = self.captured_constants(&closure.captured);
@@ -290,7 +280,6 @@ impl Reference {
             }
             Statement::Operation { to, op, operands } => {
                 let operands = values(scope, operands)?;
-                self.avoid_known_bugs(op, &operands)?;
                 let made = Tensor::apply(op, &operands.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
                 let made = match op {
                     // Whatever the mode.
@@ -346,57 +335,6 @@ impl Reference {
                 let found = self.call_closure(&closure, values(scope, inputs)?)?;
                 self.bind_all(scope, outputs, found)
             }
-        }
-    }
-
-    fn avoid_known_bugs(&self, op: &Op, operands: &[Rc<Tensor>]) -> Result<()> {
-        use Direction::{Forward, Reverse};
-
-        let is_mapped = |array: &Tensor| array.traced & self.mapped_levels() != 0;
-        let forward_over_reverse = self.is_around(|outer, inner| (outer, inner) == (Forward, Reverse));
-        let over_forward = self.is_around(|_, inner| inner == Forward);
-        let mut levels: Vec<usize> = operands.iter().flat_map(|operand| levels_of(operand)).collect();
-        levels.sort_unstable();
-        levels.dedup();
-        let is_large = |x: &Number| x.value().abs() > 40.0;
-        // Whether so many derivatives lead to the zeroth power.
-        #[allow(clippy::cast_precision_loss, reason = "transforms nest a few deep")]
-        let is_zeroth =
-            |x: &Number| x.value().fract() == 0.0 && (0.0..levels.len() as f64 - 1.0).contains(&x.value());
-
-        let constructs: &[(bool, Construct)] = match op {
-            Op::Take { .. } => &[
-                (is_mapped(&operands[1]), Construct::TakeOfMappedIndices),
-                (forward_over_reverse, Construct::ForwardOverTake),
-            ],
-            Op::Matmul => {
-                &[(self.running.contains(&Forward) && self.mapped_levels() != 0, Construct::MappedJvpOfMatmul)]
-            }
-            Op::Max { .. } | Op::Min { .. } => &[(over_forward, Construct::SecondDerivativeOfMax)],
-            Op::Power => &[
-                (levels.len() > 2, Construct::ThirdDerivativeOfPower),
-                (operands[1].elements.iter().any(is_zeroth), Construct::DerivativesOfZerothPower),
-            ],
-            Op::Tanh => &[(
-                levels.len() > 1 && operands[0].elements.iter().any(is_large),
-                Construct::SecondDerivativeOfFlatTanh,
-            )],
-            _ => &[],
-        };
-        constructs.iter().filter(|(is_there, _)| *is_there).try_for_each(|(_, construct)| self.avoid(*construct))
-    }
-
-    /// Returns whether two of the transforms around, one inside the other, have these directions.
-    fn is_around(&self, directions: impl Fn(Direction, Direction) -> bool) -> bool {
-        let mut inner = self.running.iter().enumerate();
-        inner.any(|(level, inner)| self.running[..level].iter().any(|outer| directions(*outer, *inner)))
-    }
-
-    fn avoid(&self, construct: Construct) -> Result<()> {
-        if self.engine.is_some_and(|engine| avoids(engine, construct)) {
-            Err(Stop::KnownBug(construct))
-        } else {
-            Ok(())
         }
     }
 
@@ -682,9 +620,6 @@ impl Reference {
             }
             Kind::Checkpoint => {
                 let captured = self.captured_constants(captured);
-                if inputs.iter().any(|input| input.traced != traced) {
-                    self.avoid(Construct::CheckpointOfUnmapped)?;
-                }
                 self.call(function, inputs, &captured)?
             }
             Kind::Custom { vjp, jvp } => {
@@ -781,14 +716,6 @@ impl Reference {
 
 fn values(scope: &Scope, values: &[Value]) -> Result<Vec<Rc<Tensor>>> {
     values.iter().map(|value| scope.values.get(value).cloned().ok_or(Stop::Invalid)).collect()
-}
-
-/// The transforms that differentiate an array, the outermost first.
-fn levels_of(array: &Tensor) -> Vec<usize> {
-    let mut levels: Vec<usize> = array.elements.iter().flat_map(Number::levels).collect();
-    levels.sort_unstable();
-    levels.dedup();
-    levels
 }
 
 fn readable(scope: &Scope, value: Value) -> Result<Rc<Tensor>> {

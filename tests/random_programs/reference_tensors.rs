@@ -6,7 +6,6 @@ use std::cmp::Ordering;
 
 use grad_runtime::Dtype;
 
-use crate::known_bugs::Construct;
 use crate::numbers::{Number, series};
 use crate::program::Op;
 
@@ -17,8 +16,6 @@ pub enum Stop {
     Invalid,
     /// Rounding would decide.
     Rounding,
-    /// A backend gets it wrong: see `known_bugs`.
-    KnownBug(Construct),
     /// A transform that differentiates was started in inference mode.
     InferenceMode,
     /// The program failed on purpose.

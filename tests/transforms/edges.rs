@@ -47,7 +47,7 @@ fn invalid_axes_of_vmap() {
     for axis in [2, -3, isize::MAX, isize::MIN] {
         assert!(of(&fine, &[Some(0)], &[axis]).contains("axis"));
     }
-    assert!(of(&[two, three], &[Some(0), Some(0)], &[0]).contains("nconsistent axis sizes"));
+    assert!(of(&[two, three], &[Some(0), Some(0)], &[0]).contains("the mapped axes differ in length: 2 and 3"));
     assert!(of(&[scalar(1.0)], &[Some(0)], &[0]).contains("axis 0 is out of bounds for an input of 0 axes"));
 }
 
@@ -77,8 +77,7 @@ fn guarantee_2_a_guard_that_outlives_its_function() {
 }
 
 /// A function inside `vmap` captures a mapped array. `compile` calls the function directly there. `checkpoint` and
-/// `custom_function` call it again later, when the array has no elements, and refuse. (JAX's `checkpoint` works. MLX refuses the
-/// first with a message about axes, and returns an array that cannot be evaluated for the second.)
+/// `custom_function` call it again later, when the array has no elements, and refuse. (JAX's `checkpoint` works.)
 #[test]
 fn captured_mapped_arrays() {
     fn of(wrap: fn(F) -> F, argument: fn(&A) -> A) -> Result<Vec<f32>> {
@@ -93,25 +92,25 @@ fn captured_mapped_arrays() {
     assert_eq!(of(compile, |_| scalar(2.0)).unwrap(), [2.0, 4.0, 6.0]);
     assert_eq!(of(compile, A::clone).unwrap(), [1.0, 4.0, 9.0]);
     for wrap in [checkpoint, custom] {
-        let message = of(wrap, |_| scalar(2.0)).unwrap_err().to_string();
-        assert!(message.contains("captured an array that is mapped: make it an input"), "{message}");
-        let message = of(wrap, A::clone).unwrap_err().to_string();
-        assert!(message.contains("[eval]"), "{message}");
+        for argument in [|_: &A| scalar(2.0), A::clone] {
+            let message = of(wrap, argument).unwrap_err().to_string();
+            assert!(message.contains("captured an array that is mapped: make it an input"), "{message}");
+        }
     }
 }
 
-/// MLX recurses over graphs. A chain of more than 20,000 operations fits in the 2 MiB stack of a test's thread.
+/// A graph may be long: nothing recurses over it, in a thread of 2 MiB of stack.
 #[test]
-fn long_graphs() {
+fn guarantee_16_long_graphs() {
     let long: fn() -> F = || {
         Rc::new(|x| {
             let one = scalar(1.0);
-            (0..2000).try_fold(x.clone(), |y, _| y.multiply(&one))?.multiply(x)
+            (0..100_000).try_fold(x.clone(), |y, _| y.multiply(&one))?.multiply(x)
         })
     };
-    let all: [fn(F) -> F; 5] = [grad, vjp, jvp, |f| grad(checkpoint(f)), |f| grad(custom(f))];
+    let all: [fn(F) -> F; 6] = [grad, vjp, jvp, vmap, |f| grad(checkpoint(f)), |f| grad(custom(f))];
     for transform in all {
-        assert_eq!(elements(&transform(long())(&array(&[1.0, 2.0])).unwrap()), [2.0, 4.0]);
+        transform(long())(&array(&[1.0, 2.0])).unwrap().to_vec::<f32>().unwrap();
     }
     assert_eq!(elements(&grad(grad(long()))(&array(&[1.0, 2.0])).unwrap()), [2.0, 2.0]);
 }

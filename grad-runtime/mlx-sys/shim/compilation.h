@@ -2,32 +2,52 @@
 #pragma once
 
 #include <unordered_map>
-#include <unordered_set>
 
+#include "stack.h"
 #include "transforms.h"
 
 namespace {
 
-// Returns an array with the elements of an evaluated one.
-array share_elements(const array& evaluated) {
-  array shared(evaluated.shape(), evaluated.dtype(), nullptr, {});
-  shared.copy_shared_buffer(evaluated);
-  shared.set_status(array::Status::available);
-  return shared;
+// Requires that the longest chain of operations fits on this thread's stack: MLX's compiler calls a function for each of them.
+void require_depth(const Arrays& inputs, const Arrays& outputs) {
+  constexpr size_t FRAME = 256; // Twice what was measured.
+  Ids visited;
+  for (const auto& input : inputs) {
+    visited.insert(input.id());
+  }
+  std::unordered_map<uintptr_t, size_t> depths;
+  size_t deepest = 0;
+  visit_inputs_first(outputs, visited, [&](const array& a) {
+    size_t depth = 1;
+    for (const auto& input : a.inputs()) {
+      auto at = depths.find(input.id());
+      depth = std::max(depth, at == depths.end() ? 1 : at->second + 1);
+    }
+    for (const auto& output : a.outputs()) {
+      depths[output.id()] = depth;
+    }
+    deepest = std::max(deepest, depth);
+  });
+  size_t most = remaining_stack() / FRAME;
+  if (deepest > most) {
+    throw std::invalid_argument(
+        "the function is a chain of " + std::to_string(deepest) + " operations, and the stack of this thread allows " +
+        std::to_string(most) + "; compile parts of it, or run it on a thread with a larger stack");
+  }
 }
 
 // Evaluates the arrays that a traced function captured, and puts arrays of the same elements in their place. MLX would take
 // their graphs for a part of the function: it rewrites them, although they are the caller's, and refuses them if they hold an
 // input of the call.
 void evaluate_captured(const Arrays& inputs, Arrays& outputs) {
-  std::unordered_set<uintptr_t> traced;
+  Ids traced;
   for (const auto& input : inputs) {
     traced.insert(input.id());
   }
   auto is_traced = [&](const array& a) { return traced.count(a.id()) > 0; };
   Arrays nodes;
-  InputsFirst graph;
-  graph.visit(outputs, [&](array& a) {
+  Ids visited;
+  visit_inputs_first(outputs, visited, [&](array& a) {
     if (std::any_of(a.inputs().begin(), a.inputs().end(), is_traced)) {
       for (const auto& output : a.outputs()) {
         traced.insert(output.id());
@@ -72,6 +92,7 @@ extern "C" Transformable* grad_mlx_compile(abi::Callback function, bool shapeles
         }
       }
       evaluate_captured(inputs, outputs);
+      require_depth(inputs, outputs);
       return outputs;
     };
     return new Transformable(mx::compile(traced, shapeless));

@@ -21,9 +21,8 @@ array in_bounds(const array& indices, int length, int size = 1) {
   }
   int last = length - size;
   if (!indices.is_available() || indices.is_tracer()) {
-    // Clamped in their own dtype, since a large uint32 would be a negative int32. An index has no gradient: MLX would refuse to
-    // differentiate an operation whose indices depend on a primal.
-    return mx::stop_gradient(mx::clip(indices, array(0, indices.dtype()), array(last, indices.dtype())));
+    // Clamped in their own dtype, since a large uint32 would be a negative int32.
+    return mx::clip(indices, array(0, indices.dtype()), array(last, indices.dtype()));
   }
   // Contiguous indices are read in place: a copy by MLX would wait for the device.
   array row = indices.flags().row_contiguous ? indices : mx::contiguous(indices);

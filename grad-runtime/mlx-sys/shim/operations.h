@@ -10,6 +10,7 @@
 #include "convert.h"
 #include "convolution.h"
 #include "gelu.h"
+#include "graph.h"
 #include "indices.h"
 #include "linalg.h"
 #include "mlx/backend/cuda/cuda.h"
@@ -58,21 +59,8 @@ array silu(const array& a) {
   return mx::multiply(a, mx::sigmoid(a));
 }
 
-// Integers and bools have no gradient; MLX would pass one through a conversion to them and back.
-array astype(const array& a, Dtype dtype) {
-  array converted = mx::astype(a, dtype);
-  bool loses_gradient = issubdtype(a.dtype(), mx::inexact) && !issubdtype(dtype, mx::inexact);
-  return loses_gradient && converted.is_tracer() ? mx::stop_gradient(converted) : converted;
-}
-
-// MLX's jvp ignores `alpha` and `beta`. The value is the same in a transform and outside, so both compute it alike.
-array addmm(const array& c, const array& a, const array& b, float alpha, float beta) {
-  array fused = mx::addmm(c, a, b, alpha, beta);
-  if (alpha == 1 && beta == 1) {
-    return fused;
-  }
-  array product = mx::multiply(mx::matmul(a, b), array(alpha, fused.dtype()));
-  return mx::add(mx::multiply(c, array(beta, fused.dtype())), product);
+array stop_gradient(const array& a) {
+  return constant(a);
 }
 
 // Overloads, each under its own name.
@@ -172,7 +160,7 @@ array nan_aware_scan(const array& a, int axis, bool reverse, bool inclusive, Sca
     return scan(a, axis, reverse, inclusive, {});
   }
   axis = axis_of(a, axis);
-  auto nan = mx::stop_gradient(mx::isnan(a));
+  auto nan = mx::isnan(a);
   auto seen = mx::greater(mx::cumsum(mx::astype(nan, mx::int32), axis, reverse, inclusive), array(0));
   auto numbers = scan(mx::where(nan, array(least, a.dtype()), a), axis, reverse, inclusive, {});
   return mx::where(seen, array(std::nan(""), a.dtype()), numbers);

@@ -10,11 +10,10 @@
 #include "compilation.h"
 #include "convert.h"
 #include "errors.h"
-#include "evaluation.h"
 #include "operations.h"
 #include "outputs.h"
 #include "scheduler.h"
-#include "transforms.h"
+#include "custom_functions.h"
 
 namespace {
 
@@ -163,7 +162,7 @@ extern "C" array* grad_mlx_full(abi::IntSlice shape, float value, abi::Dtype dty
 extern "C" bool grad_mlx_to_data(const array* a, void* data, size_t size) noexcept {
   return succeeds([&] {
     array row = mx::contiguous(*a);
-    evaluate(row);
+    row.eval();
     if (row.nbytes() != size) {
       throw std::logic_error("the array has another size than the buffer");
     }
@@ -174,22 +173,20 @@ extern "C" bool grad_mlx_to_data(const array* a, void* data, size_t size) noexce
 }
 
 extern "C" bool grad_mlx_eval(array* a) noexcept {
-  return succeeds([&] { evaluate(*a); });
+  return succeeds([&] { a->eval(); });
 }
 
 extern "C" bool grad_mlx_eval_all(abi::ArraySlice arrays, bool is_async) noexcept {
   return succeeds([&] {
     auto all = to_arrays(arrays);
-    evaluate_in_transform(all, [&] { is_async ? mx::async_eval(all) : mx::eval(all); });
+    is_async ? mx::async_eval(all) : mx::eval(all);
   });
 }
 
-// MLX's flag alone does not tell: an inner transform clears it on arrays of outer ones.
-extern "C" bool grad_mlx_make_constant(array* a, bool in_transform) noexcept {
+extern "C" bool grad_mlx_make_constant(array* a) noexcept {
   return succeeds([&] {
-    if (in_transform || a->is_tracer()) {
-      auto stream = a->has_primitive() ? a->primitive().stream() : mx::default_stream(mx::default_device());
-      *a = mx::stop_gradient(*a, stream);
+    if (a->is_tracer()) {
+      *a = constant(*a);
     }
   });
 }

@@ -431,9 +431,8 @@ functions! {
     fn eval(array: *mut Array) -> bool;
     /// Evaluates arrays. If `is_async`, returns before they are computed.
     fn eval_all(arrays: ArraySlice, is_async: bool) -> bool;
-    /// Makes an array a constant, in place, if a transform may be tracing it; leaves any other as it is. `in_transform`
-    /// says that a function of Rust is being differentiated.
-    fn make_constant(array: *mut Array, in_transform: bool) -> bool;
+    /// Makes an array a constant, in place, if a transform is tracing it; leaves any other as it is.
+    fn make_constant(array: *mut Array) -> bool;
 
     /// Copies references to arrays into a list.
     fn arrays_new(arrays: ArraySlice) -> *mut Arrays;

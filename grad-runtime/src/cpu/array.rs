@@ -372,9 +372,10 @@ impl Array {
             let [base, exponent] = args.operands else { unreachable!("power has two operands") };
             let (zero, one) = (base.scalar_like(0.0)?, base.scalar_like(1.0)?);
             let slope = if index == 0 {
-                // The slope of x⁰ is 0, at 0 too.
-                let lower = exponent.equal(&zero)?.where_cond(&one, &exponent.affine(1.0, -1.0)?)?;
-                exponent.multiply(&base.power(&lower)?)?
+                // The slope of x⁰ is 0, at 0 too. Elsewhere the slope of this one at exponent 0 is 1 / x.
+                let lower = exponent.affine(1.0, -1.0)?;
+                let at_zero = exponent.equal(&zero)?.where_cond(&one, &lower)?;
+                exponent.multiply(&base.power(&base.equal(&zero)?.where_cond(&at_zero, &lower)?)?)?
             } else {
                 // 0 · log 0 is 0.
                 args.output.multiply(&base.equal(&zero)?.where_cond(&one, base)?.log()?)?

@@ -5,7 +5,6 @@ use std::fmt;
 
 use grad_core::{Backend, Mlx};
 
-use super::depth;
 use super::ffi::{self, FfiResult, Handle};
 use crate::array::docs::array_doc;
 use crate::array::{self, all_axes, cannot_make, check_length, forward_to_inherent, refused};
@@ -50,7 +49,7 @@ impl Array {
         if Mlx.grad_mode().is_enabled() {
             return Ok(Self(handle));
         }
-        handle.into_constant(depth::is_differentiating()).map(Self)
+        handle.into_constant().map(Self)
     }
 
     /// Wraps an array that belongs to a trace: a primal, or an output whose function has made it a constant already.
@@ -205,7 +204,7 @@ impl Array {
 impl Detach for Array {
     fn detach_in_place(&mut self) {
         // It fails only where the thread is ending, and no transform runs any more.
-        if let Ok(constant) = self.0.to_constant(depth::is_differentiating()) {
+        if let Ok(constant) = self.0.to_constant() {
             self.0 = constant;
         }
     }

@@ -1,4 +1,4 @@
-//! How deep this thread is inside the functions of transforms, and the mode that a differentiated function starts in.
+//! Whether this thread is inside a function of a transform, and the mode that a differentiated function starts in.
 
 use std::cell::Cell;
 
@@ -8,24 +8,16 @@ use grad_core::Scope;
 use grad_core::{Backend, Cpu, Mlx};
 
 thread_local! {
-    /// How many differentiated functions are running on this thread, one inside the other.
-    static DIFFERENTIATED: Cell<u32> = const { Cell::new(0) };
-    /// How many functions are running to be mapped or compiled.
+    /// How many functions of transforms are running on this thread, one inside the other.
     static TRACED: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Returns whether this thread is inside a function that is being differentiated. MLX's own flag on arrays does not tell,
-/// since an inner transform clears it on all arrays that its function touched.
-pub fn is_differentiating() -> bool {
-    DIFFERENTIATED.get() > 0
 }
 
 /// Returns whether this thread is inside the function of any transform.
 pub fn is_transforming() -> bool {
-    is_differentiating() || TRACED.get() > 0
+    TRACED.get() > 0
 }
 
-/// Lives while a function runs to be mapped or compiled.
+/// Lives while a transform traces a function.
 pub struct Tracing(());
 
 impl Tracing {
@@ -44,6 +36,7 @@ impl Drop for Tracing {
 /// Lives while a differentiated function runs.
 pub struct Differentiating {
     _modes: [Option<GradGuard>; 2],
+    _tracing: Tracing,
 }
 
 impl Differentiating {
@@ -59,13 +52,6 @@ impl Differentiating {
     }
 
     fn with_modes(modes: [Option<GradGuard>; 2]) -> Self {
-        DIFFERENTIATED.set(DIFFERENTIATED.get() + 1);
-        Self { _modes: modes }
-    }
-}
-
-impl Drop for Differentiating {
-    fn drop(&mut self) {
-        DIFFERENTIATED.set(DIFFERENTIATED.get() - 1);
+        Self { _modes: modes, _tracing: Tracing::start() }
     }
 }

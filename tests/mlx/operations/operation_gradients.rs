@@ -1,14 +1,17 @@
-//! The gradient of each operation: recorded, equal to central differences; in a scope, zero.
+//! The derivatives of each operation: to second order equal to central differences, the same in forward mode and when mapped,
+//! and in a scope zero.
 
 use grad_runtime::mlx::ScanBound::{Exclusive, Inclusive};
 use grad_runtime::mlx::ScanDirection::{Forward, Reverse};
 use grad_runtime::mlx::{self, Array as Mlx, Indexing, PadMode, Triangle, fast, linalg, random};
 use grad_runtime::{Array, Dtype, Result};
 use support::arrays::assert_close;
+use support::derivatives::{assert_derivative, assert_forward_mode};
 use support::gradients::Range::{Positive, Signed};
 use support::gradients::{
     assert_constant_in_a_scope, central_differences, gradient, operand, operands, weighted_sum,
 };
+use support::mapped::{assert_mapped, assert_value_mapped};
 
 use super::{NAMES, scalar, vector};
 
@@ -21,8 +24,8 @@ fn assert_differentiated(operation: Operation, operands: &[Mlx]) -> Vec<f32> {
     recorded
 }
 
-/// Makes a test of each line. Operations under `[flat]` have gradient zero everywhere. MLX cannot differentiate those under
-/// `[refused]`, which is an error.
+/// Makes a module of tests of each line. Operations under `[flat]` have gradient zero everywhere. MLX cannot differentiate those
+/// under `[refused]`, which is an error.
 macro_rules! gradients {
     ($(mod $section:ident {
         $($name:ident($($range:ident $shape:expr),+) $operation:expr;)*
@@ -33,36 +36,74 @@ macro_rules! gradients {
             $(pub mod $section {
                 use super::super::*;
 
-                $(#[test]
-                fn $name() {
-                    let operands = operands::<Mlx>(&[$(($range, &$shape)),+]);
-                    let recorded = assert_differentiated($operation, &operands);
-                    assert!(recorded.iter().any(|&element| element != 0.0));
-                    assert_constant_in_a_scope($operation, &operands);
+                $(mod $name {
+                    use super::*;
+                    differentiated!([$(($range, &$shape)),+], $operation, |element| element != 0.0);
                 })*
-                $($(#[test]
-                fn $flat() {
-                    let operands = operands::<Mlx>(&[$(($flat_range, &$flat_shape)),+]);
-                    let recorded = assert_differentiated($flat_operation, &operands);
-                    assert!(recorded.iter().all(|&element| element == 0.0), "{recorded:?}");
-                    assert_constant_in_a_scope($flat_operation, &operands);
+                $($(mod $flat {
+                    use super::*;
+                    differentiated!([$(($flat_range, &$flat_shape)),+], $flat_operation, |element| element == 0.0);
                 })*)?
-                $($(#[test]
-                fn $refused() {
-                    let operands = operands::<Mlx>(&[$(($refused_range, &$refused_shape)),+]);
-                    let operation: Operation = $refused_operation;
-                    let derived = gradient(|x| weighted_sum(&operation(x)?), &operands);
-                    assert!(derived.is_err(), "MLX differentiates this operation now: move its line up");
-                    assert_constant_in_a_scope($refused_operation, &operands);
+                $($(mod $refused {
+                    use super::*;
+                    refused!([$(($refused_range, &$refused_shape)),+], $refused_operation);
                 })*)?
             })*
         }
 
-        const TESTED: &[(&str, &str)] = &[$(
+        pub const TESTED: &[(&str, &str)] = &[$(
             $((stringify!($section), stringify!($name)),)*
             $($((stringify!($section), stringify!($flat)),)*)?
             $($((stringify!($section), stringify!($refused)),)*)?
         )*];
+    };
+}
+
+macro_rules! differentiated {
+    ($parts:expr, $operation:expr, $some:expr) => {
+        const OPERATION: Operation = $operation;
+
+        #[test]
+        fn gradient() {
+            let operands = operands::<Mlx>(&$parts);
+            let recorded = assert_differentiated(OPERATION, &operands);
+            assert!(recorded.into_iter().any($some));
+            assert_constant_in_a_scope(OPERATION, &operands);
+        }
+
+        #[test]
+        fn second_derivative() {
+            assert_derivative(&OPERATION, 2, &operands(&$parts), 2e-2);
+        }
+
+        #[test]
+        fn forward_mode() {
+            assert_forward_mode(&OPERATION, &operands(&$parts));
+        }
+
+        #[test]
+        fn mapped() {
+            assert_mapped(&OPERATION, &operands(&$parts));
+        }
+    };
+}
+
+macro_rules! refused {
+    ($parts:expr, $operation:expr) => {
+        const OPERATION: Operation = $operation;
+
+        #[test]
+        fn gradient_is_refused() {
+            let operands = operands::<Mlx>(&$parts);
+            let derived = gradient(|x| weighted_sum(&OPERATION(x)?), &operands);
+            assert!(derived.is_err(), "MLX differentiates this operation now: move its line up");
+            assert_constant_in_a_scope(OPERATION, &operands);
+        }
+
+        #[test]
+        fn mapped() {
+            assert_value_mapped(&OPERATION, &operands(&$parts));
+        }
     };
 }
 

@@ -123,16 +123,15 @@ impl Handle {
     }
 
     /// Returns a copy as a constant; see [`into_constant`](Self::into_constant).
-    pub fn to_constant(&self, in_transform: bool) -> FfiResult {
+    pub fn to_constant(&self) -> FfiResult {
         entered()?;
-        self.clone().into_constant(in_transform)
+        self.clone().into_constant()
     }
 
-    /// Makes this a constant to every transform; an array that no transform traces stays as it is. `in_transform` says that a
-    /// function of Rust is being differentiated. MLX knows about other transforms.
-    pub fn into_constant(self, in_transform: bool) -> FfiResult {
+    /// Makes this a constant to every transform; an array that no transform traces stays as it is.
+    pub fn into_constant(self) -> FfiResult {
         // SAFETY: the array is alive, and no other handle refers to this descriptor of it.
-        check(unsafe { (loaded().make_constant)(self.0.as_ptr(), in_transform) }).map(|()| self)
+        check(unsafe { (loaded().make_constant)(self.0.as_ptr()) }).map(|()| self)
     }
 }
 

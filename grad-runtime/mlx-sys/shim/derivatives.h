@@ -1,0 +1,158 @@
+// The derivatives of single operations, and how they are mapped: MLX's own, and here what MLX lacks or gets wrong.
+#pragma once
+
+#include <initializer_list>
+#include <string_view>
+
+#include "tape.h"
+
+namespace {
+
+std::pair<Arrays, Arrays> vector_jacobian(
+    const Transformable& function, const Arrays& primals, const Arrays& cotangents);
+
+// Compares the first word of the name. A second one may say how elements are combined, as in "Scatter Sum".
+bool is_one_of(const mx::Primitive& primitive, std::initializer_list<std::string_view> names) {
+  std::string_view name = primitive.name();
+  return std::find(names.begin(), names.end(), name.substr(0, name.find(' '))) != names.end();
+}
+
+Arrays zeros_like(const Arrays& arrays) {
+  Arrays zeros;
+  for (const auto& a : arrays) {
+    zeros.push_back(mx::zeros_like(a));
+  }
+  return zeros;
+}
+
+// Performs an operation on other inputs, of the same shapes and dtypes.
+Arrays perform(const Operation& operation, const Arrays& inputs) {
+  std::vector<mx::Shape> shapes;
+  std::vector<mx::Dtype> dtypes;
+  for (const auto& output : operation.outputs) {
+    shapes.push_back(output.shape());
+    dtypes.push_back(output.dtype());
+  }
+  return array::make_arrays(shapes, dtypes, operation.primitive, inputs);
+}
+
+// MLX divides by cosh², which overflows.
+array tanh_derivative(const Operation& operation, const array& factor) {
+  return mx::multiply(factor, mx::subtract(array(1, factor.dtype()), mx::square(operation.outputs[0])));
+}
+
+// Reverse mode. Returns a cotangent for each of the inputs `argnums`.
+Arrays operation_vjp(const Operation& operation, const Arrays& cotangents, const std::vector<int>& argnums) {
+  if (is_one_of(*operation.primitive, {"Tanh"})) {
+    return {tanh_derivative(operation, cotangents[0])};
+  }
+  return operation.primitive->vjp(operation.inputs, cotangents, argnums, operation.outputs);
+}
+
+// Forward mode by reverse mode: the cotangents of the inputs are a linear function of those of the outputs, and its transpose
+// takes the tangents of the inputs to those of the outputs.
+Arrays transposed_vjp(const Operation& operation, const Arrays& tangents, const std::vector<int>& argnums) {
+  auto reverse = [&](const Arrays& cotangents) { return operation_vjp(operation, cotangents, argnums); };
+  return vector_jacobian(reverse, zeros_like(operation.outputs), tangents).second;
+}
+
+// Forward mode of an operation that is linear in each of its inputs.
+Arrays multilinear_jvp(const Operation& operation, const Arrays& tangents, const std::vector<int>& argnums) {
+  std::optional<array> sum;
+  for (size_t i = 0; i < argnums.size(); ++i) {
+    Arrays inputs = operation.inputs;
+    inputs[argnums[i]] = mx::astype(tangents[i], inputs[argnums[i]].dtype());
+    array term = perform(operation, inputs)[0];
+    sum = sum ? mx::add(*sum, term) : term;
+  }
+  return {*sum};
+}
+
+// Forward mode. `tangents` are those of the inputs `argnums`. Returns a tangent for each output.
+Arrays operation_jvp(const Operation& operation, const Arrays& tangents, const std::vector<int>& argnums) {
+  const auto& primitive = *operation.primitive;
+  if (is_one_of(primitive, {"Tanh"})) {
+    return {tanh_derivative(operation, tangents[0])};
+  }
+  // MLX ignores the factors of an AddMM, and lacks the others.
+  if (is_one_of(primitive, {"AddMM", "CumMax", "CumMin", "CumProd", "GatherMM", "GatherQMM", "Scatter"})) {
+    return transposed_vjp(operation, tangents, argnums);
+  }
+  if (is_one_of(primitive, {"Convolution"})) {
+    return multilinear_jvp(operation, tangents, argnums);
+  }
+  return operation.primitive->jvp(operation.inputs, tangents, argnums);
+}
+
+using Mapped = std::pair<Arrays, std::vector<int>>;
+
+// Where an array is not mapped.
+constexpr int NOT_MAPPED = -1;
+
+int mapped_length(const Arrays& inputs, const std::vector<int>& axes) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (axes[i] != NOT_MAPPED) {
+      return inputs[i].shape(axes[i]);
+    }
+  }
+  throw std::invalid_argument("no input is mapped; give one an axis");
+}
+
+array broadcast_over_first_axis(const array& a, int length) {
+  auto shape = a.shape();
+  shape.insert(shape.begin(), length);
+  return mx::broadcast_to(a, shape);
+}
+
+// Maps all inputs over their first axes. MLX gets operations wrong of which only some inputs are mapped.
+Mapped map_every_input(const Operation& operation, Arrays inputs, std::vector<int> axes) {
+  int length = mapped_length(inputs, axes);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    inputs[i] = axes[i] == NOT_MAPPED ? broadcast_over_first_axis(inputs[i], length) : mx::moveaxis(inputs[i], axes[i], 0);
+    axes[i] = 0;
+  }
+  return operation.primitive->vmap(inputs, axes);
+}
+
+// Performs the operation once for each entry of the mapped axes.
+Mapped map_one_by_one(const Operation& operation, const Arrays& inputs, const std::vector<int>& axes) {
+  std::vector<Arrays> all(operation.outputs.size());
+  for (int at = 0, length = mapped_length(inputs, axes); at < length; ++at) {
+    Arrays entries;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (axes[i] == NOT_MAPPED) {
+        entries.push_back(inputs[i]);
+        continue;
+      }
+      mx::Shape start(inputs[i].ndim(), 0), stop = inputs[i].shape();
+      start[axes[i]] = at;
+      stop[axes[i]] = at + 1;
+      // AsStrided takes contiguous arrays only.
+      entries.push_back(mx::contiguous(mx::squeeze(mx::slice(inputs[i], start, stop), axes[i])));
+    }
+    auto outputs = perform(operation, entries);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      all[i].push_back(outputs[i]);
+    }
+  }
+  Arrays stacked;
+  for (const auto& outputs : all) {
+    stacked.push_back(mx::stack(outputs, 0));
+  }
+  return {stacked, std::vector<int>(stacked.size(), 0)};
+}
+
+// Maps an operation over an axis of each input that has one. Returns the axes of the outputs, too.
+Mapped map_operation(const Operation& operation, const Arrays& inputs, const std::vector<int>& axes) {
+  const auto& primitive = *operation.primitive;
+  if (is_one_of(primitive, {"AddMM", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "LeftShift", "NotEqual", "RightShift", "SliceUpdate"})) {
+    return map_every_input(operation, inputs, axes);
+  }
+  bool maps_weight = is_one_of(primitive, {"Convolution"}) && axes[1] != NOT_MAPPED;
+  if (maps_weight || is_one_of(primitive, {"AsStrided", "GatherMM", "GatherQMM", "LUF", "QRF", "QuantizedMatmul", "SearchSorted"})) {
+    return map_one_by_one(operation, inputs, axes);
+  }
+  return operation.primitive->vmap(inputs, axes);
+}
+
+} // namespace
