@@ -5,6 +5,8 @@
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 #![allow(clippy::float_cmp, reason = "small whole numbers are exact")]
 
+#[cfg(all(feature = "cpu", feature = "mlx"))]
+mod dtypes_and_shapes;
 mod half_precision;
 mod invalid_operands;
 mod long_graphs;

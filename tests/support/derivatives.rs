@@ -87,11 +87,10 @@ mod forward_mode {
     /// If they do not, or the function fails.
     #[track_caller]
     pub fn assert_forward_mode(function: Function<Mlx>, operands: &[Mlx]) {
-        let scalars: [Function<Mlx>; 3] = [
-            &|x| derivative(function, 0, x),
-            &|x| derivative(function, 1, x),
-            &|x| weighted_sum(&forward(function, x)?),
-        ];
+        let scalars: [Function<Mlx>; 3] =
+            [&|x| derivative(function, 0, x), &|x| derivative(function, 1, x), &|x| {
+                weighted_sum(&forward(function, x)?)
+            }];
         for scalar in scalars {
             let gradients = Mlx::grad(scalar, operands).unwrap();
             let found = forward(scalar, operands).unwrap().item::<f32>().unwrap();

@@ -1,7 +1,7 @@
 //! Functions that `vmap` maps.
 
-use grad_runtime::mlx::{self, Array as Mlx};
 use grad_runtime::Result;
+use grad_runtime::mlx::{self, Array as Mlx};
 
 use crate::arrays::{array, elements};
 use crate::derivatives::{Function, derivative, forward};
@@ -56,7 +56,8 @@ impl Calls {
     fn check(&self, function: &dyn Fn(&[Mlx]) -> Result<Vec<Mlx>>) -> Result<(), String> {
         let one_by_one: Vec<Vec<Mlx>> = self.operands.iter().map(|call| function(call).unwrap()).collect();
         let out_axes = vec![0; one_by_one[0].len()];
-        let mapped = mlx::vmap(function, &self.stacked, &self.axes, &out_axes).map_err(|error| error.to_string())?;
+        let mapped =
+            mlx::vmap(function, &self.stacked, &self.axes, &out_axes).map_err(|error| error.to_string())?;
         for (at, found) in mapped.iter().enumerate() {
             let each: Vec<Mlx> = one_by_one.iter().map(|outputs| outputs[at].clone()).collect();
             let expected = mlx::stack(&each, 0).unwrap();

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "axes.h"
 #include "convert.h"
 
 namespace {
@@ -13,6 +14,11 @@ template <typename F>
 array in_float32(const array& a, F&& f) {
   bool half = a.dtype() == mx::float16 || a.dtype() == mx::bfloat16;
   return half ? mx::astype(f(mx::astype(a, mx::float32)), a.dtype()) : f(a);
+}
+
+// Returns the array, converted to float32 if its elements are integers or bools.
+array floats_of(const array& a) {
+  return mx::issubdtype(a.dtype(), mx::inexact) ? a : mx::astype(a, mx::float32);
 }
 
 } // namespace
@@ -27,8 +33,23 @@ namespace ops {
 REDUCTION(sum)
 REDUCTION(prod)
 REDUCTION(mean)
-REDUCTION(logsumexp)
 #undef REDUCTION
+
+// MLX computes these two of integers and bools as if those were floats already.
+
+array logsumexp(const array& a, const std::vector<int>& axes, bool keepdims) {
+  if (a.size() == 0) {
+    array sums = mx::sum(a, axes, keepdims);
+    if (sums.size() == 0) {
+      return mx::astype(sums, floats_of(a).dtype()); // MLX refuses every empty array, whatever is reduced.
+    }
+  }
+  return in_float32(floats_of(a), [&](const array& x) { return mx::logsumexp(x, axes, keepdims); });
+}
+
+array softmax(const array& a, int axis) {
+  return mx::softmax(floats_of(a), axis_of(a, axis), /* precise */ true);
+}
 
 array var(const array& a, const std::vector<int>& axes, bool keepdims, int ddof) {
   return in_float32(a, [&](const array& x) { return mx::var(x, axes, keepdims, ddof); });
@@ -36,10 +57,6 @@ array var(const array& a, const std::vector<int>& axes, bool keepdims, int ddof)
 
 array std(const array& a, const std::vector<int>& axes, bool keepdims, int ddof) {
   return in_float32(a, [&](const array& x) { return mx::std(x, axes, keepdims, ddof); });
-}
-
-array softmax(const array& a, int axis) {
-  return mx::softmax(a, axis, /* precise */ true);
 }
 
 // Operations along an axis.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "axes.h"
 #include "convert.h"
 
 namespace {
@@ -35,16 +36,6 @@ array in_bounds(const array& indices, int length, int size = 1) {
     }
   }
   return indices;
-}
-
-// Returns an axis as counted from the first.
-int axis_of(const array& a, int axis) {
-  int ndim = static_cast<int>(a.ndim());
-  if (axis < -ndim || axis >= ndim) {
-    throw std::invalid_argument(
-        "axis " + std::to_string(axis) + " is out of bounds for an array of " + std::to_string(ndim) + " axes");
-  }
-  return axis < 0 ? axis + ndim : axis;
 }
 
 Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& axes, const mx::Shape& sizes) {

@@ -51,7 +51,7 @@ array relu(const array& a) {
 }
 
 array gelu(const array& any) {
-  array a = issubdtype(any.dtype(), mx::inexact) ? any : mx::astype(any, float32);
+  array a = floats_of(any);
   return a.dtype() == float32 && default_device() == Device::cpu ? gelu_on_cpu(a) : composed_gelu(a);
 }
 
@@ -73,7 +73,8 @@ array where_cond(const array& condition, const array& x, const array& y) {
 }
 
 array layer_norm(const array& a, const array& weight, const array& bias, float eps) {
-  return layer_norm_with_gradient(a, weight, bias, eps);
+  bool has_floats = issubdtype(mx::result_type(a, weight, bias), mx::inexact);
+  return layer_norm_with_gradient(has_floats ? a : floats_of(a), weight, bias, eps);
 }
 
 Arrays split_at(const array& a, const Shape& indices, int axis) {
@@ -110,6 +111,21 @@ array remainder(const array& a, const array& b) {
 Arrays divmod(const array& a, const array& b) {
   return {ops::floor_divide(a, b), ops::remainder(a, b)};
 }
+
+// MLX refuses every empty array, also where the axis is not.
+#define INDEX_OF(name)                                    \
+  array name(const array& a, int axis, bool keepdims) {   \
+    if (a.size() == 0) {                                  \
+      array sums = mx::sum(a, axis, keepdims);            \
+      if (sums.size() == 0) {                             \
+        return mx::astype(sums, mx::uint32);              \
+      }                                                   \
+    }                                                     \
+    return mx::name(a, axis, keepdims);                   \
+  }
+INDEX_OF(argmax)
+INDEX_OF(argmin)
+#undef INDEX_OF
 
 // Checks of numbers and lengths
 

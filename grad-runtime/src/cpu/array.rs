@@ -454,7 +454,15 @@ impl Array {
         other: &Self,
         kernel: fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>,
     ) -> Result<Self> {
-        self.binary(op, other, kernel, |_, _| unreachable!("a bool has no gradient"))
+        if !matches!((self.dtype(), other.dtype()), (Dtype::Int32, Dtype::UInt32) | (Dtype::UInt32, Dtype::Int32)) {
+            return self.binary(op, other, kernel, |_, _| unreachable!("a bool has no gradient"));
+        }
+        // Their common dtype, int64, has tensors but no arrays.
+        operation(op, &[self, other], || {
+            shapes::broadcast(&[self.dims(), other.dims()])?;
+            let [x, y] = [self, other].map(|operand| operand.tensor.to_dtype(DType::I64));
+            Ok(Self::constant(kernel(&x?, &y?)?))
+        })
     }
 }
 
@@ -622,10 +630,9 @@ impl Array {
     #[doc = array_doc!(layer_norm, "cpu")]
     pub fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Result<Self> {
         operation("layer_norm", &[self, weight, bias], || {
-            let dtype = match common_dtype(&[self, weight, bias])? {
-                float if float.is_float() => float,
-                _ => Dtype::Float32,
-            };
+            let operands = [self, weight, bias];
+            let floats: Vec<_> = operands.into_iter().filter(|operand| operand.dtype().is_float()).collect();
+            let dtype = if floats.is_empty() { Dtype::Float32 } else { common_dtype(&floats)? };
             let Some(length) = self.dims().last() else {
                 bail!("a scalar has no last axis");
             };

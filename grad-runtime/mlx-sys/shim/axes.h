@@ -1,0 +1,18 @@
+// Axes, with their bounds checked.
+#pragma once
+
+#include "convert.h"
+
+namespace {
+
+// Returns an axis as counted from the first.
+int axis_of(const array& a, int axis) {
+  int ndim = static_cast<int>(a.ndim());
+  if (axis < -ndim || axis >= ndim) {
+    throw std::invalid_argument(
+        "axis " + std::to_string(axis) + " is out of bounds for an array of " + std::to_string(ndim) + " axes");
+  }
+  return axis < 0 ? axis + ndim : axis;
+}
+
+} // namespace
