@@ -11,17 +11,15 @@ namespace {
 // Requires that the longest chain of operations fits on this thread's stack: MLX's compiler calls a function for each of them.
 void require_depth(const Arrays& inputs, const Arrays& outputs) {
   constexpr size_t FRAME = 256; // Twice what was measured.
-  Ids visited;
+  Marks<size_t> depths;
   for (const auto& input : inputs) {
-    visited.insert(input.id());
+    depths[input.id()] = 0;
   }
-  std::unordered_map<uintptr_t, size_t> depths;
   size_t deepest = 0;
-  visit_inputs_first(outputs, visited, [&](const array& a) {
-    size_t depth = 1;
+  visit_inputs_first(outputs, depths, [&](const array& a) {
+    size_t depth = 0;
     for (const auto& input : a.inputs()) {
-      auto at = depths.find(input.id());
-      depth = std::max(depth, at == depths.end() ? 1 : at->second + 1);
+      depth = std::max(depth, depths.at(input.id()) + 1);
     }
     for (const auto& output : a.outputs()) {
       depths[output.id()] = depth;
@@ -40,17 +38,16 @@ void require_depth(const Arrays& inputs, const Arrays& outputs) {
 // their graphs for a part of the function: it rewrites them, although they are the caller's, and refuses them if they hold an
 // input of the call.
 void evaluate_captured(const Arrays& inputs, Arrays& outputs) {
-  Ids traced;
+  Marks<bool> marks; // Whether an array depends on `inputs`.
   for (const auto& input : inputs) {
-    traced.insert(input.id());
+    marks[input.id()] = true;
   }
-  auto is_traced = [&](const array& a) { return traced.count(a.id()) > 0; };
+  auto is_traced = [&](const array& a) { return marks.at(a.id()); };
   Arrays nodes;
-  Ids visited;
-  visit_inputs_first(outputs, visited, [&](array& a) {
+  visit_inputs_first(outputs, marks, [&](array& a) {
     if (std::any_of(a.inputs().begin(), a.inputs().end(), is_traced)) {
       for (const auto& output : a.outputs()) {
-        traced.insert(output.id());
+        marks[output.id()] = true;
       }
       nodes.push_back(a);
     }

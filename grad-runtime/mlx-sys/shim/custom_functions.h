@@ -88,9 +88,11 @@ Transformable closed(const Transformable& function) {
   return [function](const Arrays& given) {
     auto inputs = traced_copies(given);
     auto outputs = function(inputs);
-    auto close = [](Arrays& arrays, const Ids& own) {
+    auto close = [](Arrays& arrays, const Marks<Dependence>& marks) {
       for (auto& a : arrays) {
-        if (own.count(a.id()) > 0 || !a.is_tracer()) {
+        auto mark = marks.find(a.id());
+        bool is_captured = mark == marks.end() || mark->second == Dependence::None;
+        if (!is_captured || !a.is_tracer()) {
           continue;
         }
         if (a.status() == array::Status::unscheduled) {
@@ -102,8 +104,10 @@ Transformable closed(const Transformable& function) {
         }
       }
     };
-    auto own = end_trace(inputs, outputs, [&](array& a, const Ids& own) { close(a.inputs(), own); });
-    close(outputs, own);
+    auto marks = end_trace(inputs, outputs, Follow::Everything, [&](array& a, const auto& marks, bool) {
+      close(a.inputs(), marks);
+    });
+    close(outputs, marks);
     return outputs;
   };
 }

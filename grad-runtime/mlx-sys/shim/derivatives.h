@@ -38,7 +38,7 @@ Arrays perform(const Operation& operation, const Arrays& inputs) {
 
 // MLX divides by cosh², which overflows.
 array tanh_derivative(const Operation& operation, const array& factor) {
-  return mx::multiply(factor, mx::subtract(array(1, factor.dtype()), mx::square(operation.outputs[0])));
+  return mx::subtract(factor, mx::multiply(factor, mx::square(operation.outputs[0])));
 }
 
 // Reverse mode. Returns a cotangent for each of the inputs `argnums`.

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <unordered_set>
+#include <unordered_map>
 #include <utility>
 
 #include "convert.h"
@@ -11,7 +11,9 @@
 
 namespace {
 
-using Ids = std::unordered_set<uintptr_t>;
+// What is known of the arrays that have been visited, by id.
+template <typename Mark>
+using Marks = std::unordered_map<uintptr_t, Mark>;
 
 bool is_operation(const array& a, const char* name) {
   return a.has_primitive() && std::strcmp(a.primitive().name(), name) == 0;
@@ -41,30 +43,30 @@ array share_elements(const array& evaluated) {
   return shared;
 }
 
-// Calls `visit` for one array of each operation behind `ends`, after the operations that it takes its inputs from. Goes no
-// further at the arrays in `visited`, to which it adds.
-template <typename Visit>
-void visit_inputs_first(const Arrays& ends, Ids& visited, Visit&& visit) {
+// Calls `visit` for one array of each operation behind `ends`, after those of its inputs. Goes no further at the arrays in `marks`,
+// to which it adds the others.
+template <typename Mark, typename Visit>
+void visit_inputs_first(const Arrays& ends, Marks<Mark>& marks, Visit&& visit) {
   // An array, and the next of its inputs. A chain of operations may be too long to call a function for each.
-  std::vector<std::pair<array, size_t>> path;
+  std::vector<std::pair<array*, size_t>> path;
   auto enter = [&](const array& a) {
-    if (!visited.insert(a.id()).second) {
+    if (!marks.try_emplace(a.id()).second) {
       return;
     }
     for (const auto& sibling : a.siblings()) {
-      visited.insert(sibling.id());
+      marks.try_emplace(sibling.id());
     }
-    path.emplace_back(a, 0);
+    path.emplace_back(const_cast<array*>(&a), 0);
   };
   for (const auto& end : ends) {
     enter(end);
     while (!path.empty()) {
       auto& [a, next] = path.back();
-      if (next < std::as_const(a).inputs().size()) {
-        enter(array(std::as_const(a).inputs()[next++]));
+      if (next < a->inputs().size()) {
+        enter(a->inputs()[next++]);
         continue;
       }
-      visit(a);
+      visit(*a);
       path.pop_back();
     }
   }

@@ -19,18 +19,10 @@ struct RunningFunction {
   }
 };
 
-template <typename Condition>
-bool any_input(const array& a, Condition&& condition) {
-  return std::any_of(a.inputs().begin(), a.inputs().end(), condition);
-}
-
-bool has_any_input(const array& a, const Ids& ids) {
-  return any_input(a, [&](const array& input) { return ids.count(input.id()) > 0; });
-}
-
 // Returns whether a running transform traces an input of this array.
 bool has_traced_input(const array& a) {
-  return any_input(a, [](const array& input) { return input.is_tracer(); });
+  const auto& inputs = a.inputs();
+  return std::any_of(inputs.begin(), inputs.end(), [](const array& input) { return input.is_tracer(); });
 }
 
 // Flags an array and its siblings as traced, or not. MLX keeps the graph of a flagged array when it evaluates it.
@@ -58,7 +50,7 @@ class Flagging {
   }
 
  private:
-  Ids visited;
+  Marks<char> visited;
   Arrays alive; // So that no new array has an id in `visited`.
 };
 
@@ -67,82 +59,84 @@ bool is_differentiable(const array& a) {
   return mx::issubdtype(a.dtype(), mx::inexact);
 }
 
-// Visits one array of each operation by which `outputs` depend on `inputs`, in an order in which they can be computed. The second
-// argument of `visit` has the ids of all arrays so far that depend on `inputs`; they are also returned. Ends the trace: what depends on `inputs` stays
-// flagged only where a transform further out traces it too.
+enum class Follow {
+  Derivatives, // What depends on the inputs by floats, and through no constant.
+  Everything,
+};
+
+// How an array depends on the inputs of a function.
+enum class Dependence : char { None, NotFollowed, Followed };
+
+// Visits one array of each operation by which `outputs` depend on `inputs`, in an order in which they can be computed, and tells
+// whether it is to be followed. Ends the trace: what depends on `inputs` stays flagged only where a transform further out traces
+// it too. Returns how each array depends on `inputs`.
 template <typename Visit>
-Ids end_trace(const Arrays& inputs, const Arrays& outputs, Visit&& visit) {
-  Ids visited, traced;
+Marks<Dependence> end_trace(const Arrays& inputs, const Arrays& outputs, Follow follow, Visit&& visit) {
+  auto strongest_of = [&](const array& a) {
+    return follow == Follow::Everything || is_differentiable(a) ? Dependence::Followed : Dependence::NotFollowed;
+  };
+  Marks<Dependence> marks;
   for (array input : inputs) {
-    visited.insert(input.id());
-    traced.insert(input.id());
+    marks[input.id()] = strongest_of(input);
     input.set_tracer(has_traced_input(input));
   }
-  visit_inputs_first(outputs, visited, [&](array& a) {
-    if (!has_any_input(a, traced)) {
+  visit_inputs_first(outputs, marks, [&](array& a) {
+    auto dependence = Dependence::None;
+    for (const auto& input : a.inputs()) {
+      dependence = std::max(dependence, marks.at(input.id()));
+    }
+    if (dependence == Dependence::None) {
       return;
     }
-    visit(a, traced);
-    traced.insert(a.id());
-    for (const auto& sibling : a.siblings()) {
-      traced.insert(sibling.id());
+    bool is_constant = is_stop_gradient(a);
+    if (is_constant && follow == Follow::Derivatives) {
+      dependence = Dependence::NotFollowed;
     }
-    flag_as_traced(a, !is_stop_gradient(a) && has_traced_input(a));
+    visit(a, marks, dependence == Dependence::Followed);
+    marks[a.id()] = std::min(dependence, strongest_of(a));
+    for (const auto& sibling : a.siblings()) {
+      marks[sibling.id()] = std::min(dependence, strongest_of(sibling));
+    }
+    flag_as_traced(a, !is_constant && has_traced_input(a));
   });
-  return traced;
+  return marks;
 }
 
 // An operation. Evaluating its outputs may clear their graph, while these parts stay.
 struct Operation {
   std::shared_ptr<mx::Primitive> primitive;
   Arrays inputs, outputs;
+  std::vector<int> followed; // The positions of the inputs that depend on those of the function.
 };
 
-enum class Follow {
-  Derivatives, // What depends on the inputs by floats, and through no constant.
-  Everything,
-};
-
-// The operations that the outputs of a function depend on its inputs by, in an order in which they can be computed.
+// The operations by which the outputs of a function depend on its inputs, in an order in which they can be computed.
 class Tape {
  public:
   // Ends the trace of a function.
   Tape(const Arrays& inputs, const Arrays& outputs, Follow follow) {
-    auto add = [&](const array& a) {
-      if (follow == Follow::Everything || is_differentiable(a)) {
-        dependent.insert(a.id());
+    marks = end_trace(inputs, outputs, follow, [&](array& a, const auto& marks, bool is_followed) {
+      if (!is_followed) {
+        return;
       }
-    };
-    std::for_each(inputs.begin(), inputs.end(), add);
-    end_trace(inputs, outputs, [&](const array& a, const Ids&) {
-      bool is_recorded = follow == Follow::Everything || !is_stop_gradient(a);
-      if (is_recorded && has_any_input(a, dependent)) {
-        operations.push_back({a.primitive_ptr(), a.inputs(), a.outputs()});
-        const auto& outputs = operations.back().outputs;
-        std::for_each(outputs.begin(), outputs.end(), add);
+      std::vector<int> followed;
+      for (size_t i = 0; i < a.inputs().size(); ++i) {
+        if (marks.at(a.inputs()[i].id()) == Dependence::Followed) {
+          followed.push_back(static_cast<int>(i));
+        }
       }
+      operations.push_back({a.primitive_ptr(), a.inputs(), a.outputs(), std::move(followed)});
     });
   }
 
-  bool depends(const array& a) const {
-    return dependent.count(a.id()) > 0;
-  }
-
-  // Returns the positions of the inputs of an operation that depend on those of the function.
-  std::vector<int> dependent_inputs(const Operation& operation) const {
-    std::vector<int> positions;
-    for (size_t i = 0; i < operation.inputs.size(); ++i) {
-      if (depends(operation.inputs[i])) {
-        positions.push_back(static_cast<int>(i));
-      }
-    }
-    return positions;
+  bool follows(const array& a) const {
+    auto mark = marks.find(a.id());
+    return mark != marks.end() && mark->second == Dependence::Followed;
   }
 
   std::vector<Operation> operations;
 
  private:
-  Ids dependent;
+  Marks<Dependence> marks;
 };
 
 } // namespace

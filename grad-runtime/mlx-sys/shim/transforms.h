@@ -126,7 +126,7 @@ std::pair<Arrays, Arrays> vector_jacobian(
     Flagging flag;
     for (size_t i = 0; i < outputs.size(); ++i) {
       require_same_shape(outputs[i], cotangents[i], "a cotangent");
-      if (tape.depends(outputs[i])) {
+      if (tape.follows(outputs[i])) {
         derivatives.add(outputs[i], mx::astype(cotangents[i], outputs[i].dtype(), stream_of(outputs[i])));
       }
     }
@@ -135,7 +135,7 @@ std::pair<Arrays, Arrays> vector_jacobian(
       if (std::none_of(results.begin(), results.end(), [&](const array& a) { return derivatives.has(a); })) {
         continue;
       }
-      auto argnums = tape.dependent_inputs(*operation);
+      const auto& argnums = operation->followed;
       auto found = operation_vjp(*operation, derivatives.get(results), argnums);
       flag(found);
       for (size_t i = 0; i < argnums.size(); ++i) {
@@ -162,12 +162,12 @@ std::pair<Arrays, Arrays> jacobian_vector(
     Flagging flag;
     for (size_t i = 0; i < inputs.size(); ++i) {
       require_same_shape(inputs[i], tangents[i], "a tangent");
-      if (tape.depends(inputs[i])) {
+      if (tape.follows(inputs[i])) {
         derivatives.add(inputs[i], tangents[i]);
       }
     }
     for (const auto& operation : tape.operations) {
-      auto argnums = tape.dependent_inputs(operation);
+      const auto& argnums = operation.followed;
       Arrays tangents;
       for (int argnum : argnums) {
         tangents.push_back(derivatives.get(operation.inputs[argnum]));
@@ -175,7 +175,7 @@ std::pair<Arrays, Arrays> jacobian_vector(
       auto found = operation_jvp(operation, tangents, argnums);
       flag(found);
       for (size_t i = 0; i < found.size(); ++i) {
-        if (tape.depends(operation.outputs[i])) {
+        if (tape.follows(operation.outputs[i])) {
           derivatives.add(operation.outputs[i], found[i]);
         }
       }
@@ -185,16 +185,16 @@ std::pair<Arrays, Arrays> jacobian_vector(
 }
 
 // The placeholders that `map` below is replacing.
-thread_local const Ids* replaced_placeholders = nullptr;
+thread_local const Marks<char>* replaced_placeholders = nullptr;
 
 struct Replacing {
-  explicit Replacing(const Ids& ids) : outer(std::exchange(replaced_placeholders, &ids)) {}
+  explicit Replacing(const Marks<char>& ids) : outer(std::exchange(replaced_placeholders, &ids)) {}
   ~Replacing() {
     replaced_placeholders = outer;
   }
 
  private:
-  const Ids* outer;
+  const Marks<char>* outer;
 };
 
 std::invalid_argument captured_placeholder() {
@@ -203,7 +203,7 @@ std::invalid_argument captured_placeholder() {
 
 // Requires that `outputs` depend on no placeholder that is being replaced.
 void require_no_placeholder(const Arrays& outputs) {
-  Ids visited;
+  Marks<char> visited;
   visit_inputs_first(outputs, visited, [](const array& a) {
     if (replaced_placeholders && replaced_placeholders->count(a.id()) > 0) {
       throw captured_placeholder();
@@ -237,9 +237,9 @@ Arrays map(const Transformable& function, const Arrays& inputs, const std::vecto
     }
     auto outputs = function(entries);
     Tape tape(placeholders, outputs, Follow::Everything);
-    Ids ids;
+    Marks<char> ids;
     for (const auto& placeholder : placeholders) {
-      ids.insert(placeholder.id());
+      ids.try_emplace(placeholder.id());
     }
     Replacing replacing(ids);
     for (const auto& operation : tape.operations) {
