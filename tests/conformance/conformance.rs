@@ -5,6 +5,7 @@
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 #![allow(clippy::float_cmp, reason = "small whole numbers are exact")]
 
+mod error_messages;
 mod half_precision;
 mod invalid_operands;
 mod nondifferentiable;
