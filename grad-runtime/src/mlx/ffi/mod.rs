@@ -7,6 +7,9 @@ mod handle;
 mod integers;
 mod native_switch;
 mod operations;
+// Documentation shows the types as neither `Send` nor `Sync`.
+#[cfg(not(doc))]
+mod own_thread;
 mod transforms;
 
 use std::cell::Cell;
