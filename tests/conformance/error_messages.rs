@@ -128,7 +128,7 @@ fn messages<A: Array>() -> Vec<String> {
 fn messages_are_the_same_on_both_backends() {
     let (on_cpu, on_mlx) = (messages::<cpu::Array>(), messages::<mlx::Array>());
     for (c, m) in on_cpu.iter().zip(&on_mlx) {
-        println!("{} {c}\n  {m}", if c == m {"=="} else {"!!"});
+        println!("{} {c}\n  {m}", if c == m { "==" } else { "!!" });
     }
     let differing: Vec<_> = on_cpu.iter().zip(&on_mlx).filter(|(cpu, mlx)| cpu != mlx).collect();
     assert!(differing.is_empty(), "{differing:#?}");

@@ -4,7 +4,8 @@ use std::panic::catch_unwind;
 use std::thread;
 
 use grad_runtime::{
-    Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, assert_grad_mode, enable_grad, inference_mode, no_grad,
+    Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, assert_grad_mode, enable_grad, inference_mode,
+    no_grad,
 };
 
 use GradMode::{Enabled, Inference, NoGrad};
@@ -19,7 +20,10 @@ fn message(expected: GradMode, enter: fn() -> Vec<GradGuard>) -> [String; 2] {
     let message = panicked.unwrap().join().unwrap();
     let mut lines = message.lines();
     let first = lines.next().unwrap();
-    assert!(first.starts_with(&format!("expected grad mode {expected:?} on thread \"worker\" (ThreadId(")), "{first}");
+    assert!(
+        first.starts_with(&format!("expected grad mode {expected:?} on thread \"worker\" (ThreadId(")),
+        "{first}"
+    );
     let [note, help] = [("note: ", lines.next()), ("help: ", lines.next())]
         .map(|(word, line)| line.and_then(|line| line.strip_prefix(word)).expect(&message).to_owned());
     assert_eq!(lines.next(), None);
@@ -30,7 +34,12 @@ fn message(expected: GradMode, enter: fn() -> Vec<GradGuard>) -> [String; 2] {
 fn the_message_names_the_scope() {
     let carried = || vec![ModeSnapshot::all(NoGrad).enter()];
     for (expected, enter, note, help) in [
-        (Enabled, (|| vec![no_grad()]) as fn() -> _, "`no_grad` is on, entered on this thread or carried to it", "`enable_grad`"),
+        (
+            Enabled,
+            (|| vec![no_grad()]) as fn() -> _,
+            "`no_grad` is on, entered on this thread or carried to it",
+            "`enable_grad`",
+        ),
         (Enabled, carried, "`no_grad` is on, entered on this thread or carried to it", "`enable_grad`"),
         (
             Enabled,
@@ -45,8 +54,18 @@ fn the_message_names_the_scope() {
              that is being differentiated",
             "outside of that scope",
         ),
-        (NoGrad, || vec![inference_mode(true)], "`inference_mode` is on, entered on this thread or carried to it", "!is_grad_enabled()"),
-        (Inference, || vec![no_grad()], "`no_grad` is on, entered on this thread or carried to it", "enter `inference_mode`"),
+        (
+            NoGrad,
+            || vec![inference_mode(true)],
+            "`inference_mode` is on, entered on this thread or carried to it",
+            "!is_grad_enabled()",
+        ),
+        (
+            Inference,
+            || vec![no_grad()],
+            "`no_grad` is on, entered on this thread or carried to it",
+            "enter `inference_mode`",
+        ),
         (Inference, Vec::new, "no scope is on", "`carry(…)`"),
         (
             NoGrad,
@@ -73,6 +92,10 @@ fn the_message_names_the_scope() {
         let [found_note, found_help] = message(expected, enter);
         assert_eq!(found_note, note);
         assert!(found_help.contains(help), "{found_help}");
-        assert_eq!(found_help.contains("carry"), help == "`carry(…)`" || help.starts_with("enter the scope"), "{found_help}");
+        assert_eq!(
+            found_help.contains("carry"),
+            help == "`carry(…)`" || help.starts_with("enter the scope"),
+            "{found_help}"
+        );
     }
 }

@@ -1,14 +1,12 @@
 //! The operands and arguments that operations accept, and the reasons why they refuse others.
 //!
-//! The CPU fallback checks a call here before it computes. MLX checks calls itself; where it has refused one, `reason` runs the
-//! same checks, so that both backends give the same reasons and a call that succeeds pays nothing.
+//! The CPU fallback checks a call here before it computes. MLX checks calls itself; where it has refused one, the same checks
+//! give the reason (`mlx/ffi/refusals.rs`). So both backends give the same reasons, and a call of MLX that succeeds pays nothing.
 
 use crate::dtype::Dtype;
-#[cfg(feature = "mlx")]
-use crate::error::Operand;
 
 /// The error is the reason.
-type Checked<T> = Result<T, String>;
+pub(crate) type Checked<T> = Result<T, String>;
 
 /// Returns from a check with a reason.
 macro_rules! refuse {
@@ -16,6 +14,8 @@ macro_rules! refuse {
         return Err(format!($($reason)*))
     };
 }
+#[cfg(feature = "mlx")]
+pub(crate) use refuse;
 
 /// Returns `axis` counted from the front, of `ndim` axes.
 pub(crate) fn axis(axis: isize, ndim: usize) -> Checked<usize> {
@@ -235,104 +235,4 @@ pub(crate) fn take(shape: &[usize], indices: (&[usize], Dtype), given: isize) ->
         refuse!("axis {axis} is empty, so no index is in bounds");
     }
     Ok(axis)
-}
-
-/// The arguments of a call that MLX has refused, by their types.
-#[cfg(feature = "mlx")]
-#[derive(Default)]
-pub(crate) struct Arguments {
-    pub(crate) operands: Vec<Operand>,
-    /// Axes, in the order of the arguments.
-    pub(crate) axes: Vec<isize>,
-    /// Shapes and other lists of lengths.
-    pub(crate) lengths: Vec<Vec<usize>>,
-}
-
-/// Returns why `op` refuses these arguments, if a check of this module does.
-#[cfg(feature = "mlx")]
-pub(crate) fn reason(op: &str, arguments: &Arguments) -> Option<String> {
-    let Arguments { operands, axes: given, lengths } = arguments;
-    let shapes: Vec<&[usize]> = operands.iter().map(|operand| &operand.shape[..]).collect();
-    let dtypes: Vec<Dtype> = operands.iter().map(|operand| operand.dtype).collect();
-    check(op, &shapes, &dtypes, given, lengths).err()
-}
-
-/// Checks a call of any operation of MLX, as far as this module knows it.
-#[cfg(feature = "mlx")]
-fn check(op: &str, shapes: &[&[usize]], dtypes: &[Dtype], given: &[isize], lengths: &[Vec<usize>]) -> Checked<()> {
-    match (op, shapes, dtypes, given, lengths) {
-        (
-            "add" | "subtract" | "multiply" | "maximum" | "minimum" | "power" | "logaddexp" | "floor_divide"
-            | "remainder" | "divmod" | "bitwise_and" | "bitwise_or" | "bitwise_xor" | "left_shift" | "right_shift",
-            ..,
-        ) => {
-            common_dtype(dtypes)?;
-            broadcast(shapes)?;
-        }
-        (
-            "divide" | "arctan2" | "equal" | "not_equal" | "greater" | "greater_equal" | "less" | "less_equal"
-            | "isclose" | "allclose" | "logical_and" | "logical_or" | "logical_xor" | "clip" | "broadcast_arrays",
-            ..,
-        ) => {
-            broadcast(shapes)?;
-        }
-        ("negative", _, [dtype], ..) => negative(*dtype)?,
-        ("where_cond", _, [mask, on_true, on_false], ..) => {
-            condition(*mask)?;
-            broadcast(shapes)?;
-            common_dtype(&[*on_true, *on_false])?;
-        }
-        ("sum" | "prod" | "mean" | "var" | "std" | "all" | "any" | "count_nonzero" | "norm", [shape], ..) => {
-            axes(given, shape.len())?;
-        }
-        ("max" | "min" | "argmax" | "argmin" | "logsumexp" | "median", [shape], ..) => {
-            nonempty_axes(shape, given)?;
-        }
-        ("matmul", &[x, y], &[x_dtype, y_dtype], ..) => {
-            matmul([x, y], [x_dtype, y_dtype])?;
-            if let (Some((x_batch, _)), Some((y_batch, _))) = (x.split_last_chunk::<2>(), y.split_last_chunk::<2>())
-            {
-                broadcast(&[x_batch, y_batch])?;
-            }
-        }
-        ("layer_norm", &[x, weight, bias], &[x_dtype, weight_dtype, bias_dtype], ..) => {
-            layer_norm([x, weight, bias], [x_dtype, weight_dtype, bias_dtype])?;
-        }
-        ("reshape", [shape], _, _, [new]) => reshape(shape, new)?,
-        ("transpose", [shape], ..) => {
-            transpose(shape.len(), given)?;
-        }
-        ("expand_dims", [shape], _, [at], _) => {
-            axis(*at, shape.len() + 1)?;
-        }
-        ("squeeze", [shape], _, [at], _) => {
-            squeeze(shape, *at)?;
-        }
-        ("broadcast_to", [shape], _, _, [new]) => broadcast_to(shape, new)?,
-        ("concatenate", _, _, [at], _) => {
-            concatenate(shapes, *at)?;
-            common_dtype(dtypes)?;
-        }
-        ("stack", [], ..) => refuse!("there are no arrays; pass at least one"),
-        ("stack", [first, ..], _, [at], _) => {
-            axis(*at, first.len() + 1)?;
-            if let Some(other) = shapes.iter().find(|shape| *shape != first) {
-                refuse!("the arrays have shapes {first:?} and {other:?}; they must be equal");
-            }
-            common_dtype(dtypes)?;
-        }
-        ("slice" | "slice_update" | "slice_update_add", [shape, ..], _, _, [start, stop]) => {
-            slice(shape, start, stop)?;
-        }
-        ("take", [shape, indices], [_, dtype], [at], _) => {
-            take(shape, (indices, *dtype), *at)?;
-        }
-        ("tensordot", ..) => {} // It has a list of axes for each operand.
-        // Each axis by itself, since `flatten` and others take several that may be equal.
-        (_, [shape, ..], _, given, _) => {
-            given.iter().try_for_each(|at| axis(*at, shape.len()).map(drop))?;
-        }
-        _ => {}
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use grad_mlx_sys as sys;
 use super::FfiResult;
 use super::handle::{Handle, array_slice, from_raw_list};
 use super::integers::{IntArray, int_slice, to_length, to_lengths};
-use crate::array::operands::Arguments;
+use super::refusals::Arguments;
 use crate::dtype::Dtype;
 use crate::error::Operand;
 use crate::mlx::Array;

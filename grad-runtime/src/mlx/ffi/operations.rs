@@ -4,17 +4,11 @@ use grad_mlx_sys::{Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
 
 use super::arguments::{Argument, Output};
 use super::available;
+use super::refusals::{Arguments, refused};
 use crate::array::docs::array_doc;
-use crate::array::operands::{self, Arguments};
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mlx::Array;
-
-/// Returns the error of a call that MLX refused: for the reason that the CPU fallback would give, if it is one, else for MLX's.
-fn refused(op: &'static str, arguments: Arguments, reason: String) -> Error {
-    let reason = operands::reason(op, &arguments).unwrap_or(reason);
-    Error::Operation { op, operands: arguments.operands, reason }
-}
 
 /// Calls the shim's function of an operation.
 macro_rules! call {
