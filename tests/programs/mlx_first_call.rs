@@ -1,8 +1,8 @@
 //! Prints how long calls of a compiled function take: the first one, which traces the function, those after it, and the first one
 //! for another shape and in another grad mode. Beside it, the function itself.
 //!
-//! MLX keeps the kernels that it has built in a folder for temporary files. The argument `cold` uses an empty folder, as on a machine
-//! where the function has never run.
+//! MLX keeps the kernels that it builds in the folder for temporary files. With an empty one, as in
+//! `TMPDIR=$(mktemp -d) cargo run --release -p grad-tests --bin mlx-first-call`, the first call builds them.
 
 use std::time::{Duration, Instant};
 
