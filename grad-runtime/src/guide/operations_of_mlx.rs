@@ -39,8 +39,10 @@
 //!
 //! # Invalid calls
 //!
-//! An invalid call returns [`Error::Operation`](crate::Error::Operation), whatever its shapes, axes, dtypes and elements. MLX
-//! makes most of the checks; the binding makes those that MLX omits, and returns a defined result where MLX has none:
+//! An invalid call returns [`Error::Operation`](crate::Error::Operation), whatever its shapes, axes, dtypes and elements. The
+//! reason is that of the CPU fallback wherever both backends refuse the call, and "MLX reports: …" where only MLX knows it.
+//!
+//! MLX makes most of the checks; the binding makes those that MLX omits, and returns a defined result where MLX has none:
 //!
 //! | | MLX 0.32.4 | grad-runtime |
 //! | --- | --- | --- |
