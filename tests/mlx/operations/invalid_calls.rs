@@ -132,7 +132,8 @@ fn messages_say_what_was_found_and_what_to_do() {
             "cannot kron float32[2, 3] and float32[0]: MLX reports: Input arrays cannot be empty",
         ),
         (
-            Mlx::grad(|x| linalg::qr(&x[0])?.1.sum_all(), &[x.clone()]).map(|mut gradients| gradients.remove(0)),
+            Mlx::grad(|x| linalg::qr(&x[0])?.1.sum_all(), std::slice::from_ref(&x))
+                .map(|mut gradients| gradients.remove(0)),
             "cannot grad float32[2, 3]: MLX has no vjp of its operation QRF; define the derivative with `custom_function`, or \
              compute the operation in a no-grad scope",
         ),
