@@ -5,6 +5,7 @@ pub mod arrays;
 pub mod backends;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod gradients;
+pub mod markers;
 pub mod polling;
 pub mod processes;
 pub mod random;

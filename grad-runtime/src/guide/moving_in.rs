@@ -69,9 +69,9 @@
 //!   constants to the transforms further out.
 //! - `.await` inside a block macro is a compile error: while the task waits, the mode would apply to other tasks of the
 //!   thread.
-//! - Scopes apply to forward mode too. `torch.no_grad` does not: PyTorch's documentation says that it "does not apply to
-//!   forward-mode AD", and a dual tensor keeps its tangent there. Under [`mlx::jvp`](crate::mlx), an array that is made in a scope
-//!   has tangent zero:
+//! - Scopes apply to forward mode too. In PyTorch, `inference_mode` does and `no_grad` does not: a dual tensor keeps its tangent
+//!   there, and `no_grad`'s documentation says that it "does not apply to forward-mode AD". Here, under
+//!   [`mlx::jvp`](crate::mlx), an array that is made in a scope has tangent zero:
 //!
 #![cfg_attr(feature = "mlx", doc = "```")]
 #![cfg_attr(not(feature = "mlx"), doc = "```text")]
