@@ -71,9 +71,7 @@ fn help(expected: GradMode, found: GradMode) -> &'static str {
             "nothing is recorded in inference mode either; to accept both modes, assert `!is_grad_enabled()`"
         }
         (_, NoGrad) => "enter `inference_mode` instead of `no_grad`",
-        _ if is_covered(Slot::Cpu) => {
-            "call this code outside of that scope, or enter the expected one inside it"
-        }
+        _ if is_covered(Slot::Cpu) => "call this code outside of that scope, or enter the expected one inside it",
         _ => {
             "enter the scope on this thread, around this code; if it was entered on another thread, move the work here with \
              `carry(…)`, `.in_current_grad_mode()` or `.with_grad_mode(…)`"
