@@ -45,6 +45,10 @@ use crate::scope::ScopeKind;
 /// assert!(is_grad_enabled());
 /// ```
 ///
+/// Import it with `use grad_runtime::attr::no_grad;` or with the prelude, in each module that uses it, or write
+/// `#[grad_runtime::attr::no_grad]`. Where rustc "cannot find attribute `no_grad` in this scope", see
+/// [Imports](https://docs.rs/grad-runtime/latest/grad_runtime/#imports).
+///
 /// The attribute applies to any function with a body that is not `const`: free, associated and nested functions,
 /// methods of an `impl` block, default methods of a trait; also if they are generic, `unsafe`, `extern` or `async`.
 ///

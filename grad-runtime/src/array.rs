@@ -10,6 +10,7 @@ use grad_core::Backend;
 use grad_core::GradMode;
 
 pub(crate) mod docs;
+pub(crate) mod operands;
 
 use docs::{array_doc, array_doc_of_first_backend};
 

@@ -30,10 +30,46 @@
 //!
 //! Each has a form for one backend only: `#[no_grad(backend = Mlx)]`, `no_grad! { <Mlx> … }`, `Scope::NoGrad.enter_for(&Mlx)`.
 //!
-//! The attribute and the block macro of one name cannot both be imported by `use` (E0252). Import the block macro, which brings
-//! the guard function with it, and write the attribute by its path, as above; or import the attributes with the prelude and
-//! write `grad_runtime::no_grad! { … }`; or import the block macros with `#[macro_use] extern crate grad_runtime;` at the crate
-//! root.
+//! # Imports
+//!
+//! | import | attribute | block | guard |
+//! | --- | --- | --- | --- |
+//! | `use grad_runtime::no_grad;` | `#[grad_runtime::attr::no_grad]` | `no_grad! { … }` | `no_grad()` |
+//! | `use grad_runtime::prelude::*;` or `use grad_runtime::attr::no_grad;` | `#[no_grad]` | `grad_runtime::no_grad! { … }` | `grad_runtime::no_grad()` |
+//! | `#[macro_use] extern crate grad_runtime;` at the crate root, and the prelude | `#[no_grad]` | `no_grad! { … }` | `grad_runtime::no_grad()` |
+//!
+//! The attribute and the block macro of one name cannot both be imported by name. `use grad_runtime::{no_grad, prelude::*};`
+//! imports all three forms with rustc 1.95; with 1.88 the macro hides the attribute.
+//!
+//! | rustc says | why | write |
+//! | --- | --- | --- |
+//! | cannot find macro `no_grad` in this scope | the block macro is not imported; the prelude has only the attributes | `use grad_runtime::no_grad;` |
+//! | cannot find attribute `no_grad` in this scope | the attribute is not imported; with the note "it is a function-like macro", the block macro is, and hides it | `#[grad_runtime::attr::no_grad]` |
+//! | the same, in a child module | a module does not see the imports of its parent | `use grad_runtime::prelude::*;` in the child |
+//! | the same, in a child module with `use super::*;` | the parent imports the block macro by name, which hides the attribute in the child | `#[grad_runtime::attr::no_grad]` |
+//! | expected function, found attribute macro `no_grad` | the guard function is not imported; the attribute is | `grad_runtime::no_grad()` |
+//! | the name `no_grad` is defined multiple times | both are imported by name | one of the rows above |
+//!
+//! ```
+//! use grad_runtime::{is_grad_enabled, no_grad};
+//!
+//! mod model {
+//!     use super::*; // Brings the block macro and the guard function along, and not the attribute.
+//!
+//!     #[grad_runtime::attr::no_grad]
+//!     pub fn evaluate() -> bool {
+//!         is_grad_enabled()
+//!     }
+//!
+//!     pub fn target() -> bool {
+//!         no_grad! { is_grad_enabled() }
+//!     }
+//! }
+//!
+//! # fn main() {
+//! assert!(!model::evaluate() && !model::target());
+//! # }
+//! ```
 //!
 //! # Semantics
 //!

@@ -2,7 +2,8 @@
 
 /// Runs a block with recording disabled, on every installed backend.
 ///
-/// Import it by name, `use grad_runtime::no_grad;`, which also imports the guard function of that name.
+/// Import it by name, `use grad_runtime::no_grad;`, which also imports the guard function of that name. Without the import, rustc
+/// "cannot find macro `no_grad` in this scope"; the [crate's page](crate#imports) explains such errors.
 ///
 /// The block is an ordinary block: `?`, `return`, `break` and `continue` work, and leave the scope on their way out.
 /// Temporaries of the last expression are dropped inside the scope. `.await` is an error, and so are macros that hide one, such

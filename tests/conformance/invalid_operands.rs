@@ -79,6 +79,18 @@ on_every_backend! {
         assert_eq!(refusal(A::full(&[usize::MAX, usize::MAX], 0.0, Dtype::Float32)).0, "full");
     }
 
+    /// 2^46 elements of 4 bytes are more than a process can address.
+    fn guarantee_16_arrays_that_do_not_fit_in_memory<A>() {
+        const SIDE: usize = 1 << 23;
+        let read = |created: Result<A>| created.and_then(|x| x.to_vec::<f32>()).unwrap_err().to_string();
+        assert!(read(A::zeros(&[SIDE, SIDE], Dtype::Float32)).contains("memory"));
+        let one: A = array(&[1.0], &[1, 1]);
+        assert!(read(one.broadcast_to(&[SIDE, SIDE])).contains("memory"));
+        let (column, row) = (A::ones(&[SIDE, 1], Dtype::Float32).unwrap(), A::ones(&[1, SIDE], Dtype::Float32).unwrap());
+        assert!(read(column.multiply(&row)).contains("memory"));
+        assert!(read(column.matmul(&row)).contains("memory"));
+    }
+
     fn elements_of_another_type<A>() {
         let x: A = array(&[1.0; 6], &[2, 3]);
         let message = x.to_vec::<i32>().unwrap_err().to_string();

@@ -6,7 +6,28 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use grad_runtime::mlx;
+use support::implements;
 use support::processes::run;
+
+/// The implementations that explain the compile error never apply. `packages/compile-fail` has the errors.
+#[test]
+fn types_of_mlx_are_neither_send_nor_sync() {
+    macro_rules! stay {
+        ($($type:ty),*) => {
+            $(assert!(!implements!($type: Send) && !implements!($type: Sync), stringify!($type));)*
+        };
+    }
+    stay!(
+        mlx::Array,
+        mlx::Stream,
+        mlx::Compiled,
+        mlx::Checkpoint,
+        mlx::CustomFunction,
+        Vec<mlx::Array>,
+        &mlx::Array
+    );
+    assert!(implements!(mlx::Device: Send), "the check itself");
+}
 
 #[test]
 fn concurrent_threads_compute_the_same_as_one() {

@@ -1,28 +1,10 @@
 //! Guards as values: stored, moved, and dropped out of order (guarantee 2).
 
-use std::marker::PhantomData;
-
 use grad_runtime::{GradGuard, GradMode, Scope, enable_grad, grad_mode, inference_mode, no_grad};
 use proptest::prelude::*;
+use support::implements;
 
 use GradMode::{Enabled, Inference, NoGrad};
-
-/// Whether a type implements a marker trait: the inherent constant exists only if it does, and takes precedence if so.
-macro_rules! implements {
-    ($type:ty: $marker:ident) => {{
-        #[allow(dead_code, reason = "unused where the type implements the marker")]
-        trait Otherwise {
-            const ANSWER: bool = false;
-        }
-        impl<T: ?Sized> Otherwise for T {}
-        struct Type<T: ?Sized>(PhantomData<T>);
-        #[allow(dead_code, reason = "unused where the type does not implement the marker")]
-        impl<T: ?Sized + $marker> Type<T> {
-            const ANSWER: bool = true;
-        }
-        Type::<$type>::ANSWER
-    }};
-}
 
 /// So a guard cannot be moved to another thread, and a future that holds one across an `.await` cannot be spawned on a thread
 /// pool. `packages/compile-fail` has the errors.

@@ -1,5 +1,6 @@
 //! Modes, scopes, guards and backends, without arrays. A test's name begins with the number of the guarantee it checks.
 
+mod assertion;
 mod guards;
 mod installed_backends;
 

@@ -9,6 +9,7 @@ pub mod derivatives;
 pub mod gradients;
 #[cfg(feature = "mlx")]
 pub mod mapped;
+pub mod markers;
 pub mod polling;
 pub mod processes;
 pub mod random;

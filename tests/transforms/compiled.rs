@@ -301,7 +301,7 @@ fn elements_read_while_tracing() {
     });
     for _ in 0..2 {
         let message = f.call(&scalar(3.0)).unwrap_err().to_string();
-        assert!(message.starts_with("cannot item float32[]: [eval]"), "{message}");
+        assert!(message.starts_with("cannot item float32[]: an array has no elements while"), "{message}");
     }
     let gradients = A::grad(|x| f.call(&x[0]), &[scalar(3.0)]);
     assert_eq!(gradients.unwrap()[0].item::<f32>().unwrap(), 1.0, "inside a transform there are elements");

@@ -336,7 +336,7 @@ fn a_derivative_that_reads_elements() {
     assert_values(move || grad(grad(grad(times_x(reads())))), [6, 6, 6]);
     for transform in [vmap, compile] {
         let message = transform(grad(reads()))(&array(&[1.0, 2.0])).unwrap_err().to_string();
-        assert!(message.contains("[eval]"), "{message}");
+        assert!(message.contains("has no elements while"), "{message}");
     }
 }
 

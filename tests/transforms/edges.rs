@@ -47,7 +47,10 @@ fn invalid_axes_of_vmap() {
     for axis in [2, -3, isize::MAX, isize::MIN] {
         assert!(of(&fine, &[Some(0)], &[axis]).contains("axis"));
     }
-    assert!(of(&[two, three], &[Some(0), Some(0)], &[0]).contains("the mapped axes differ in length: 2 and 3"));
+    assert!(
+        of(&[two, three], &[Some(0), Some(0)], &[0])
+            .contains("the mapped axes have lengths 2 and 3; they must be equal")
+    );
     assert!(of(&[scalar(1.0)], &[Some(0)], &[0]).contains("axis 0 is out of bounds for an input of 0 axes"));
 }
 
@@ -105,7 +108,7 @@ fn guarantee_16_long_graphs() {
     let long: fn() -> F = || {
         Rc::new(|x| {
             let one = scalar(1.0);
-            (0..100_000).try_fold(x.clone(), |y, _| y.multiply(&one))?.multiply(x)
+            (0..40_000).try_fold(x.clone(), |y, _| y.multiply(&one))?.multiply(x)
         })
     };
     let all: [fn(F) -> F; 6] = [grad, vjp, jvp, vmap, |f| grad(checkpoint(f)), |f| grad(custom(f))];
@@ -113,6 +116,23 @@ fn guarantee_16_long_graphs() {
         transform(long())(&array(&[1.0, 2.0])).unwrap().to_vec::<f32>().unwrap();
     }
     assert_eq!(elements(&grad(grad(long()))(&array(&[1.0, 2.0])).unwrap()), [2.0, 2.0]);
+}
+
+/// MLX's compiler recurses over a graph. It is not called where the stack is too small for that.
+#[test]
+fn guarantee_16_compiling_a_long_chain() {
+    let small = std::thread::Builder::new().stack_size(2 << 20);
+    let outcome = small.spawn(|| {
+        let long = compile(Rc::new(|x| (0..20_000).try_fold(x.clone(), |y, _| y.sin())));
+        let refused = long(&scalar(1.0)).unwrap_err().to_string();
+        assert_no_scope_is_open();
+        let short = compile(Rc::new(|x| (0..1000).try_fold(x.clone(), |y, _| y.abs())));
+        assert_eq!(elements(&short(&scalar(-1.0)).unwrap()), [1.0]);
+        refused
+    });
+    let refused = outcome.unwrap().join().unwrap();
+    assert!(refused.contains("the function is a chain of 20000 operations"), "{refused}");
+    assert!(refused.contains("compile parts of it, or run it on a thread with a larger stack"), "{refused}");
 }
 
 /// Each checkpoint calls its function twice for each of its own calls, so six levels are many calls.

@@ -175,7 +175,7 @@ fn arrays_that_escape_from_vmap_and_compile() {
             for _ in 0..2 {
                 let refused = |result: Result<()>| {
                     let message = result.unwrap_err().to_string();
-                    assert!(message.contains("[eval]"), "{message}");
+                    assert!(message.contains("has no elements after the call"), "{message}");
                 };
                 refused(array.eval());
                 refused(array.to_vec::<f32>().map(|_| ()));
@@ -198,7 +198,7 @@ fn arrays_that_escape_into_the_next_run() {
         let stale = leaked(transform).swap_remove(1).sum_all().unwrap();
         let f = transform(Rc::new(move |x| x.multiply(&stale)));
         let message = f(&array(&[1.0, 2.0, 3.0])).and_then(|found| found.eval()).unwrap_err().to_string();
-        assert!(message.contains("eval") || message.contains("compile"), "{message}");
+        assert!(message.contains("has no elements while") || message.contains("compile"), "{message}");
     }
 }
 
@@ -229,7 +229,7 @@ fn a_function_that_reads_elements() {
     {
         for _ in 0..2 {
             let message = transform(reads())(&x).unwrap_err().to_string();
-            assert!(message.contains("[eval]"), "{message}");
+            assert!(message.contains("has no elements while"), "{message}");
             assert_no_scope_is_open();
         }
     }
@@ -262,7 +262,7 @@ fn async_eval_inside_a_transform() {
     });
     for transform in [grad, vjp, jvp, vmap, compile] {
         let message = transform(f.clone())(&array(&[1.0, 2.0])).unwrap_err().to_string();
-        assert!(message.contains("[async_eval]") || message.contains("[eval]"), "{message}");
+        assert!(message.contains("has no elements while"), "{message}");
         assert_no_scope_is_open();
     }
     assert_eq!(elements(&checkpoint(f)(&array(&[1.0, 2.0])).unwrap()), [1.0, 4.0]);

@@ -33,6 +33,7 @@
 //! would not reach the engines of the other. The manifest's `links` key makes Cargo refuse such a program.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod assertion;
 mod backend;
 mod error;
 mod guard;
@@ -45,13 +46,14 @@ mod stamp;
 mod thread_state;
 mod torch;
 
+pub use assertion::assert_grad_mode;
 pub use backend::{Backend, Cpu, Mlx};
 pub use error::{AlreadyInstalled, Unavailable};
 pub use guard::{GradGuard, enable_grad, inference_mode, no_grad, set_grad_enabled};
 pub use mode::{GradMode, Scope};
 pub use registry::{install, installed};
 pub use snapshot::ModeSnapshot;
-pub use thread_state::{assert_grad_mode, grad_mode, is_grad_enabled};
+pub use thread_state::{grad_mode, is_grad_enabled};
 pub use torch::Torch;
 
 /// Compiles the code of the README.

@@ -96,36 +96,9 @@ pub fn is_grad_enabled() -> bool {
     grad_mode().is_enabled()
 }
 
-/// Panics unless this thread is in the mode `expected`: for code that relies on a scope which its callers entered.
-///
-/// Work that moves to another thread without its scope starts Enabled there, and nothing fails: its results are right, and
-/// its graph is recorded. An assertion finds such a place, in a test or in the code itself.
-///
-/// ```
-/// use grad_core::{GradMode, assert_grad_mode, no_grad};
-///
-/// let _guard = no_grad();
-/// assert_grad_mode(GradMode::NoGrad);
-/// let moved = std::thread::spawn(|| assert_grad_mode(GradMode::NoGrad));
-/// assert!(moved.join().is_err());
-/// ```
-///
-/// # Panics
-///
-/// If `grad_mode() != expected`; the message names the thread.
-#[track_caller]
-pub fn assert_grad_mode(expected: GradMode) {
-    let found = grad_mode();
-    if found != expected {
-        let thread = std::thread::current();
-        panic!(
-            "expected grad mode {expected:?} on thread {:?} ({:?}), found {found:?}\n\
-             help: a scope stays on its thread; move work to another with `carry(…)`, \
-             `.in_current_grad_mode()` or `.with_grad_mode(…)`",
-            thread.name().unwrap_or("without a name"),
-            thread.id(),
-        );
-    }
+/// Returns whether a guard is alive on this thread that covers `slot`.
+pub(crate) fn is_covered(slot: Slot) -> bool {
+    slot.guards(STATE.get()) > 0
 }
 
 /// Returns the mode of `slot` on this thread.

@@ -225,8 +225,8 @@ Arrays map(const Transformable& function, const Arrays& inputs, const std::vecto
       }
       if (inputs[i].shape(axes[i]) != length) {
         throw std::invalid_argument(
-            "the mapped axes differ in length: " + std::to_string(length) + " and " +
-            std::to_string(inputs[i].shape(axes[i])));
+            "the mapped axes have lengths " + std::to_string(length) + " and " +
+            std::to_string(inputs[i].shape(axes[i])) + "; they must be equal");
       }
       auto shape = inputs[i].shape();
       shape.erase(shape.begin() + axes[i]);

@@ -244,42 +244,56 @@ array_docs! { ($)
         example
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 2.0], &[2])?, Array::scalar(0.5_f32)?);
         /// assert_eq!(x.add(&y)?.to_vec::<f32>()?, [1.5, 2.5]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
     }
     subtract {
         /// Computes the difference of each pair of elements, broadcast.
         example
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 2.0], &[2])?, Array::scalar(0.5_f32)?);
         /// assert_eq!(x.subtract(&y)?.to_vec::<f32>()?, [0.5, 1.5]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
     }
     multiply {
         /// Computes the product of each pair of elements, broadcast.
         example
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 2.0], &[2])?, Array::scalar(0.5_f32)?);
         /// assert_eq!(x.multiply(&y)?.to_vec::<f32>()?, [0.5, 1.0]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
     }
     divide {
         /// Computes the quotient of each pair of elements, broadcast. That of integers or bools is float32.
         example
         /// let (x, y) = (Array::from_slice(&[1_i32, 3], &[2])?, Array::scalar(2_i32)?);
         /// assert_eq!(x.divide(&y)?.to_vec::<f32>()?, [0.5, 1.5]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
     }
     maximum {
         /// Computes the larger of each pair of elements, broadcast: NaN if either is NaN.
         example
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 3.0], &[2])?, Array::scalar(2.0_f32)?);
         /// assert_eq!(x.maximum(&y)?.to_vec::<f32>()?, [2.0, 3.0]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
     }
     minimum {
         /// Computes the smaller of each pair of elements, broadcast: NaN if either is NaN.
         example
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 3.0], &[2])?, Array::scalar(2.0_f32)?);
         /// assert_eq!(x.minimum(&y)?.to_vec::<f32>()?, [1.0, 2.0]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
     }
     power {
         /// Computes the first element of each pair to the power of the second, broadcast.
         example
         /// let (x, y) = (Array::from_slice(&[2.0_f32, 3.0], &[2])?, Array::scalar(2.0_f32)?);
         /// assert_eq!(x.power(&y)?.to_vec::<f32>()?, [4.0, 9.0]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
     }
 
     // Comparison and selection
@@ -289,18 +303,24 @@ array_docs! { ($)
         example
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 2.0, 3.0], &[3])?, Array::scalar(2.0_f32)?);
         /// assert_eq!(x.equal(&y)?.to_vec::<bool>()?, [false, true, false]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
     }
     greater {
         /// Computes whether the first element of each pair is greater, broadcast. The dtype is bool.
         example
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 2.0, 3.0], &[3])?, Array::scalar(2.0_f32)?);
         /// assert_eq!(x.greater(&y)?.to_vec::<bool>()?, [false, false, true]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
     }
     less {
         /// Computes whether the first element of each pair is less, broadcast. The dtype is bool.
         example
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 2.0, 3.0], &[3])?, Array::scalar(2.0_f32)?);
         /// assert_eq!(x.less(&y)?.to_vec::<bool>()?, [true, false, false]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
     }
     where_cond {
         /// Selects the element of `on_true` where this bool array is true, else that of `on_false`. All three are broadcast.
@@ -310,7 +330,8 @@ array_docs! { ($)
         /// let zero = Array::scalar(0.0_f32)?;
         /// assert_eq!(x.less(&zero)?.where_cond(&zero, &x.sqrt()?)?.to_vec::<f32>()?, [0.0, 2.0]);
         errors
-        /// [`Error::Operation`](crate::Error::Operation) if this array is not bool, or the shapes do not broadcast.
+        /// [`Error::Operation`](crate::Error::Operation) if this array is not bool, the shapes do not broadcast, or `on_true` and
+        /// `on_false` are int32 and uint32.
     }
 
     // Reductions

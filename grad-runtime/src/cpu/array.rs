@@ -9,9 +9,10 @@ use candle_core::{DType, Device, Tensor};
 
 use super::kernels;
 use super::operation::{Reason, bail, creation, operation};
-use super::shapes::{self, common_dtype, without};
+use super::shapes::{self, without};
 use super::tape::{self, Node, VjpArgs, finish_output, record};
 use crate::array::docs::array_doc;
+use crate::array::operands::{self, common_dtype};
 use crate::array::{self, Sealed, all_axes, check_length, forward_to_inherent};
 use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
@@ -208,9 +209,7 @@ impl Array {
     #[doc = array_doc!(negative, "cpu")]
     pub fn negative(&self) -> Result<Self> {
         operation("negative", &[self], || {
-            if self.dtype() == Dtype::Bool {
-                bail!("a bool has no negative; convert it with `astype`");
-            }
+            operands::negative(self.dtype())?;
             Ok(self.unary("negative", kernels::negative, |args| args.cotangent.negative())?)
         })
     }
@@ -393,7 +392,7 @@ impl Array {
         vjp: fn(usize, &VjpArgs<'_>) -> Result<Self>,
     ) -> Result<Self> {
         operation(op, &[self, other], || {
-            let dtype = common_dtype(&[self, other])?;
+            let dtype = common_dtype(&[self.dtype(), other.dtype()])?;
             shapes::broadcast(&[self.dims(), other.dims()])?;
             let (x, y) = (self.astype(dtype)?, other.astype(dtype)?);
             let tensor = kernel(&x.tensor, &y.tensor)?;
@@ -433,12 +432,9 @@ impl Array {
     #[doc = array_doc!(where_cond, "cpu")]
     pub fn where_cond(&self, on_true: &Self, on_false: &Self) -> Result<Self> {
         operation("where_cond", &[self, on_true, on_false], || {
-            if self.dtype() != Dtype::Bool {
-                let dtype = self.dtype();
-                bail!("the condition is {dtype}, not bool; compare it, or convert it with `astype`");
-            }
+            operands::condition(self.dtype())?;
             let shape = shapes::broadcast(&[self.dims(), on_true.dims(), on_false.dims()])?;
-            let dtype = common_dtype(&[on_true, on_false])?;
+            let dtype = common_dtype(&[on_true.dtype(), on_false.dtype()])?;
             let (on_true, on_false) = (on_true.astype(dtype)?, on_false.astype(dtype)?);
             let broadcast = |x: &Self| x.tensor.broadcast_as(shape.as_slice());
             let tensor = broadcast(self)?.where_cond(&broadcast(&on_true)?, &broadcast(&on_false)?)?;
@@ -459,7 +455,7 @@ impl Array {
         }
         // Their common dtype, int64, has tensors but no arrays.
         operation(op, &[self, other], || {
-            shapes::broadcast(&[self.dims(), other.dims()])?;
+            operands::broadcast(&[self.dims(), other.dims()])?;
             let [x, y] = [self, other].map(|operand| operand.tensor.to_dtype(DType::I64));
             Ok(Self::constant(kernel(&x?, &y?)?))
         })
@@ -502,7 +498,8 @@ impl Array {
     #[allow(clippy::cast_precision_loss, reason = "a mean over 2^53 elements is not computed here")]
     pub fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("mean", &[self], || {
-            let count: usize = shapes::axes(axes, self.ndim())?.into_iter().map(|axis| self.dims()[axis]).product();
+            let count: usize =
+                operands::axes(axes, self.ndim())?.into_iter().map(|axis| self.dims()[axis]).product();
             let x = self.to_float()?;
             // The sum of numbers of half precision may be too large for them where the mean is not.
             let sum = x.astype(Dtype::Float32)?.sum(axes, keepdims)?;
@@ -518,7 +515,7 @@ impl Array {
     #[doc = array_doc!(max, "cpu")]
     pub fn max(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("max", &[self], || {
-            shapes::require_nonempty(self.dims(), axes)?;
+            operands::nonempty_axes(self.dims(), axes)?;
             self.reduce(axes, keepdims, kernels::max, Self::split_ties)
         })
     }
@@ -526,7 +523,7 @@ impl Array {
     #[doc = array_doc!(min, "cpu")]
     pub fn min(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("min", &[self], || {
-            shapes::require_nonempty(self.dims(), axes)?;
+            operands::nonempty_axes(self.dims(), axes)?;
             self.reduce(axes, keepdims, kernels::min, Self::split_ties)
         })
     }
@@ -534,7 +531,7 @@ impl Array {
     #[doc = array_doc!(logsumexp, "cpu")]
     pub fn logsumexp(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("logsumexp", &[self], || {
-            shapes::require_nonempty(self.dims(), axes)?;
+            operands::nonempty_axes(self.dims(), axes)?;
             self.to_float()?.reduce(axes, keepdims, kernels::logsumexp, |args| {
                 args.cotangent.multiply(&args.operands[0].subtract(args.output)?.exp()?)
             })
@@ -544,7 +541,7 @@ impl Array {
     #[doc = array_doc!(argmax, "cpu")]
     pub fn argmax(&self, axis: isize, keepdims: bool) -> Result<Self> {
         operation("argmax", &[self], || {
-            shapes::require_nonempty(self.dims(), &[axis])?;
+            operands::nonempty_axes(self.dims(), &[axis])?;
             let kernel = |x: &Tensor, axes: &[usize], shape: &[usize]| {
                 if x.elem_count() == 0 {
                     return Tensor::zeros(shape, DType::U32, x.device());
@@ -565,7 +562,7 @@ impl Array {
         kernel: fn(&Tensor, &[usize], &[usize]) -> candle_core::Result<Tensor>,
         vjp: fn(&VjpArgs<'_>) -> Result<Self>,
     ) -> Result<Self, Reason> {
-        let axes = shapes::axes(axes, self.ndim())?;
+        let axes = operands::axes(axes, self.ndim())?;
         let kept = shapes::keepdims(self.dims(), &axes);
         let tensor = kernel(&self.tensor, &axes, &kept)?;
         let reduced = record(tensor, &[self], move |_, args| vjp(args));
@@ -586,21 +583,7 @@ impl Array {
     #[doc = array_doc!(matmul, "cpu")]
     pub fn matmul(&self, other: &Self) -> Result<Self> {
         operation("matmul", &[self, other], || {
-            let dtype = common_dtype(&[self, other])?;
-            if !dtype.is_float() {
-                bail!("the operands are {dtype}, not floating point; convert them with `astype`");
-            }
-            if self.ndim() == 0 || other.ndim() == 0 {
-                bail!("a scalar is not a matrix; use `multiply`");
-            }
-            let (columns, rows) = (self.dims()[self.ndim() - 1], other.dims()[other.ndim().saturating_sub(2)]);
-            if columns != rows {
-                let axis = if other.ndim() == 1 { "the only axis" } else { "the last axis but one" };
-                bail!(
-                    "the last axis on the left has length {columns} and {axis} on the right {rows}; \
-                     they must be equal"
-                );
-            }
+            let dtype = operands::matmul([self.dims(), other.dims()], [self.dtype(), other.dtype()])?;
             if self.ndim() == 1 {
                 let removed = if other.ndim() == 1 { -1 } else { -2 };
                 return Ok(self.expand_dims(0)?.matmul(other)?.squeeze(removed)?);
@@ -616,7 +599,7 @@ impl Array {
     pub fn softmax(&self, axis: isize) -> Result<Self> {
         operation("softmax", &[self], || {
             let x = self.to_float()?;
-            let axis = shapes::axis(axis, x.ndim())?;
+            let axis = operands::axis(axis, x.ndim())?;
             let last = x.ndim() - 1;
             let tensor = kernels::softmax(&x.tensor.transpose(axis, last)?)?.transpose(axis, last)?;
             Ok(record(tensor, &[&x], move |_, args| {
@@ -630,15 +613,10 @@ impl Array {
     #[doc = array_doc!(layer_norm, "cpu")]
     pub fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Result<Self> {
         operation("layer_norm", &[self, weight, bias], || {
-            let operands = [self, weight, bias];
-            let floats: Vec<_> = operands.into_iter().filter(|operand| operand.dtype().is_float()).collect();
-            let dtype = if floats.is_empty() { Dtype::Float32 } else { common_dtype(&floats)? };
-            let Some(length) = self.dims().last() else {
-                bail!("a scalar has no last axis");
-            };
-            if weight.dims() != [*length] || bias.dims() != [*length] {
-                bail!("the last axis has length {length}; weight and bias must have shape [{length}]");
-            }
+            let dtype = operands::layer_norm(
+                [self.dims(), weight.dims(), bias.dims()],
+                [self.dtype(), weight.dtype(), bias.dtype()],
+            )?;
             let (x, weight, bias) = (self.astype(dtype)?, weight.astype(dtype)?, bias.astype(dtype)?);
             let tensor = kernels::layer_norm(&x.tensor, &weight.tensor, &bias.tensor, eps)?;
             Ok(record(tensor, &[&x, &weight, &bias], move |index, args| {
@@ -699,11 +677,7 @@ impl Array {
     #[doc = array_doc!(reshape, "cpu")]
     pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
         operation("reshape", &[self], || {
-            shapes::check(shape)?;
-            let (size, found) = (shape.iter().product::<usize>(), self.size());
-            if size != found {
-                bail!("shape {shape:?} holds {size} elements, not {found}");
-            }
+            operands::reshape(self.dims(), shape)?;
             self.reshape_same_size(shape)
         })
     }
@@ -711,11 +685,7 @@ impl Array {
     #[doc = array_doc!(transpose, "cpu")]
     pub fn transpose(&self, axes: &[isize]) -> Result<Self> {
         operation("transpose", &[self], || {
-            let order = shapes::axes(axes, self.ndim())?;
-            if order.len() != self.ndim() {
-                let (given, ndim) = (order.len(), self.ndim());
-                bail!("{axes:?} names {given} of {ndim} axes; name each axis once");
-            }
+            let order = operands::transpose(self.ndim(), axes)?;
             let tensor = self.tensor.permute(order.as_slice())?;
             Ok(record(tensor, &[self], move |_, args| {
                 let mut inverse = vec![0; order.len()];
@@ -729,7 +699,7 @@ impl Array {
     pub fn expand_dims(&self, axis: isize) -> Result<Self> {
         operation("expand_dims", &[self], || {
             let mut shape = self.shape();
-            shape.insert(shapes::axis(axis, shape.len() + 1)?, 1);
+            shape.insert(operands::axis(axis, shape.len() + 1)?, 1);
             self.reshape_same_size(&shape)
         })
     }
@@ -737,12 +707,8 @@ impl Array {
     #[doc = array_doc!(squeeze, "cpu")]
     pub fn squeeze(&self, axis: isize) -> Result<Self> {
         operation("squeeze", &[self], || {
-            let axis = shapes::axis(axis, self.ndim())?;
-            let mut shape = self.shape();
-            match shape.remove(axis) {
-                1 => self.reshape_same_size(&shape),
-                length => bail!("axis {axis} has length {length}, not 1"),
-            }
+            let axis = operands::squeeze(self.dims(), axis)?;
+            self.reshape_same_size(&without(self.dims(), &[axis]))
         })
     }
 
@@ -752,9 +718,8 @@ impl Array {
             if self.dims() == shape {
                 return Ok(finish_output(self));
             }
-            if shapes::broadcast(&[self.dims(), shape])? != shape {
-                bail!("the array does not broadcast to {shape:?}");
-            }
+            operands::broadcast_to(self.dims(), shape)?;
+            shapes::check(shape)?;
             let tensor = self.tensor.broadcast_as(shape)?;
             Ok(record(tensor, &[self], |_, args| args.cotangent.sum_to(args.operands[0].dims())))
         })
@@ -762,23 +727,18 @@ impl Array {
 
     #[doc = array_doc!(concatenate, "cpu")]
     pub fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
-        let operands: Vec<_> = arrays.iter().collect();
-        operation("concatenate", &operands, || {
-            let first = arrays.first().ok_or("there are no arrays; pass at least one")?;
-            let axis = shapes::axis(axis, first.ndim())?;
-            let other_axes = |array: &Self| without(array.dims(), &[axis]);
-            let mut shape = first.shape();
+        operation("concatenate", &arrays.iter().collect::<Vec<_>>(), || {
+            let dims: Vec<_> = arrays.iter().map(Self::dims).collect();
+            let axis = operands::concatenate(&dims, axis)?;
+            let mut shape = arrays[0].shape();
             shape[axis] = 0;
             let mut starts = Vec::with_capacity(arrays.len());
             for array in arrays {
-                if array.ndim() != first.ndim() || other_axes(array) != other_axes(first) {
-                    bail!("the shapes differ in another axis than {axis}");
-                }
                 starts.push(shape[axis]);
                 shape[axis] = shape[axis].saturating_add(array.dims()[axis]);
             }
             shapes::check(&shape)?;
-            let dtype = common_dtype(&operands)?;
+            let dtype = common_dtype(&arrays.iter().map(Self::dtype).collect::<Vec<_>>())?;
             let arrays = arrays.iter().map(|array| array.astype(dtype)).collect::<Result<Vec<_>>>()?;
             let tensors: Vec<_> = arrays.iter().map(|array| &array.tensor).collect();
             let tensor = Tensor::cat(&tensors, axis)?;
@@ -795,16 +755,9 @@ impl Array {
     #[doc = array_doc!(slice, "cpu")]
     pub fn slice(&self, start: &[usize], stop: &[usize]) -> Result<Self> {
         operation("slice", &[self], || {
-            if start.len() != self.ndim() || stop.len() != self.ndim() {
-                let ndim = self.ndim();
-                bail!("{start:?}..{stop:?} does not have one start and one stop for each of {ndim} axes");
-            }
+            operands::slice(self.dims(), start, stop)?;
             let mut tensor = self.tensor.clone();
             for (axis, (&start, &stop)) in start.iter().zip(stop).enumerate() {
-                let length = self.dims()[axis];
-                if start > stop || stop > length {
-                    bail!("range {start}..{stop} is out of bounds for axis {axis} of length {length}");
-                }
                 tensor = tensor.narrow(axis, start, stop - start)?;
             }
             let tensor = kernels::rebase_if_empty(tensor)?;
@@ -816,11 +769,7 @@ impl Array {
     #[doc = array_doc!(take, "cpu")]
     pub fn take(&self, indices: &Self, axis: isize) -> Result<Self> {
         operation("take", &[self, indices], || {
-            if !matches!(indices.dtype(), Dtype::UInt32 | Dtype::Int32) {
-                let dtype = indices.dtype();
-                bail!("the indices are {dtype}, not uint32 or int32; convert them with `astype`");
-            }
-            let axis = shapes::axis(axis, self.ndim())?;
+            let axis = operands::take(self.dims(), (indices.dims(), indices.dtype()), axis)?;
             let length = self.dims()[axis];
             let mut shape = self.shape();
             shape.splice(axis..=axis, indices.shape());
@@ -832,7 +781,7 @@ impl Array {
             for index in given {
                 match u32::try_from(index) {
                     Ok(index) if (index as usize) < length => checked.push(index),
-                    _ => bail!("index {index} is out of bounds for axis {axis} of length {length}"),
+                    _ => bail!("index {index} is out of bounds for an axis of length {length}"),
                 }
             }
             let checked = Tensor::from_vec(checked, indices.size(), &Device::Cpu)?;

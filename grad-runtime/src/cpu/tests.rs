@@ -414,7 +414,10 @@ fn a_transform_that_panics_or_fails_ends() {
         },
         from_ref(&x),
     );
-    assert_eq!(failed.unwrap_err().to_string(), "cannot sum float32[]: axis 7 is out of range for 0 axes");
+    assert_eq!(
+        failed.unwrap_err().to_string(),
+        "cannot sum float32[]: axis 7 is out of range; a scalar has no axes"
+    );
     assert_eq!(grad_mode(), mode);
     assert!(!leaked.take().unwrap().is_tracer());
     drop(guard);
@@ -431,7 +434,10 @@ fn an_error_of_a_vjp_names_the_transform() {
         record(x.tensor().clone(), &[&primals[0]], |_, args| args.cotangent.reshape(&[7])).sum_all()
     };
     let error = Array::grad(function, from_ref(&x)).unwrap_err();
-    assert_eq!(error.to_string(), "cannot grad float32[2]: shape [7] holds 7 elements, not 2");
+    assert_eq!(
+        error.to_string(),
+        "cannot grad float32[2]: shape [7] holds 7 elements, and the array has 2; they must be equal"
+    );
 }
 
 #[test]
@@ -566,7 +572,7 @@ fn empty_arrays_and_nan_are_as_in_numpy() {
     let empty = Array::zeros(&[2, 0], Dtype::Float32).unwrap();
     assert_eq!(empty.sum(&[1], false).unwrap().to_vec::<f32>().unwrap(), [0.0, 0.0]);
     let refused = empty.max(&[1], false).unwrap_err().to_string();
-    assert_eq!(refused, "cannot max float32[2, 0]: axis 1 is empty");
+    assert_eq!(refused, "cannot max float32[2, 0]: axis 1 is empty; reduce over axes that have elements");
     // A slice that begins at the end of the elements; candle's kernels would panic on it.
     let end = array(&[1.0, 2.0], &[2]).slice(&[2], &[2]).unwrap();
     assert_eq!(end.transpose(&[0]).unwrap().exp().unwrap().shape(), [0]);

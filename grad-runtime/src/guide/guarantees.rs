@@ -28,6 +28,6 @@
 //!
 //! 16. No safe call, however wrong, ends the process or reads outside its arrays. This includes transforms of operations.
 //!
-//! One case breaks guarantee 16 so far: MLX calls itself for each operation of a graph, so a transform of a function that
-//! records a chain of tens of thousands of operations overflows the stack. On a thread with 2 MiB, 10,000 are fine and 30,000 are
-//! too many. Run such a function on a thread with a larger stack: 64 MiB are enough for 200,000.
+//! Graphs may be long: a chain of a million operations is recorded, evaluated, differentiated and dropped on a thread with 2 MiB
+//! of stack, on both backends, in scopes and outside. MLX's compiler calls itself for each operation of a chain, so
+//! [`compile`](crate::mlx::compile) returns an error for one that does not fit on the stack: 8,000 operations on 2 MiB.

@@ -1,5 +1,7 @@
 //! Guides: documentation pages without code.
 
+#[cfg(feature = "mlx")]
+pub mod computing_with_mlx;
 pub mod guarantees;
 pub mod moving_in;
 #[cfg(feature = "mlx")]

@@ -69,6 +69,21 @@
 //!   constants to the transforms further out.
 //! - `.await` inside a block macro is a compile error: while the task waits, the mode would apply to other tasks of the
 //!   thread.
+//! - Scopes apply to forward mode too. In PyTorch, `inference_mode` does and `no_grad` does not: a dual tensor keeps its tangent
+//!   there, and `no_grad`'s documentation says that it "does not apply to forward-mode AD". Here, under
+//!   [`mlx::jvp`](crate::mlx), an array that is made in a scope has tangent zero:
+//!
+#![cfg_attr(feature = "mlx", doc = "```")]
+#![cfg_attr(not(feature = "mlx"), doc = "```text")]
+//! use grad_runtime::{Result, mlx, mlx::Array, no_grad};
+//!
+//! // x · x², where x² is a constant: the tangent is x² · dx, as in reverse mode, and not 3x² · dx.
+//! let function = |x: &[Array]| -> Result<Vec<Array>> { Ok(vec![x[0].multiply(&no_grad! { x[0].square()? })?]) };
+//! let (x, dx) = (Array::scalar(3.0_f32)?, Array::scalar(1.0_f32)?);
+//! let (_, tangents) = mlx::jvp(function, &[x], &[dx])?;
+//! assert_eq!(tangents[0].item::<f32>()?, 9.0);
+//! # Ok::<(), grad_runtime::Error>(())
+//! ```
 //!
 //! # From Python MLX
 //!

@@ -39,8 +39,10 @@
 //!
 //! # Invalid calls
 //!
-//! An invalid call returns [`Error::Operation`](crate::Error::Operation), whatever its shapes, axes, dtypes and elements. MLX
-//! makes most of the checks; the binding makes those that MLX omits, and returns a defined result where MLX has none:
+//! An invalid call returns [`Error::Operation`](crate::Error::Operation), whatever its shapes, axes, dtypes and elements. The
+//! reason is that of the CPU fallback wherever both backends refuse the call, and "MLX reports: …" where only MLX knows it.
+//!
+//! MLX makes most of the checks; the binding makes those that MLX omits, and returns a defined result where MLX has none:
 //!
 //! | | MLX 0.32.4 | grad-runtime |
 //! | --- | --- | --- |
@@ -56,6 +58,18 @@
 //! | `svd`, `pinv`, `eigh`, `eigvalsh` of NaN or infinities | may never return | NaN |
 //! | factorizations of empty matrices | some end the process | an error |
 //! | many errors during evaluation on the main thread | never returns | errors |
+//! | a transform of a function that records tens of thousands of operations in a chain | overflows the stack and ends the process | works; `compile` returns an error if the chain does not fit on the stack |
+//! | `jvp` of convolutions, `scatter`, `take` inside a gradient, `gather_mm`, `prod`, `cumprod`, `cummax`, `cummin` | an error | correct |
+//! | `jvp` of `addmm` with other factors than 1 | ignores them | correct |
+//! | `vmap` of `not_equal` and the bitwise operations where one operand is mapped | has the wrong shape or elements | correct |
+//! | `vmap` of `slice_update` with an update that is not mapped | updates the first entry only | correct |
+//! | `vmap` of a grouped convolution whose weight is mapped | is wrong | correct |
+//! | `vmap` of `quantized_matmul`, `gather_mm`, `qr`, `lu`, `searchsorted` | an error | correct |
+//! | second derivatives of `max` and `min`; indices that depend on a primal | an error | correct; an index is a constant |
+//! | the derivative of a conversion to an integer and back | is 1 | is 0 |
+//! | second derivatives of `tanh` of large numbers | are NaN | are 0 |
+//! | `softmax` and `logsumexp` of integers and bools | compute in integers | the result is float32 |
+//! | sums, means, scans and norms of float16 and bfloat16 | some accumulate in half precision | accumulate in float32 |
 //!
 //! ```
 //! use grad_runtime::{Array, mlx};

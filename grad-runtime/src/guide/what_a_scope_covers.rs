@@ -216,7 +216,7 @@
 //! # How to find uncovered code
 //!
 //! Uncovered code does not fail: its values are right, and memory grows with a graph that is never used. Assert the mode
-//! where your code relies on it. [`assert_grad_mode`](crate::assert_grad_mode) panics with the thread's name and with advice;
+//! where your code relies on it. [`assert_grad_mode`](crate::assert_grad_mode) names the thread, the scope that is on and what to do;
 //! [`is_grad_enabled`](crate::is_grad_enabled) inside a `debug_assert!` costs nothing in release builds.
 //!
 //! ```

@@ -7,10 +7,10 @@ use grad_core::{Backend, Mlx};
 
 use super::ffi::{self, FfiResult, Handle};
 use crate::array::docs::array_doc;
-use crate::array::{self, all_axes, cannot_make, check_length, forward_to_inherent, refused};
+use crate::array::{self, all_axes, cannot_make, check_length, forward_to_inherent, operands, refused};
 use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// An array of MLX.
 ///
@@ -67,7 +67,7 @@ impl Array {
 
     fn create(op: &'static str, buffer: &Buffer<'_>, shape: &[usize]) -> Result<Self> {
         ffi::api()?;
-        let refuse = |reason| cannot_make(op, shape, buffer.dtype(), reason);
+        let refuse = |reason| refuse_shape(op, shape, buffer.dtype(), reason);
         let lengths = ffi::to_lengths(shape).map_err(refuse)?;
         check_length(buffer, shape).map_err(refuse)?;
         let created = match buffer {
@@ -82,7 +82,7 @@ impl Array {
     }
 
     fn filled(op: &'static str, shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
-        let refuse = |reason| cannot_make(op, shape, dtype, reason);
+        let refuse = |reason| refuse_shape(op, shape, dtype, reason);
         let lengths = ffi::to_lengths(shape).map_err(refuse)?;
         Handle::full(&lengths, value, dtype)?.and_then(Self::new).map_err(refuse)
     }
@@ -98,6 +98,11 @@ impl Array {
         };
         buffer.map_err(|reason| refused("to_buffer", &[self], reason))
     }
+}
+
+/// Returns the error of a constructor, for the reason that the CPU fallback would give, if it is one, else for MLX's.
+fn refuse_shape(op: &'static str, shape: &[usize], dtype: Dtype, reason: String) -> Error {
+    cannot_make(op, shape, dtype, operands::size(shape).err().unwrap_or(reason))
 }
 
 /// # Creation

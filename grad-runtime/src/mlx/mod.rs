@@ -19,6 +19,8 @@
 //! | other transforms | [`vmap`], [`compile`], [`checkpoint`], [`custom_function`] |
 //! | evaluation, devices | [`eval`], [`async_eval`], [`Stream`], [`Device`] |
 //!
+//! The guide [Computing with MLX](crate::guide::computing_with_mlx) says when arrays are computed, and what that costs.
+//!
 //! Code that is generic over the backend uses the [`Array`](crate::Array) trait, which MLX shares with the CPU fallback.
 //!
 //! # Names

@@ -8,6 +8,7 @@ use grad_mlx_sys as sys;
 use super::FfiResult;
 use super::handle::{Handle, array_slice, from_raw_list};
 use super::integers::{IntArray, int_slice, to_length, to_lengths};
+use super::refusals::Arguments;
 use crate::dtype::Dtype;
 use crate::error::Operand;
 use crate::mlx::Array;
@@ -25,8 +26,8 @@ pub trait Argument: Copy {
     /// Returns the value that crosses. It may point into `converted`.
     fn as_raw(converted: &Self::Converted) -> Self::Raw;
 
-    /// Adds the shape and dtype of each array in the argument, for an error.
-    fn describe(self, _operands: &mut Vec<Operand>) {}
+    /// Adds what the reason of an error may depend on: shapes, dtypes, axes and lengths.
+    fn describe(self, _arguments: &mut Arguments) {}
 }
 
 /// The type that an operation returns.
@@ -83,6 +84,10 @@ impl Argument for isize {
     fn as_raw(converted: &i32) -> i32 {
         *converted
     }
+
+    fn describe(self, arguments: &mut Arguments) {
+        arguments.axes.push(self);
+    }
 }
 
 impl Argument for usize {
@@ -135,6 +140,10 @@ impl Argument for &[usize] {
     fn as_raw(converted: &IntArray) -> sys::IntSlice {
         int_slice(converted)
     }
+
+    fn describe(self, arguments: &mut Arguments) {
+        arguments.lengths.push(self.to_vec());
+    }
 }
 
 impl Argument for &[isize] {
@@ -147,6 +156,10 @@ impl Argument for &[isize] {
 
     fn as_raw(converted: &IntArray) -> sys::IntSlice {
         int_slice(converted)
+    }
+
+    fn describe(self, arguments: &mut Arguments) {
+        arguments.axes.extend(self);
     }
 }
 
@@ -214,8 +227,8 @@ impl<'a> Argument for &'a Array {
         converted.handle().as_raw()
     }
 
-    fn describe(self, operands: &mut Vec<Operand>) {
-        operands.push(describe(self));
+    fn describe(self, arguments: &mut Arguments) {
+        arguments.operands.push(describe(self));
     }
 }
 
@@ -231,8 +244,8 @@ impl<'a> Argument for Option<&'a Array> {
         converted.map_or(ptr::null(), |array| array.handle().as_raw())
     }
 
-    fn describe(self, operands: &mut Vec<Operand>) {
-        operands.extend(self.map(describe));
+    fn describe(self, arguments: &mut Arguments) {
+        arguments.operands.extend(self.map(describe));
     }
 }
 
@@ -248,8 +261,8 @@ impl<'a> Argument for &'a [Array] {
         array_slice(as_handles(converted))
     }
 
-    fn describe(self, operands: &mut Vec<Operand>) {
-        operands.extend(self.iter().map(describe));
+    fn describe(self, arguments: &mut Arguments) {
+        arguments.operands.extend(self.iter().map(describe));
     }
 }
 

@@ -5,8 +5,13 @@ mod callbacks;
 mod dtype;
 mod handle;
 mod integers;
+mod messages;
 mod native_switch;
 mod operations;
+// Documentation shows the types as neither `Send` nor `Sync`.
+#[cfg(not(doc))]
+mod own_thread;
+mod refusals;
 mod transforms;
 
 use std::cell::Cell;
@@ -113,7 +118,7 @@ fn check_index(index: i32) -> FfiResult<i32> {
 fn last_error() -> String {
     // SAFETY: the shim returns this thread's message, a C string that lives until the thread's next failure.
     let message = unsafe { CStr::from_ptr((loaded().error)()) };
-    message.to_string_lossy().into_owned()
+    messages::reason(&message.to_string_lossy())
 }
 
 pub fn is_available(device: sys::Device) -> Result<bool> {

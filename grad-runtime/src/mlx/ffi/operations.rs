@@ -4,9 +4,10 @@ use grad_mlx_sys::{Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
 
 use super::arguments::{Argument, Output};
 use super::available;
+use super::refusals::{Arguments, refused};
 use crate::array::docs::array_doc;
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mlx::Array;
 
 /// Calls the shim's function of an operation.
@@ -22,10 +23,9 @@ macro_rules! call {
             }
         };
         call().map_err(|reason| {
-            #[allow(unused_mut, reason = "not all take arrays")]
-            let mut operands = Vec::new();
-            $(Argument::describe($argument, &mut operands);)*
-            Error::Operation { op: stringify!($name), operands, reason }
+            let mut arguments = Arguments::default();
+            $(Argument::describe($argument, &mut arguments);)*
+            refused(stringify!($name), arguments, reason)
         })
     }};
 }
