@@ -34,8 +34,8 @@ impl Calls {
             let len = all.len().max(1);
             all.rotate_left(call % len);
             let factor = [1.0, 0.875, 0.75][call];
-            all.iter_mut().for_each(|element| *element *= factor);
-            array(&all, &operand.shape())
+            let scaled: Vec<f32> = all.into_iter().map(|element| factor * element).collect();
+            array(&scaled, &operand.shape())
         };
         let operands_of = |call: usize| {
             let both = operands.iter().zip(&axes);
@@ -43,9 +43,9 @@ impl Calls {
         };
         let calls: Vec<Vec<Mlx>> = (0..3).map(operands_of).collect();
         let stack = |(at, axis): (usize, &Option<isize>)| match *axis {
-            Some(axis) => {
+            Some(over) => {
                 let each: Vec<Mlx> = calls.iter().map(|call| call[at].clone()).collect();
-                mlx::stack(&each, axis).unwrap()
+                mlx::stack(&each, over).unwrap()
             }
             None => operands[at].clone(),
         };
@@ -74,7 +74,7 @@ impl Calls {
 }
 
 /// Returns the axes to map over: each of each operand alone, and the first and the last of several.
-fn axes_of(operands: &[Mlx]) -> Vec<Vec<Option<isize>>> {
+fn choices_of_axes(operands: &[Mlx]) -> Vec<Vec<Option<isize>>> {
     let ndim = |operand: &Mlx| isize::try_from(operand.shape().len()).unwrap();
     let mut all = Vec::new();
     for subset in 1_u32..1 << operands.len() {
@@ -95,7 +95,7 @@ fn axes_of(operands: &[Mlx]) -> Vec<Vec<Option<isize>>> {
 #[track_caller]
 fn assert_all(derived: &[(&str, Derived)], function: Function<Mlx>, operands: &[Mlx]) {
     let mut failures = Vec::new();
-    for axes in axes_of(operands) {
+    for axes in choices_of_axes(operands) {
         let calls = Calls::new(operands, axes);
         for (name, derive) in derived {
             if let Err(failure) = calls.check(&|x| derive(function, x)) {
