@@ -26,7 +26,7 @@ fn wrap_future(reentry: &Reentry<'_>, future: TokenStream) -> TokenStream {
         None => future,
         Some(detach) => {
             let detach = detach.closure();
-            quote_spanned!(span=> #root::__private::detached_future(#future, #detach))
+            quote_spanned!(span=> #root::__private::map_future(#future, #detach))
         }
     };
     quote_spanned!(span=> #root::__private::scoped(move || #enter, #future))

@@ -11,7 +11,7 @@ use crate::parse::deferred_type::{self, Deferred};
 use crate::parse::item::Function;
 use crate::scope::Scope;
 use crate::tokens::{in_braces, is_punct};
-use crate::types::nameable;
+use crate::types::nameable_output;
 
 /// Returns the function with its body in `scope`.
 pub fn expand(scope: &Scope, function: &Function) -> TokenStream {
@@ -34,7 +34,7 @@ pub fn expand(scope: &Scope, function: &Function) -> TokenStream {
         (Some(_), deferred, detach) => {
             async_function::in_scope(scope, output, deferred.as_ref(), detach.as_ref(), &body)
         }
-        (None, Some(deferred), detach) => in_scope_and_deferred(scope, output, deferred, detach.as_ref(), &body),
+        (None, Some(deferred), detach) => in_scope_and_deferred(scope, deferred, detach.as_ref(), &body),
         (None, None, Some(detach)) => in_scope_and_detached(scope, output, detach, &body),
         (None, None, None) => in_scope(scope, &body),
     };
@@ -68,7 +68,7 @@ fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
 fn in_scope_and_detached(scope: &Scope, output: &ReturnType, detach: &Detach, body: &Group) -> TokenStream {
     let span = Span::mixed_site();
     let Entry { setup, enter } = entry(scope);
-    let (root, ty) = (&scope.root, nameable(output));
+    let (root, ty) = (&scope.root, nameable_output(output));
     let detached = detach.apply(&quote_spanned!(span=> #root::__private::call(move || -> #ty #body)));
     quote_spanned! {span=>
         #setup
@@ -81,22 +81,19 @@ fn in_scope_and_detached(scope: &Scope, output: &ReturnType, detach: &Detach, bo
 /// its outputs or items are detached.
 fn in_scope_and_deferred(
     scope: &Scope,
-    output: &ReturnType,
     deferred: &Deferred,
     detach: Option<&Detach>,
     body: &Group,
 ) -> TokenStream {
     let span = Span::mixed_site();
     let Entry { setup, enter } = entry(scope);
-    let value = deferred::evaluate(deferred, &scope.root, &nameable(output), body);
-    let reentry = Reentry { root: &scope.root, enter: &enter, detach };
-    let wrapped = deferred::wrap(deferred, &reentry, &Ident::new("value", span).into_token_stream());
+    let (root, value) = (&scope.root, Ident::new("value", span).into_token_stream());
+    let evaluated = deferred::evaluate(root, &deferred.ty, body);
+    let wrapped = deferred::wrap(deferred, &Reentry { root, enter: &enter, detach }, &value);
     quote_spanned! {span=>
         #setup
-        let value = {
-            let _guard = #enter;
-            #value
-        };
+        let _guard = #enter;
+        let #value = #evaluated;
         #wrapped
     }
 }
