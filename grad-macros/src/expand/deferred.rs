@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Token, Type};
 
 use super::expected_type;
-use super::scope::Reentry;
+use super::scope::{Reentry, evaluated};
 use crate::parse::deferred_type::{CallTrait, Closure, Deferred, Form, Pointer, Resumable, ResumableKind};
 use crate::parse::early_exit;
 use crate::span::{generated_at, moved_to};
@@ -22,7 +22,7 @@ pub fn wrap(deferred: &Deferred, reentry: &Reentry<'_>, value: &TokenStream) -> 
     match &deferred.form {
         Form::Resumable(resumable) => wrap_resumable(resumable, deferred.span(), reentry, value),
         Form::Closure(closure) => wrap_closure(closure, reentry, value),
-        Form::Pointer(pointer, pointee) => wrap_pointer(*pointer, pointee, reentry, value),
+        Form::Pointer(pointer, target) => wrap_pointer(*pointer, target, reentry, value),
         Form::Option(some) => {
             let wrapped = wrap(some, reentry, &inner);
             quote_spanned! {span=>
@@ -126,18 +126,13 @@ fn running(deferred: &Deferred) -> Running {
     }
 }
 
-fn wrap_pointer(
-    pointer: Pointer,
-    pointee: &Deferred,
-    reentry: &Reentry<'_>,
-    value: &TokenStream,
-) -> TokenStream {
+fn wrap_pointer(pointer: Pointer, target: &Deferred, reentry: &Reentry<'_>, value: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     let root = reentry.root;
     // A value of type `impl Trait` is taken out of its box. A trait object stays in its pointer, which runs it: a pinned one
     // if it is polled, and an unpinned one if it is run by `&mut` or consumed.
-    let is_sized = matches!(peeled(&pointee.ty), Type::ImplTrait(_));
-    let value = match (pointer, running(pointee)) {
+    let is_sized = matches!(peeled(&target.ty), Type::ImplTrait(_));
+    let value = match (pointer, running(target)) {
         (Pointer::Box, _) if is_sized => quote_spanned!(span=> *#value),
         (Pointer::Box, Running::Pinned) => quote_spanned!(span=> #root::__private::Box::into_pin(#value)),
         (Pointer::PinnedBox, Running::Mutable) if is_sized => {
@@ -146,7 +141,7 @@ fn wrap_pointer(
         (Pointer::PinnedBox, Running::Mutable) => quote_spanned!(span=> ::core::pin::Pin::into_inner(#value)),
         _ => value.clone(),
     };
-    let wrapped = wrap(pointee, reentry, &value);
+    let wrapped = wrap(target, reentry, &value);
     let new = match pointer {
         Pointer::Box => quote_spanned!(span=> Box::new),
         Pointer::PinnedBox => quote_spanned!(span=> Box::pin),
@@ -184,11 +179,7 @@ fn wrap_closure(closure: &Closure, reentry: &Reentry<'_>, value: &TokenStream) -
     };
     let wrapper = if closure.is_async {
         let callee = method(["inner", "inner_mut", "into_inner"]);
-        let callee = if closure.is_copy {
-            None
-        } else {
-            Some(quote_spanned!(span=> let call = scoped.#callee();))
-        };
+        let callee = if closure.is_copy { None } else { Some(quote_spanned!(span=> let call = scoped.#callee();)) };
         let mut future = quote_spanned!(span=> async move { #call.await });
         if let Some(each) = each(output, reentry) {
             future = quote_spanned!(span=> #root::__private::map_future(#future, #each));
@@ -235,14 +226,10 @@ pub fn evaluate(root: &TokenStream, ty: &Type, body: &Group) -> TokenStream {
         // A `match` around the body would hide the expected type from it.
         return quote_spanned!(span=> { #identity(#body) });
     }
-    // Where the body may never end, as in `{ todo!() }`, the compiler would warn of the code after it. The first arm hides
-    // that from the compiler. A body that never ends has no type for `impl Trait`.
-    let ends = (!is_opaque(ty)).then(|| quote_spanned!(span=> () if false => #root::__private::never(),));
+    // For `impl Trait`, a body must end: its type is not written.
+    let value = if is_opaque(ty) { quote_spanned!(span=> match () { () => #body }) } else { evaluated(root, body) };
     quote_spanned!(span=> {
-        let value: #nameable = match () {
-            #ends
-            () => #body
-        };
+        let value: #nameable = #value;
         value
     })
 }
@@ -255,19 +242,12 @@ pub fn typed_body(root: &TokenStream, ty: &Type, body: &Group) -> Group {
     // Errors say "return type inferred to be … here", and should point to the type.
     let (root, nameable) = (moved_to(ty.span(), root), nameable(ty));
     let never = quote_spanned!(generated_at(ty.span())=> #root::__private::never::<#nameable>());
-    let statements = match expected_type::identity(ty) {
-        Some(identity) => quote_spanned!(span=>
-            if false {
-                return { #identity(#never) };
-            }
-            { #identity(#body) }
-        ),
-        None => quote_spanned!(span=>
-            if false {
-                return #never;
-            }
-            match () { () => #body }
-        ),
+    let identity = expected_type::identity(ty);
+    let (never, value) = match &identity {
+        Some(identity) => {
+            (quote_spanned!(span=> { #identity(#never) }), quote_spanned!(span=> { #identity(#body) }))
+        }
+        None => (never, quote_spanned!(span=> match () { () => #body })),
     };
-    in_braces(body.span(), statements)
+    in_braces(body.span(), quote_spanned!(span=> if false { return #never; } #value))
 }

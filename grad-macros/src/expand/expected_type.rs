@@ -74,7 +74,7 @@ impl Item {
         };
         // The lifetime bound of a trait object defaults to that of the reference around it, which a parameter would lose.
         if !is_visible && !matches!(ty, Type::TraitObject(_)) {
-            return Some(self.parameter(TokenStream::new(), ty.to_token_stream()));
+            return Some(self.parameter(&[], ty.to_token_stream()));
         }
         Some(match ty {
             Type::ImplTrait(opaque) => {
@@ -84,9 +84,11 @@ impl Item {
                 });
                 let bounds = bounds.map(|bound| self.bound(bound, place)).collect::<Option<Vec<_>>>()?;
                 self.has_bounds |= !bounds.is_empty();
-                self.parameter(quote!(#(#bounds)+*), quote!(_))
+                self.parameter(&bounds, quote!(_))
             }
-            Type::Path(path) if path.qself.is_none() && is_path_of_item(&path.path) => self.path(&path.path, place)?,
+            Type::Path(path) if path.qself.is_none() && is_path_of_item(&path.path) => {
+                self.path(&path.path, place)?
+            }
             Type::Reference(reference) => {
                 let (and, mutability) = (reference.and_token, &reference.mutability);
                 let lifetime = match &reference.lifetime {
@@ -134,19 +136,20 @@ impl Item {
         Some(part)
     }
 
-    fn parameter(&mut self, bounds: TokenStream, argument: TokenStream) -> TokenStream {
+    fn parameter(&mut self, bounds: &[TokenStream], argument: TokenStream) -> TokenStream {
         let parameter = format_ident!("__P{}", self.parameters.len(), span = Span::mixed_site());
-        self.parameters.push(if bounds.is_empty() { quote!(#parameter) } else { quote!(#parameter: #bounds) });
+        self.parameters.push(if bounds.is_empty() { quote!(#parameter) } else { quote!(#parameter: #(#bounds)+*) });
         self.arguments.push(argument);
         parameter.into_token_stream()
     }
 
     fn bound(&mut self, bound: &TraitBound, place: Place<'_>) -> Option<TokenStream> {
         let lifetimes = &bound.lifetimes;
-        let binder = lifetimes.iter().flat_map(|binder| &binder.lifetimes).filter_map(|parameter| match parameter {
-            GenericParam::Lifetime(parameter) => Some(&parameter.lifetime),
-            _ => None,
-        });
+        let binder =
+            lifetimes.iter().flat_map(|binder| &binder.lifetimes).filter_map(|parameter| match parameter {
+                GenericParam::Lifetime(parameter) => Some(&parameter.lifetime),
+                _ => None,
+            });
         let outer = match place {
             Place::Result => &[],
             Place::Closure(names) => names,
@@ -163,7 +166,8 @@ impl Item {
 
     fn path(&mut self, path: &Path, place: Place<'_>) -> Option<TokenStream> {
         let leading = &path.leading_colon;
-        let segments = path.segments.iter().map(|segment| self.segment(segment, place)).collect::<Option<Vec<_>>>()?;
+        let segments =
+            path.segments.iter().map(|segment| self.segment(segment, place)).collect::<Option<Vec<_>>>()?;
         Some(quote!(#leading #(#segments)::*))
     }
 

@@ -5,8 +5,8 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{
-    GenericArgument, GenericParam, ParenthesizedGenericArguments, PathArguments, PathSegment, ReturnType, TraitBound,
-    Type, TypeParamBound,
+    GenericArgument, GenericParam, ParenthesizedGenericArguments, PathArguments, PathSegment, ReturnType,
+    TraitBound, Type, TypeParamBound,
 };
 
 use crate::tokens::is_punct;
