@@ -492,7 +492,7 @@ pub fn derive_detach(input: TokenStream) -> TokenStream {
 /// let loss = |model: &Scale<cpu::Array>| model.factor.square()?.mean_all();
 /// let (_loss, gradients) = params::value_and_grad(loss, &model)?;
 /// assert_eq!((gradients.factor.item::<f32>()?, gradients.name), (6.0, "scale"));
-/// # grad_runtime::Result::Ok(())
+/// # Ok::<(), grad_runtime::Error>(())
 /// ```
 ///
 /// `#[params(crate = path)]` on the type sets the path of `grad_runtime`. The page of the trait has more examples.

@@ -416,3 +416,36 @@ fn arguments_without_types() {
     assert_eq!(returns_a_closure()("x")("y"), "y");
     assert_eq!((Model(1).associated()(&1), Model(1).whole()(&1, &Model(2))), (NoGrad, NoGrad));
 }
+
+#[test]
+fn guarantee_8_bounds_and_closures_from_macros() {
+    macro_rules! returns {
+        ($name:ident, $bound:path, $value:expr) => {
+            #[no_grad]
+            fn $name() -> Option<impl $bound> {
+                Some($value)
+            }
+        };
+    }
+    macro_rules! block {
+        ($closure:expr) => {
+            no_grad!($closure)
+        };
+    }
+    macro_rules! object {
+        ($name:ident<$lifetime:lifetime>($argument:ident: $ty:ty), $($object:tt)*) => {
+            #[no_grad]
+            fn $name<$lifetime>($argument: $ty) -> Box<dyn $($object)* + $lifetime> {
+                Box::new($argument.iter().map(|&number| (number, grad_mode())))
+            }
+        };
+    }
+    returns!(iterator, Iterator<Item = GradMode>, std::iter::once_with(grad_mode));
+    returns!(closure, Fn(&str) -> GradMode, |_: &str| grad_mode());
+    object!(borrowed<'a>(list: &'a [u8]), Iterator<Item = (u8, GradMode)>);
+    assert_eq!(iterator().unwrap().next(), Some(NoGrad));
+    assert_eq!(closure().unwrap()("x"), NoGrad);
+    assert!(borrowed(&[1, 2]).eq([(1, NoGrad), (2, NoGrad)]));
+    assert_eq!(block!(|x: u8| (x, grad_mode()))(1), (1, NoGrad));
+    assert_eq!(block_on(block!(async { grad_mode() })), NoGrad);
+}
