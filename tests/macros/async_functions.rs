@@ -425,6 +425,7 @@ fn with_the_attributes_of_an_executor() {
 
 /// The compiler stores an argument of an `async fn` that is used after an `await` twice, with the attribute and without.
 #[test]
+#[expect(clippy::large_types_passed_by_value, reason = "a large argument shows")]
 fn arguments_that_live_across_an_await_are_not_stored_once_more() {
     async fn plain(list: [u8; 1000], text: String) -> usize {
         suspend().await;

@@ -1,5 +1,6 @@
 //! Guarantee 8 for each kind of deferred result in each position of a return type, written out and made by `macro_rules!`.
 #![allow(unused_parens, reason = "types in parentheses are tested")]
+#![expect(clippy::unnecessary_box_returns, clippy::type_complexity, reason = "the types are tested")]
 
 use std::future::Future;
 use std::pin::Pin;
@@ -395,12 +396,12 @@ fn arguments_without_types() {
     impl<T: Family> Model<T> {
         // The compiler finds the type of the argument where it is written.
         #[no_grad]
-        fn associated(&self) -> impl Fn(T::Of<'_>) -> GradMode + use<T> {
+        fn associated() -> impl Fn(T::Of<'_>) -> GradMode + use<T> {
             debug!("{}", 1);
             |_: T::Of<'_>| grad_mode()
         }
         #[no_grad]
-        fn whole(&self) -> impl Fn(&T, &Self) -> GradMode + use<T> {
+        fn whole() -> impl Fn(&T, &Self) -> GradMode + use<T> {
             debug!("{}", 1);
             |_, model| {
                 let _ = &model.0;
@@ -414,7 +415,7 @@ fn arguments_without_types() {
     let (len, is_none) = elements_of_a_tuple();
     assert_eq!((len("x"), is_none(None)), (1, true));
     assert_eq!(returns_a_closure()("x")("y"), "y");
-    assert_eq!((Model(1).associated()(&1), Model(1).whole()(&1, &Model(2))), (NoGrad, NoGrad));
+    assert_eq!((Model::<u8>::associated()(&1), Model::<u8>::whole()(&1, &Model(2))), (NoGrad, NoGrad));
 }
 
 #[test]

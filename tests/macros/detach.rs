@@ -208,9 +208,9 @@ fn arguments_from_macros_and_in_parentheses() {
     fn by_pattern((&(x, (y))): &(Tensor, Tensor), (ref z, _): (Tensor, u8)) -> [Tensor; 3] {
         [x, y, *z]
     }
-    #[set_grad_enabled(_x.recorded, detach(_x))]
-    fn in_the_condition(_x: &Tensor) -> (bool, Option<GradMode>) {
-        (_x.recorded, _x.detached_in)
+    #[set_grad_enabled(x.recorded, detach(x))]
+    fn in_the_condition(x: &Tensor) -> (bool, Option<GradMode>) {
+        (x.recorded, x.detached_in)
     }
     let tensors = [recorded(1.0), recorded(2.0), recorded(3.0)];
     let [x, y, mut out] = tensors;
@@ -221,6 +221,7 @@ fn arguments_from_macros_and_in_parentheses() {
 
 #[test]
 fn parts_of_a_deferred_result() {
+    #[expect(clippy::type_complexity, reason = "attributes read the type as written")]
     #[no_grad(detach)]
     fn tuple() -> (Tensor, impl Iterator<Item = Tensor>, Option<Box<dyn Fn(f32) -> Tensor>>) {
         (recorded(1.0), std::iter::once_with(|| recorded(2.0)), Some(Box::new(recorded)))

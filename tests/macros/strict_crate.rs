@@ -270,6 +270,7 @@ fn detached_arguments(_mask: &[f32], _: u8, (mut x, _y): (f32, f32)) -> f32 {
 }
 
 /// Deferred results in other types.
+#[expect(clippy::type_complexity, reason = "attributes read the type as written")]
 #[no_grad]
 fn shared() -> (::std::sync::Arc<dyn ::core::ops::Fn(&str) -> usize>, u8) {
     (::std::sync::Arc::new(str::len), 1)

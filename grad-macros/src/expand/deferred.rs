@@ -251,3 +251,12 @@ pub fn typed_body(root: &TokenStream, ty: &Type, body: &Group) -> Group {
     };
     in_braces(body.span(), quote_spanned!(span=> if false { return #never; } #value))
 }
+
+/// Returns whether the value is a future, boxed or not.
+pub fn is_future(deferred: &Deferred) -> bool {
+    match &deferred.form {
+        Form::Resumable(resumable) => resumable.kind == ResumableKind::Future,
+        Form::Pointer(_, target) => is_future(target),
+        _ => false,
+    }
+}

@@ -15,7 +15,7 @@ use syn::{
 
 use crate::parse::deferred_type::Closure;
 use crate::tokens::is_punct;
-use crate::types::{is_opaque, peeled};
+use crate::types::{nameable, peeled};
 
 /// Returns a function item, and a path to it. The function returns its argument, of type `ty`.
 ///
@@ -51,72 +51,67 @@ struct Item {
     has_bounds: bool,
 }
 
-/// Where a type is written.
-#[derive(Clone, Copy)]
-enum Place<'a> {
-    /// In the result of a function: `impl Trait` must be visible.
-    Result,
-    /// In the signature of a closure: its lifetimes must be visible. They are elided or have these names.
-    Closure(&'a [Lifetime]),
-}
-
 impl Item {
+    /// Returns the result of the function: with a bounded parameter for each `impl Trait` to which an expected type reaches.
+    ///
+    /// The compiler loses it on the way into a constructor such as `Some(…)`, with the attribute and without.
     fn result(&mut self, ty: &Type) -> Option<TokenStream> {
-        self.part(ty, Place::Result)
-    }
-
-    /// Returns `ty` with parameters for the parts that need not be visible, or `None` if an item cannot write it.
-    fn part(&mut self, ty: &Type, place: Place<'_>) -> Option<TokenStream> {
-        let ty = peeled(ty);
-        let is_visible = match place {
-            Place::Result => is_opaque(ty),
-            Place::Closure(names) => mentions_lifetime(ty.to_token_stream(), names),
-        };
-        // The lifetime bound of a trait object defaults to that of the reference around it, which a parameter would lose.
-        if !is_visible && !matches!(ty, Type::TraitObject(_)) {
-            return Some(self.parameter(&[], ty.to_token_stream()));
-        }
-        Some(match ty {
+        Some(match peeled(ty) {
             Type::ImplTrait(opaque) => {
                 let bounds = opaque.bounds.iter().filter_map(|bound| match bound {
                     TypeParamBound::Trait(bound) if gives_expectation(bound) => Some(bound),
                     _ => None,
                 });
-                let bounds = bounds.map(|bound| self.bound(bound, place)).collect::<Option<Vec<_>>>()?;
+                let bounds = bounds.map(|bound| self.bound(bound, &[])).collect::<Option<Vec<_>>>()?;
                 self.has_bounds |= !bounds.is_empty();
                 self.parameter(&bounds, quote!(_))
             }
+            Type::Tuple(tuple) => {
+                let elements = tuple.elems.iter().map(|ty| self.result(ty)).collect::<Option<Vec<_>>>()?;
+                quote!((#(#elements,)*))
+            }
+            ty => self.parameter(&[], nameable(ty).into_token_stream()),
+        })
+    }
+
+    /// Returns a type in the signature of a closure: with parameters for the parts without a lifetime of the closure, which is
+    /// elided or has one of these names. Returns `None` if an item cannot write the type.
+    fn part(&mut self, ty: &Type, names: &[Lifetime]) -> Option<TokenStream> {
+        let ty = peeled(ty);
+        // The lifetime bound of a trait object defaults to that of the reference around it, which a parameter would lose.
+        let is_object = matches!(ty, Type::TraitObject(_));
+        if !is_object && !mentions_lifetime(ty.to_token_stream(), names) {
+            return Some(self.parameter(&[], ty.to_token_stream()));
+        }
+        Some(match ty {
             Type::Path(path) if path.qself.is_none() && is_path_of_item(&path.path) => {
-                self.path(&path.path, place)?
+                self.path(&path.path, names)?
             }
             Type::Reference(reference) => {
                 let (and, mutability) = (reference.and_token, &reference.mutability);
-                let lifetime = match &reference.lifetime {
-                    Some(lifetime) => Some(self.lifetime(lifetime, place)),
-                    None => self.elided(place),
-                };
-                let inner = self.unsized_part(&reference.elem, place)?;
+                let lifetime = reference.lifetime.as_ref().map(|lifetime| self.lifetime(lifetime, names));
+                let inner = self.unsized_part(&reference.elem, names)?;
                 quote!(#and #lifetime #mutability #inner)
             }
             Type::TraitObject(object) => {
                 let bounds = object.bounds.iter().map(|bound| match bound {
-                    TypeParamBound::Trait(bound) => self.bound(bound, place),
-                    TypeParamBound::Lifetime(lifetime) => Some(self.lifetime(lifetime, place).into_token_stream()),
+                    TypeParamBound::Trait(bound) => self.bound(bound, names),
+                    TypeParamBound::Lifetime(lifetime) => Some(self.lifetime(lifetime, names).into_token_stream()),
                     _ => None,
                 });
                 let bounds = bounds.collect::<Option<Vec<_>>>()?;
                 quote!((dyn #(#bounds)+*))
             }
             Type::Tuple(tuple) => {
-                let elements = tuple.elems.iter().map(|ty| self.part(ty, place)).collect::<Option<Vec<_>>>()?;
+                let elements = tuple.elems.iter().map(|ty| self.part(ty, names)).collect::<Option<Vec<_>>>()?;
                 quote!((#(#elements,)*))
             }
             Type::Slice(slice) => {
-                let inner = self.part(&slice.elem, place)?;
+                let inner = self.part(&slice.elem, names)?;
                 quote!([#inner])
             }
             Type::Array(array) if matches!(array.len, Expr::Lit(_)) => {
-                let (inner, len) = (self.part(&array.elem, place)?, &array.len);
+                let (inner, len) = (self.part(&array.elem, names)?, &array.len);
                 quote!([#inner; #len])
             }
             _ => return None,
@@ -124,9 +119,9 @@ impl Item {
     }
 
     /// Returns the same for a type that may be unsized.
-    fn unsized_part(&mut self, ty: &Type, place: Place<'_>) -> Option<TokenStream> {
+    fn unsized_part(&mut self, ty: &Type, names: &[Lifetime]) -> Option<TokenStream> {
         let count = self.parameters.len();
-        let part = self.part(ty, place)?;
+        let part = self.part(ty, names)?;
         // The part is a parameter, rather than a type that contains some.
         if let [parameter] = &mut self.parameters[count..]
             && parameter.to_string() == part.to_string()
@@ -143,45 +138,36 @@ impl Item {
         parameter.into_token_stream()
     }
 
-    fn bound(&mut self, bound: &TraitBound, place: Place<'_>) -> Option<TokenStream> {
+    fn bound(&mut self, bound: &TraitBound, outer: &[Lifetime]) -> Option<TokenStream> {
         let lifetimes = &bound.lifetimes;
         let binder =
             lifetimes.iter().flat_map(|binder| &binder.lifetimes).filter_map(|parameter| match parameter {
                 GenericParam::Lifetime(parameter) => Some(&parameter.lifetime),
                 _ => None,
             });
-        let outer = match place {
-            Place::Result => &[],
-            Place::Closure(names) => names,
-        };
         let names: Vec<_> = outer.iter().chain(binder).cloned().collect();
-        // The parentheses of a closure's signature are a place of their own.
-        let place = match bound.path.segments.last()?.arguments {
-            PathArguments::Parenthesized(_) => Place::Closure(&names),
-            _ => place,
-        };
-        let path = self.path(&bound.path, place)?;
+        let path = self.path(&bound.path, &names)?;
         Some(quote!(#lifetimes #path))
     }
 
-    fn path(&mut self, path: &Path, place: Place<'_>) -> Option<TokenStream> {
+    fn path(&mut self, path: &Path, names: &[Lifetime]) -> Option<TokenStream> {
         let leading = &path.leading_colon;
         let segments =
-            path.segments.iter().map(|segment| self.segment(segment, place)).collect::<Option<Vec<_>>>()?;
+            path.segments.iter().map(|segment| self.segment(segment, names)).collect::<Option<Vec<_>>>()?;
         Some(quote!(#leading #(#segments)::*))
     }
 
-    fn segment(&mut self, segment: &PathSegment, place: Place<'_>) -> Option<TokenStream> {
+    fn segment(&mut self, segment: &PathSegment, names: &[Lifetime]) -> Option<TokenStream> {
         let name = &segment.ident;
         Some(match &segment.arguments {
             PathArguments::None => name.to_token_stream(),
             PathArguments::AngleBracketed(arguments) => {
                 let arguments = arguments.args.iter().map(|argument| match argument {
-                    GenericArgument::Lifetime(lifetime) => Some(self.lifetime(lifetime, place).into_token_stream()),
-                    GenericArgument::Type(ty) => self.part(ty, place),
+                    GenericArgument::Lifetime(lifetime) => Some(self.lifetime(lifetime, names).into_token_stream()),
+                    GenericArgument::Type(ty) => self.part(ty, names),
                     GenericArgument::Const(Expr::Lit(literal)) => Some(literal.to_token_stream()),
                     GenericArgument::AssocType(assoc) if assoc.generics.is_none() => {
-                        let (name, ty) = (&assoc.ident, self.part(&assoc.ty, place)?);
+                        let (name, ty) = (&assoc.ident, self.part(&assoc.ty, names)?);
                         Some(quote!(#name = #ty))
                     }
                     _ => None,
@@ -190,12 +176,12 @@ impl Item {
                 quote!(#name<#(#arguments),*>)
             }
             PathArguments::Parenthesized(signature) => {
-                let inputs = signature.inputs.iter().map(|input| self.part(&input.ty, place));
+                let inputs = signature.inputs.iter().map(|input| self.part(&input.ty, names));
                 let inputs = inputs.collect::<Option<Vec<_>>>()?;
                 let output = match &signature.output {
                     ReturnType::Default => None,
                     ReturnType::Type(arrow, ty) => {
-                        let ty = self.part(ty, place)?;
+                        let ty = self.part(ty, names)?;
                         Some(quote!(#arrow #ty))
                     }
                 };
@@ -204,30 +190,13 @@ impl Item {
         })
     }
 
-    fn lifetime(&mut self, lifetime: &Lifetime, place: Place<'_>) -> Lifetime {
-        let is_known = match place {
-            Place::Closure(names) => lifetime.ident == "_" || names.contains(lifetime),
-            Place::Result if lifetime.ident == "_" => return self.fresh_lifetime(),
-            Place::Result => false,
-        };
-        if !is_known && lifetime.ident != "static" && !self.lifetimes.contains(lifetime) {
+    /// Declares a lifetime that is neither the closure's nor `'static`.
+    fn lifetime(&mut self, lifetime: &Lifetime, names: &[Lifetime]) -> Lifetime {
+        let is_known = lifetime.ident == "_" || lifetime.ident == "static" || names.contains(lifetime);
+        if !is_known && !self.lifetimes.contains(lifetime) {
             self.lifetimes.push(lifetime.clone());
         }
         lifetime.clone()
-    }
-
-    /// Returns the lifetime of a reference without one. It must be written in a result, where there may be several.
-    fn elided(&mut self, place: Place<'_>) -> Option<Lifetime> {
-        match place {
-            Place::Result => Some(self.fresh_lifetime()),
-            Place::Closure(_) => None,
-        }
-    }
-
-    fn fresh_lifetime(&mut self) -> Lifetime {
-        let lifetime = Lifetime::new(&format!("'__{}", self.lifetimes.len()), Span::mixed_site());
-        self.lifetimes.push(lifetime.clone());
-        lifetime
     }
 }
 
