@@ -251,6 +251,11 @@ fn guarantee_8_pinned_boxes() {
     fn iterator() -> Pin<Box<dyn Iterator<Item = GradMode> + Unpin>> {
         Box::pin(std::iter::once_with(grad_mode))
     }
+    #[no_grad]
+    fn box_in_a_box() -> Box<Option<Box<dyn Fn(&str) -> GradMode>>> {
+        Box::new(Some(Box::new(|_| grad_mode())))
+    }
+    assert_eq!(box_in_a_box().unwrap()("x"), NoGrad);
     assert_eq!(block_on(opaque_future().unwrap()), NoGrad);
     assert_eq!(block_on(Box::into_pin(unpinned_future())), NoGrad);
     assert_eq!(block_on(stream("2").unwrap().collect::<Vec<_>>()), [NoGrad; 2]);

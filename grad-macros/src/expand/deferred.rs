@@ -129,9 +129,9 @@ fn running(deferred: &Deferred) -> Running {
 fn wrap_pointer(pointer: Pointer, target: &Deferred, reentry: &Reentry<'_>, value: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     let root = reentry.root;
-    // A value of type `impl Trait` is taken out of its box. A trait object stays in its pointer, which runs it: a pinned one
+    // A value of a sized type is taken out of its box. A trait object stays in its pointer, which runs it: a pinned one
     // if it is polled, and an unpinned one if it is run by `&mut` or consumed.
-    let is_sized = matches!(peeled(&target.ty), Type::ImplTrait(_));
+    let is_sized = !matches!(peeled(&target.ty), Type::TraitObject(_));
     let value = match (pointer, running(target)) {
         (Pointer::Box, _) if is_sized => quote_spanned!(span=> *#value),
         (Pointer::Box, Running::Pinned) => quote_spanned!(span=> #root::__private::Box::into_pin(#value)),

@@ -180,7 +180,8 @@ fn of_bound(bound: &TraitBound, segment: &PathSegment) -> Option<Form> {
 fn of_path(segment: &PathSegment, ty: &Type) -> Option<Form> {
     let first = || type_arguments(segment).next();
     let pointer = |pointer, inner: &Type| {
-        let inner = of_pointee(inner)?;
+        let in_box = || if pointer == Pointer::Box { of_type(inner) } else { None };
+        let inner = of_pointee(inner).or_else(in_box)?;
         // A shared pointer gives `&` alone, by which nothing but a closure runs.
         let is_callable = matches!(&inner.form, Form::Closure(closure) if closure.call_trait == CallTrait::Fn);
         let is_shared = matches!(pointer, Pointer::Rc | Pointer::Arc);
