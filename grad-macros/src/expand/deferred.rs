@@ -65,7 +65,7 @@ fn wrap_or_detach(deferred: Option<&Deferred>, reentry: &Reentry<'_>, value: &To
     }
 }
 
-/// Returns a closure that wraps or detaches its argument, of which `ty` is the type if it is deferred.
+/// Returns a closure that wraps its argument if that is deferred, and otherwise detaches it if the scope detaches results.
 pub fn each(deferred: Option<&Deferred>, reentry: &Reentry<'_>) -> Option<TokenStream> {
     let span = Span::mixed_site();
     let item = Ident::new("item", span).into_token_stream();
@@ -126,6 +126,7 @@ fn running(deferred: &Deferred) -> Running {
     }
 }
 
+/// Returns a new pointer of the same kind, to what `value` points to, wrapped.
 fn wrap_pointer(pointer: Pointer, target: &Deferred, reentry: &Reentry<'_>, value: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     let root = reentry.root;

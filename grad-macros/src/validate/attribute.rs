@@ -60,7 +60,7 @@ fn check_condition(kind: ScopeKind, condition: &Expr, before: &[Argument]) -> Re
     }
     let message = if !kind.takes_condition() {
         let for_condition = "for a condition, use `#[set_grad_enabled(…)]`";
-        let help = match condition {
+        let help = match peeled(condition) {
             Expr::Path(path) => {
                 let path = path.to_token_stream();
                 format!("to switch one backend, write `#[{name}(backend = {path})]`; {for_condition}")
@@ -170,11 +170,18 @@ fn unknown(kind: ScopeKind, argument: &Ident) -> Error {
 
 /// Returns the word in `word` or `word(…)`.
 fn first_word(expression: &Expr) -> Option<&Ident> {
-    match expression {
+    match peeled(expression) {
         Expr::Path(path) => path.path.get_ident(),
         Expr::Call(call) => first_word(&call.func),
-        Expr::Group(group) => first_word(&group.expr),
         _ => None,
+    }
+}
+
+/// Returns the expression inside the invisible group in which an `$x:expr` of a `macro_rules!` arrives.
+fn peeled(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Group(group) => peeled(&group.expr),
+        expression => expression,
     }
 }
 
