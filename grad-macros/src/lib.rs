@@ -88,7 +88,7 @@ use crate::scope::ScopeKind;
 /// ```
 ///
 /// Deferred results are recognized by the return type as it is written: `impl Trait` or a boxed trait object, also in
-/// `Option` and on the `Ok` side of `Result`. The guide
+/// `Option`, in tuples, on the `Ok` side of `Result`, and as outputs and items of each other. The guide
 /// [What a scope covers](https://docs.rs/grad-runtime/latest/grad_runtime/guide/what_a_scope_covers/) lists the types.
 ///
 /// # Impl blocks and traits
@@ -448,12 +448,26 @@ pub fn inference_mode(arguments: TokenStream, item: TokenStream) -> TokenStream 
 /// ```
 /// use grad_runtime::Detach;
 ///
-/// #[derive(Clone, Detach)]
+/// struct Tensor {
+///     requires_grad: bool,
+/// }
+///
+/// impl Detach for Tensor {
+///     fn detach_in_place(&mut self) {
+///         self.requires_grad = false;
+///     }
+/// }
+///
+/// #[derive(Detach)]
 /// struct Output<A> {
 ///     hidden: Vec<A>,
 ///     #[detach(skip)]
-///     label: &'static std::sync::Mutex<u8>,
+///     weight: Tensor,
 /// }
+///
+/// let tensor = || Tensor { requires_grad: true };
+/// let output = Output { hidden: vec![tensor()], weight: tensor() }.detached();
+/// assert!(!output.hidden[0].requires_grad && output.weight.requires_grad);
 /// ```
 ///
 /// `#[detach(crate = path)]` on the type sets the path of `grad_runtime`.
@@ -468,7 +482,24 @@ pub fn derive_detach(input: TokenStream) -> TokenStream {
 /// The arrays are of the type parameter that is bounded by `Array`. Without such a parameter they are those of the fields:
 /// the type implements `Params<A>` for each array type `A` for which every field does.
 ///
-/// `#[params(crate = path)]` on the type sets the path of `grad_runtime`. The page of the trait has examples.
+/// ```
+/// use grad_runtime::{Array, Params, cpu, params};
+///
+/// #[derive(Params)]
+/// struct Scale<A: Array> {
+///     factor: A,
+///     #[params(skip)]
+///     name: &'static str,
+/// }
+///
+/// let model = Scale { factor: cpu::Array::scalar(3.0_f32)?, name: "scale" };
+/// let loss = |model: &Scale<cpu::Array>| model.factor.square()?.mean_all();
+/// let (_loss, gradients) = params::value_and_grad(loss, &model)?;
+/// assert_eq!((gradients.factor.item::<f32>()?, gradients.name), (6.0, "scale"));
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+///
+/// `#[params(crate = path)]` on the type sets the path of `grad_runtime`. The page of the trait has more examples.
 #[proc_macro_derive(Params, attributes(params))]
 pub fn derive_params(input: TokenStream) -> TokenStream {
     derive::PARAMS.expand(input.into()).into()

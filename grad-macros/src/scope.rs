@@ -1,4 +1,4 @@
-//! A scope as the user asks for it, after validation.
+//! A scope, as the arguments of an attribute or the head of a block macro describe it.
 
 use proc_macro2::TokenStream;
 use syn::Ident;
@@ -36,7 +36,7 @@ impl ScopeKind {
     }
 }
 
-/// A scope to enter, and what to do with the results and arguments of the function.
+/// A scope to enter, and whether what leaves it is detached.
 pub struct Scope {
     pub kind: ScopeKind,
     /// The path of `grad_runtime`.
@@ -47,6 +47,11 @@ pub struct Scope {
     pub backend: Option<TokenStream>,
     /// How results are detached, if they are.
     pub detach: Option<DetachWith>,
+}
+
+/// An attribute: its scope, and how it applies to a function.
+pub struct ScopeAttribute {
+    pub scope: Scope,
     /// Which arguments are detached.
     pub detach_args: Option<DetachArgs>,
     /// Whether the scope ends when the function returns, for deferred results too.

@@ -1,31 +1,56 @@
 //! Small helpers for types.
 
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{GenericArgument, Path, PathArguments, ReturnType, Type, TypeParamBound, parse_quote};
 
-/// Returns whether a type is `!`.
+/// Returns the type inside parentheses, and inside the invisible group in which a `$ty:ty` of a `macro_rules!` arrives.
 ///
-/// A `$ty:ty` of a `macro_rules!` arrives in a group without delimiters, hence the recursion.
-pub fn is_never(ty: &Type) -> bool {
+/// Each `match` on a type goes through this function.
+pub fn peeled(ty: &Type) -> &Type {
     match ty {
-        Type::Never(_) => true,
-        Type::Group(group) => is_never(&group.elem),
-        Type::Paren(parentheses) => is_never(&parentheses.elem),
-        _ => false,
+        Type::Group(group) => peeled(&group.elem),
+        Type::Paren(parentheses) => peeled(&parentheses.elem),
+        ty => ty,
     }
 }
 
-/// Returns the type of a function's result as its body can write it: with `_` for each `impl Trait`.
-pub fn nameable(output: &ReturnType) -> Type {
+/// Returns whether a type is `!`.
+pub fn is_never(ty: &Type) -> bool {
+    matches!(peeled(ty), Type::Never(_))
+}
+
+/// Returns whether a type contains `impl Trait`.
+pub fn is_opaque(ty: &Type) -> bool {
+    mentions(ty, |word| word == "impl")
+}
+
+/// Returns whether a type contains a word for which `is_wanted` is true.
+pub fn mentions(ty: &Type, is_wanted: impl Fn(&Ident) -> bool + Copy) -> bool {
+    fn in_tokens(tokens: TokenStream, is_wanted: impl Fn(&Ident) -> bool + Copy) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(word) => is_wanted(&word),
+            TokenTree::Group(group) => in_tokens(group.stream(), is_wanted),
+            _ => false,
+        })
+    }
+    in_tokens(ty.to_token_stream(), is_wanted)
+}
+
+/// Returns the type of a function's result as its body can write it.
+pub fn nameable_output(output: &ReturnType) -> Type {
     match output {
-        ReturnType::Type(_, ty) => {
-            let mut ty = (**ty).clone();
-            infer_opaque(&mut ty);
-            ty
-        }
+        ReturnType::Type(_, ty) => nameable(ty),
         ReturnType::Default => parse_quote!(_),
     }
 }
 
+/// Returns a type as a function body can write it: with `_` for each `impl Trait`.
+pub fn nameable(ty: &Type) -> Type {
+    let mut ty = ty.clone();
+    infer_opaque(&mut ty);
+    ty
+}
 /// Replaces `impl Trait` by `_`, wherever a return type may contain it.
 ///
 /// Written by hand: one of syn's visitors compiles to 300 functions, a tenth of this crate.

@@ -127,8 +127,8 @@ pub mod testing;
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use array::Array;
-pub use carry::{Carry, Scoped, carry, thread};
-pub use detach::{Detach, Detached};
+pub use carry::{Carry, Mapped, Scoped, carry, thread};
+pub use detach::Detach;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use dtype::{Buffer, Dtype, Element};
 #[cfg(any(feature = "cpu", feature = "mlx"))]
@@ -176,13 +176,13 @@ pub mod prelude {
 /// The support code of the macros' output. Not public: it may change in any release.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::carry::{scoped, scoped_stream};
-    pub use crate::detach::{
-        borrowed_like, detach_with, detached_copy, detached_future, detached_iterator, detached_stream,
-    };
+    pub use crate::carry::{map_future, map_iterator, map_stream, scoped, scoped_stream};
+    pub use crate::detach::{borrowed_like, detach_with, detached_copy};
     pub use grad_macros::{block, carry};
 
     pub use std::boxed::Box;
+    pub use std::rc::Rc;
+    pub use std::sync::Arc;
 
     /// Calls a closure that stands for a function body, which may `return`. As an argument of a function, the closure may return
     /// what it captures by `&mut`.
@@ -194,30 +194,7 @@ pub mod __private {
         body()
     }
 
-    /// Stores the closure `f` in `slot`, from which it can be borrowed as a trait object that names the types of its arguments.
-    ///
-    /// `slot` is generic over a trait, because its type must not yet determine that of `f`, which is not the trait object.
-    #[inline]
-    pub fn put<F, S>(f: F, slot: &mut S) -> &mut F
-    where
-        S: Slot<F>,
-    {
-        slot.put(f)
-    }
-
-    /// An `Option`.
-    pub trait Slot<F> {
-        fn put(&mut self, f: F) -> &mut F;
-    }
-
-    impl<F> Slot<F> for Option<F> {
-        #[inline]
-        fn put(&mut self, f: F) -> &mut F {
-            self.insert(f)
-        }
-    }
-
-    /// Tells the compiler the return type of an annotated `async fn`, in a branch that is never taken.
+    /// Tells the compiler a type, in a branch that is never taken.
     #[must_use]
     pub fn never<T>() -> T {
         unreachable!("written by #[no_grad] in a branch that is never taken")

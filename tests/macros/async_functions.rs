@@ -422,3 +422,43 @@ fn with_the_attributes_of_an_executor() {
     }
     assert_eq!((above(), below(), grad_mode()), (NoGrad, NoGrad, Enabled));
 }
+
+/// The compiler stores an argument of an `async fn` that is used after an `await` twice, with the attribute and without.
+#[test]
+#[expect(clippy::large_types_passed_by_value, reason = "a large argument shows")]
+fn arguments_that_live_across_an_await_are_not_stored_once_more() {
+    async fn plain(list: [u8; 1000], text: String) -> usize {
+        suspend().await;
+        list.len() + text.len()
+    }
+    #[no_grad]
+    async fn annotated(list: [u8; 1000], text: String) -> usize {
+        suspend().await;
+        list.len() + text.len()
+    }
+    let (plain, annotated) = (plain([0; 1000], String::new()), annotated([0; 1000], String::new()));
+    assert!(size_of_val(&annotated) <= size_of_val(&plain) + 16);
+    assert_eq!((ready(plain), ready(annotated)), (1000, 1000));
+}
+
+/// Ten levels need no `recursion_limit`.
+#[test]
+fn ten_nested_futures_are_send() {
+    macro_rules! around {
+        ($name:ident $($next:ident)*) => {
+            #[no_grad]
+            async fn $name() -> usize {
+                around!(@next $($next)*)
+            }
+            around!($($next)*);
+        };
+        (@next $next:ident $($rest:ident)*) => { $next().await + 1 };
+        (@next) => { 1 };
+        () => {};
+    }
+    fn send<T: Send>(value: T) -> T {
+        value
+    }
+    around!(a b c d e f g h i j);
+    assert_eq!(ready(send(a())), 10);
+}

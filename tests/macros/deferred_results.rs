@@ -10,7 +10,7 @@ use futures::stream::{FusedStream, Stream, StreamExt};
 use grad_runtime::GradMode::{Enabled, Inference, NoGrad};
 use grad_runtime::prelude::*;
 use grad_runtime::{GradMode, grad_mode};
-use support::polling::{poll, suspend};
+use support::polling::{poll, ready, suspend};
 
 use crate::{Witness, dropped};
 
@@ -234,6 +234,75 @@ fn guarantee_8_closures() {
     drop(boxed_once());
     assert_eq!(dropped(), [("captured", NoGrad); 5]);
     assert_eq!(nested(1)(1).map(|mode| (mode, grad_mode())).collect::<Vec<_>>(), [(NoGrad, Enabled); 2]);
+}
+
+#[test]
+fn guarantee_8_async_closures() {
+    #[no_grad]
+    fn by_ref(extra: String) -> impl AsyncFn(&str) -> (usize, GradMode) + Clone {
+        async move |text| {
+            assert_eq!(grad_mode(), NoGrad);
+            suspend().await;
+            (text.len() + extra.len(), grad_mode())
+        }
+    }
+    #[no_grad]
+    fn by_mut() -> Option<impl AsyncFnMut(Option<&str>) -> Vec<GradMode>> {
+        let (witness, mut seen) = (Witness("captured"), vec![]);
+        Some(async move |_: Option<&str>| {
+            seen.push(witness.mode());
+            suspend().await;
+            seen.clone()
+        })
+    }
+    #[no_grad]
+    fn by_value(number: &str) -> Result<impl AsyncFnOnce(&[u8]) -> GradMode, std::num::ParseIntError> {
+        let _: u8 = number.parse()?;
+        let witness = Witness("captured");
+        Ok(async move |_: &[u8]| {
+            let witness = witness;
+            suspend().await;
+            witness.mode()
+        })
+    }
+    #[no_grad]
+    fn copy() -> impl AsyncFn(u8) -> GradMode + Copy {
+        async |_| grad_mode()
+    }
+    #[no_grad]
+    fn deferred(n: u8) -> impl AsyncFn(&str) -> Result<Box<dyn Iterator<Item = GradMode>>, String> {
+        async move |text| {
+            if text.is_empty() {
+                return Err(text.to_owned());
+            }
+            let list: Box<dyn Iterator<Item = GradMode>> = Box::new((0..n).map(|_| grad_mode()));
+            Ok(list)
+        }
+    }
+    let closure = by_ref("x".to_owned());
+    let mut future = Box::pin(closure("yz"));
+    assert!(poll(future.as_mut()).is_pending());
+    assert_eq!(grad_mode(), Enabled);
+    assert_eq!(poll(future.as_mut()), Poll::Ready((3, NoGrad)));
+    assert_eq!(ready(closure.clone()("y")), (2, NoGrad));
+
+    let mut closure = by_mut().unwrap();
+    assert_eq!(ready(closure(None)), [NoGrad]);
+    assert_eq!(ready(closure(Some("x"))), [NoGrad; 2]);
+    drop(closure);
+    assert_eq!(ready(by_value("1").unwrap()(&[])), NoGrad);
+    drop(by_value("1"));
+    let mut half_way = Box::pin(by_value("1").unwrap()(&[]));
+    assert!(poll(half_way.as_mut()).is_pending());
+    drop(half_way);
+    assert_eq!(dropped(), [("captured", NoGrad); 4]);
+    assert!(by_value("x").is_err());
+
+    let copied = copy();
+    assert_eq!((ready(copied(1)), ready(copied(2))), (NoGrad, NoGrad));
+    assert!(ready(deferred(2)("x")).unwrap().eq([NoGrad; 2]));
+    assert!(ready(deferred(2)("")).is_err());
+    assert_eq!(grad_mode(), Enabled);
 }
 
 struct Model {

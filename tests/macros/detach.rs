@@ -191,6 +191,62 @@ fn arguments() {
     assert_eq!(block_on(named(recorded(1.0), recorded(2.0))), [detached(1.0), recorded(2.0)]);
 }
 
+#[test]
+#[allow(unused_parens, reason = "types and patterns in parentheses are tested")]
+fn arguments_from_macros_and_in_parentheses() {
+    macro_rules! function {
+        ($name:ident($by_value:pat => $value:ty, $by_reference:pat => $reference:ty, $mutable:ident: $out:ty) $body:block) => {
+            #[no_grad(detach(args))]
+            fn $name($by_value: $value, $by_reference: ($reference), $mutable: $out) -> [Tensor; 3] $body
+        };
+    }
+    function!(from_fragments((mut x) => Tensor, y => &Tensor, out: &mut Tensor) {
+        x.value += 1.0;
+        [x, *y, *out]
+    });
+    #[no_grad(detach(args))]
+    fn by_pattern((&(x, (y))): &(Tensor, Tensor), (ref z, _): (Tensor, u8)) -> [Tensor; 3] {
+        [x, y, *z]
+    }
+    #[set_grad_enabled(x.recorded, detach(x))]
+    fn in_the_condition(x: &Tensor) -> (bool, Option<GradMode>) {
+        (x.recorded, x.detached_in)
+    }
+    let tensors = [recorded(1.0), recorded(2.0), recorded(3.0)];
+    let [x, y, mut out] = tensors;
+    assert_eq!(from_fragments(x, &y, &mut out), [detached(2.0), detached(2.0), recorded(3.0)]);
+    assert_eq!(by_pattern(&(x, y), (out, 0)), [detached(1.0), detached(2.0), detached(3.0)]);
+    assert_eq!(in_the_condition(&x), (false, Some(GradMode::Enabled)));
+}
+
+#[test]
+fn parts_of_a_deferred_result() {
+    #[expect(clippy::type_complexity, reason = "attributes read the type as written")]
+    #[no_grad(detach)]
+    fn tuple() -> (Tensor, impl Iterator<Item = Tensor>, Option<Box<dyn Fn(f32) -> Tensor>>) {
+        (recorded(1.0), std::iter::once_with(|| recorded(2.0)), Some(Box::new(recorded)))
+    }
+    #[no_grad(detach)]
+    async fn closures() -> Vec<Tensor> {
+        vec![recorded(1.0)]
+    }
+    #[no_grad(detach = by_function)]
+    fn items() -> impl Iterator<Item = Box<dyn Future<Output = Tensor> + Unpin>> {
+        std::iter::once_with(|| -> Box<dyn Future<Output = Tensor> + Unpin> {
+            Box::new(std::future::ready(recorded(1.0)))
+        })
+    }
+    #[no_grad(detach)]
+    fn asynchronous() -> impl AsyncFn(f32) -> Result<Tensor, ()> {
+        async |value| Ok(recorded(value))
+    }
+    let (first, mut second, third) = tuple();
+    assert_eq!((first, second.next(), third.unwrap()(3.0)), (detached(1.0), Some(detached(2.0)), detached(3.0)));
+    assert_eq!(block_on(closures()), [detached(1.0)]);
+    assert_eq!(block_on(items().next().unwrap()), detached(-1.0));
+    assert_eq!(block_on(asynchronous()(1.0)), Ok(detached(1.0)));
+}
+
 #[derive(Clone, Debug, Detach, PartialEq)]
 struct Output<T> {
     hidden: Vec<T>,

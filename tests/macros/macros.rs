@@ -7,6 +7,7 @@ mod async_functions;
 mod blocks;
 mod carried_modes;
 mod deferred_results;
+mod deferred_types;
 mod detach;
 mod early_exits;
 mod editions;

@@ -17,6 +17,33 @@
     unused_lifetimes,
     elided_lifetimes_in_paths
 )]
+// Restriction lints about bindings and control flow.
+#![deny(
+    clippy::clone_on_ref_ptr,
+    clippy::deref_by_slicing,
+    clippy::else_if_without_else,
+    clippy::if_then_some_else_none,
+    clippy::let_underscore_must_use,
+    clippy::let_underscore_untyped,
+    clippy::mem_forget,
+    clippy::mixed_read_write_in_expression,
+    clippy::needless_raw_strings,
+    clippy::redundant_type_annotations,
+    clippy::rest_pat_in_fully_bound_structs,
+    clippy::self_named_module_files,
+    clippy::semicolon_inside_block,
+    clippy::shadow_reuse,
+    clippy::shadow_same,
+    clippy::shadow_unrelated,
+    clippy::str_to_string,
+    clippy::try_err,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unneeded_field_pattern,
+    clippy::unreachable,
+    clippy::unused_result_ok,
+    clippy::unwrap_in_result,
+    clippy::wildcard_enum_match_arm
+)]
 
 use ::grad_runtime::attr::{enable_grad, inference_mode, no_grad, set_grad_enabled};
 use ::grad_runtime::{GradMode, Mlx, grad_mode};
@@ -139,11 +166,124 @@ fn closure() -> impl ::core::ops::Fn(&str, i32) -> ::core::option::Option<usize>
 fn counter(
     at: ::core::option::Option<i32>,
 ) -> ::core::result::Result<impl ::core::ops::FnMut() -> i32, ::std::string::String> {
-    let mut at = at.ok_or_else(::std::string::String::new)?;
+    let mut count = at.ok_or_else(::std::string::String::new)?;
     ::core::result::Result::Ok(move || {
-        at += 1;
-        at
+        count += 1;
+        count
     })
+}
+
+/// Bodies that never end, and results that are run later, in each form that the attributes generate.
+#[expect(dead_code, clippy::type_complexity, reason = "what is tested")]
+mod diverging {
+    use ::core::future::Future;
+    use ::core::iter::Iterator;
+    use ::core::ops::{AsyncFn, Fn, FnOnce};
+    use ::core::option::Option;
+    use ::core::pin::Pin;
+    use ::core::result::Result;
+    use ::grad_runtime::attr::{no_grad, set_grad_enabled};
+    use ::std::boxed::Box;
+    use ::std::string::String;
+    use ::std::sync::Arc;
+
+    #[no_grad]
+    fn iterator() -> Box<dyn Iterator<Item = u8>> {
+        ::std::todo!()
+    }
+    #[no_grad]
+    fn early(short: ::core::primitive::bool) -> Option<Box<dyn Iterator<Item = u8>>> {
+        if short {
+            return Option::None;
+        }
+        ::std::panic!("never called")
+    }
+    #[no_grad]
+    fn future() -> Pin<Box<dyn Future<Output = Result<Box<dyn Fn(&str) -> u8>, String>>>> {
+        loop {
+            ::std::thread::yield_now();
+        }
+    }
+    #[set_grad_enabled(on)]
+    fn closure(on: ::core::primitive::bool) -> Result<(u8, Arc<dyn Fn(&str) -> u8>), String> {
+        ::std::unimplemented!()
+    }
+    #[no_grad]
+    fn exits(text: &str) -> Result<Box<dyn FnOnce(&str) -> u8>, ::core::num::ParseIntError> {
+        let number: u8 = text.parse()?;
+        ::std::panic!("{number}")
+    }
+    #[no_grad(detach)]
+    fn detached() -> u8 {
+        ::std::todo!()
+    }
+    #[no_grad(detach)]
+    fn detached_items() -> Box<dyn Iterator<Item = u8>> {
+        ::std::todo!()
+    }
+    #[no_grad(detach)]
+    fn detached_never() -> ! {
+        ::std::todo!()
+    }
+    #[no_grad(eager)]
+    fn eager() -> Box<dyn Iterator<Item = u8>> {
+        ::std::todo!()
+    }
+    #[no_grad]
+    async fn asynchronous() -> Result<Box<dyn Iterator<Item = u8>>, String> {
+        ::std::todo!()
+    }
+    #[no_grad(detach)]
+    async fn asynchronous_detached() -> Option<u8> {
+        ::core::future::ready(()).await;
+        ::std::todo!()
+    }
+    #[no_grad]
+    fn inner() -> impl Fn(&str) -> Option<Box<dyn Iterator<Item = u8>>> {
+        |_| ::std::todo!()
+    }
+    #[no_grad]
+    fn asynchronous_closure() -> impl AsyncFn(&str) -> Box<dyn Iterator<Item = u8>> {
+        async |_| ::std::todo!()
+    }
+    #[no_grad(detach(args))]
+    fn arguments(_mask: &[u8], (mut x, _y): (u8, u8)) -> u8 {
+        x += 1;
+        ::std::panic!("{x}")
+    }
+    fn blocks() -> u8 {
+        let closure = ::grad_runtime::no_grad!(|x: u8| -> u8 { ::std::panic!("{x}") });
+        let detached = ::grad_runtime::no_grad!(detach { |x: u8| -> u8 { ::std::panic!("{x}") } });
+        let carried = ::grad_runtime::carry!(|x: u8| -> u8 { ::std::panic!("{x}") });
+        closure(1) + detached(2) + carried(3)
+    }
+    fn detached_block() -> u8 {
+        ::grad_runtime::no_grad!(detach { ::std::todo!() })
+    }
+}
+
+/// Arguments that are detached, though their names say that they are not used.
+#[no_grad(detach(args))]
+fn detached_arguments(_mask: &[f32], _: u8, (mut x, _y): (f32, f32)) -> f32 {
+    x += 1.0;
+    x
+}
+
+/// Deferred results in other types.
+#[expect(clippy::type_complexity, reason = "attributes read the type as written")]
+#[no_grad]
+fn shared() -> (::std::sync::Arc<dyn ::core::ops::Fn(&str) -> usize>, u8) {
+    (::std::sync::Arc::new(str::len), 1)
+}
+
+#[no_grad]
+fn iterable(list: &[i32]) -> impl ::core::iter::IntoIterator<Item = &i32> {
+    list
+}
+
+#[no_grad]
+fn copied() -> impl ::core::ops::AsyncFn(&str) -> ::core::option::Option<usize> + ::core::marker::Copy {
+    async |text| ::core::option::Option::Some(text.len())
 }
 
 /// A trait with a default body.
@@ -215,6 +355,11 @@ fn deferred() {
     let mut count = counter(::core::option::Option::Some(1)).unwrap();
     ::std::assert_eq!((count(), count()), (2, 3));
     ::std::assert_eq!(Implemented.provided(), GradMode::NoGrad);
+    let (measure, one) = shared();
+    ::std::assert_eq!((measure("x"), one), (1, 1));
+    ::std::assert!(::core::iter::Iterator::eq(::core::iter::IntoIterator::into_iter(iterable(&list)), &list));
+    ::std::assert_eq!(::futures::executor::block_on(copied()("x")), ::core::option::Option::Some(1));
+    ::std::assert!(detached_arguments(&[0.0], 0, (1.0, 2.0)) > 1.5);
 }
 
 fn blocks() -> ::core::option::Option<i32> {

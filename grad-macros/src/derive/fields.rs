@@ -35,7 +35,7 @@ impl Names {
     /// Returns the path of `grad_runtime`: that in `#[detach(crate = path)]` on the type, or the default.
     pub fn root(&self, attributes: &[Attribute]) -> Result<TokenStream> {
         let mut root = default_root();
-        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(self.attribute)) {
+        for attribute in self.attributes(attributes) {
             attribute.parse_nested_meta(|meta| {
                 if !meta.path.is_ident("crate") {
                     return Err(validate::derive::type_argument(self.attribute, &meta.path));
@@ -47,6 +47,11 @@ impl Names {
         Ok(root)
     }
 
+    /// Returns the attributes of this derive.
+    fn attributes<'a>(&self, attributes: &'a [Attribute]) -> impl Iterator<Item = &'a Attribute> {
+        attributes.iter().filter(|attribute| attribute.path().is_ident(self.attribute))
+    }
+
     /// Returns the struct, or each variant of the enum.
     pub fn shapes<'a>(&self, input: &'a DeriveInput) -> Result<Vec<Shape<'a>>> {
         let span = Span::mixed_site();
@@ -54,6 +59,9 @@ impl Names {
             Data::Struct(data) => Ok(vec![self.shape(quote_spanned!(span=> Self), &data.fields)?]),
             Data::Enum(data) => {
                 let shape = |variant: &'a Variant| {
+                    if let Some(attribute) = self.attributes(&variant.attrs).next() {
+                        return Err(validate::derive::on_variant(self.attribute, attribute));
+                    }
                     let name = &variant.ident;
                     self.shape(quote_spanned!(span=> Self::#name), &variant.fields)
                 };
@@ -74,7 +82,7 @@ impl Names {
 
     fn is_skipped(&self, field: &syn::Field) -> Result<bool> {
         let mut is_skipped = false;
-        for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident(self.attribute)) {
+        for attribute in self.attributes(&field.attrs) {
             attribute.parse_nested_meta(|meta| {
                 if !meta.path.is_ident("skip") {
                     return Err(validate::derive::field_argument(self.attribute, &meta.path));

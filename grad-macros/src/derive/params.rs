@@ -1,11 +1,12 @@
 //! `#[derive(Params)]`: visits and replaces the arrays of a value field by field.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{DeriveInput, GenericParam, Generics, Member, Type, TypeParamBound, WherePredicate, parse_quote};
 
 use super::fields::{Field, Shape};
+use crate::types::{mentions, peeled};
 
 /// Returns the implementation of `Params` for a type.
 pub fn implementation(input: &DeriveInput, shapes: &[Shape<'_>], root: &TokenStream) -> TokenStream {
@@ -125,7 +126,7 @@ fn array_parameter(generics: &Generics) -> Option<&Ident> {
         let predicates = generics.where_clause.iter().flat_map(|where_clause| &where_clause.predicates);
         predicates.into_iter().any(|predicate| match predicate {
             WherePredicate::Type(predicate) => {
-                matches!(&predicate.bounded_ty, Type::Path(ty) if ty.path.is_ident(parameter))
+                matches!(peeled(&predicate.bounded_ty), Type::Path(ty) if ty.path.is_ident(parameter))
                     && predicate.bounds.iter().any(is_array)
             }
             _ => false,
@@ -139,16 +140,4 @@ fn array_parameter(generics: &Generics) -> Option<&Ident> {
     });
     let first = found.next();
     if found.next().is_some() { None } else { first }
-}
-
-/// Returns whether a type contains a name for which `is_wanted` is true.
-fn mentions(ty: &Type, is_wanted: impl Fn(&Ident) -> bool + Copy) -> bool {
-    fn in_tokens(tokens: TokenStream, is_wanted: impl Fn(&Ident) -> bool + Copy) -> bool {
-        tokens.into_iter().any(|token| match token {
-            TokenTree::Ident(name) => is_wanted(&name),
-            TokenTree::Group(group) => in_tokens(group.stream(), is_wanted),
-            _ => false,
-        })
-    }
-    in_tokens(ty.to_token_stream(), is_wanted)
 }

@@ -6,7 +6,7 @@ use syn::{Error, Expr, Result};
 
 use super::{function, methods};
 use crate::parse::item::{self, Item};
-use crate::scope::{Scope, ScopeKind};
+use crate::scope::{ScopeAttribute, ScopeKind};
 use crate::tokens::error_and_item;
 use crate::validate;
 
@@ -16,17 +16,17 @@ use crate::validate;
 /// the item.
 pub fn expand(kind: ScopeKind, arguments: TokenStream, item: TokenStream) -> TokenStream {
     match parse(kind, arguments, item.clone()) {
-        Ok((scope, _)) if scope.skip => item,
-        Ok((scope, Item::Function(mut function))) => {
-            let conflict = validate::item::take_conflict(kind, &scope, &mut function.attributes);
-            match conflict.map_or_else(|| validate::item::check_detach_args(&scope, &function.signature), Err) {
-                Ok(()) => function::expand(&scope, &function),
+        Ok((attribute, _)) if attribute.skip => item,
+        Ok((attribute, Item::Function(mut function))) => {
+            let conflict = validate::item::take_conflict(&attribute.scope, &mut function.attributes);
+            match conflict.map_or_else(|| validate::item::check_function(&attribute, &function), Err) {
+                Ok(()) => function::expand(&attribute, &function),
                 Err(error) => error_and_item(&error, function),
             }
         }
-        Ok((scope, Item::Methods(mut block))) => {
-            match validate::item::take_conflict(kind, &scope, &mut block.attributes) {
-                None => methods::expand(kind, &scope, block),
+        Ok((attribute, Item::Methods(mut block))) => {
+            match validate::item::take_conflict(&attribute.scope, &mut block.attributes) {
+                None => methods::expand(&attribute, block),
                 Some(error) => error_and_item(&error, block),
             }
         }
@@ -35,13 +35,8 @@ pub fn expand(kind: ScopeKind, arguments: TokenStream, item: TokenStream) -> Tok
     }
 }
 
-fn parse(kind: ScopeKind, arguments: TokenStream, item: TokenStream) -> Result<(Scope, Item)> {
-    let scope = validate::attribute::scope(kind, arguments)?;
-    let item = item::parse(item)?;
-    if let Item::Function(function) = &item {
-        validate::item::check_function(kind, function)?;
-    }
-    Ok((scope, item))
+fn parse(kind: ScopeKind, arguments: TokenStream, item: TokenStream) -> Result<(ScopeAttribute, Item)> {
+    Ok((validate::attribute::attribute(kind, arguments)?, item::parse(item)?))
 }
 
 /// Returns the error and the item. An error beside an expression would be a syntax error, so it takes its place.

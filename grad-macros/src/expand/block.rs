@@ -5,7 +5,7 @@ use quote::quote_spanned;
 
 use super::deferred_tail;
 use super::detach::Detach;
-use super::scope::{Entry, Reentry, entry, in_scope, variable};
+use super::scope::{Entry, Reentry, entry, evaluated, in_scope, variable};
 use crate::parse;
 use crate::scope::Scope;
 use crate::tokens::in_braces;
@@ -13,10 +13,8 @@ use crate::validate;
 
 /// Expands `[$crate kind] head body`.
 pub fn expand(input: TokenStream) -> TokenStream {
-    let block = match parse::block::parse(input) {
-        None => return validate::block::called_directly().into_compile_error(),
-        Some(Err(error)) => return error.into_compile_error(),
-        Some(Ok(block)) => block,
+    let Some(block) = parse::block::parse(input) else {
+        return validate::block::called_directly("block", "`no_grad!` or one of its siblings").into_compile_error();
     };
     match validate::block::scope(&block) {
         Ok(scope) => body_in_scope(&scope, block.body),
@@ -35,7 +33,7 @@ fn body_in_scope(scope: &Scope, body: TokenStream) -> TokenStream {
     let Some(tail) = parse::deferred_tail::parse(&body) else {
         let mut body = as_block(body);
         if let Some(detach) = detach {
-            body = as_block(detach.apply(&quote_spanned!(span=> match () { () => #body })));
+            body = as_block(detach.apply(&evaluated(&scope.root, &body)));
         }
         let statements = in_scope(scope, &body);
         return quote_spanned!(span=> { #statements });

@@ -1,6 +1,6 @@
 //! `carry!`: closures and async blocks that run in the grad modes of the place where they were written.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 
 use super::deferred_tail;
@@ -12,8 +12,8 @@ use crate::validate;
 pub fn expand(input: TokenStream) -> TokenStream {
     let mut tokens = input.into_iter();
     let root = match tokens.next() {
-        Some(TokenTree::Group(group)) => group.stream(),
-        _ => TokenStream::new(),
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket => group.stream(),
+        _ => return validate::block::called_directly("carry", "`grad_runtime::carry!`").into_compile_error(),
     };
     let work: TokenStream = tokens.collect();
     let Some(tail) = parse::deferred_tail::parse(&work) else {

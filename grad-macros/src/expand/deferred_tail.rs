@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, ExprClosure, ReturnType};
+use syn::{Expr, ExprClosure};
 
 use super::scope::Reentry;
 use crate::parse::deferred_tail::{DeferredTail, Last, parse};
@@ -26,7 +26,7 @@ fn wrap_future(reentry: &Reentry<'_>, future: TokenStream) -> TokenStream {
         None => future,
         Some(detach) => {
             let detach = detach.closure();
-            quote_spanned!(span=> #root::__private::detached_future(#future, #detach))
+            quote_spanned!(span=> #root::__private::map_future(#future, #detach))
         }
     };
     quote_spanned!(span=> #root::__private::scoped(move || #enter, #future))
@@ -49,11 +49,6 @@ fn wrap_closure(mut closure: ExprClosure, reentry: &Reentry<'_>, captured: Optio
         } else if let Some(detach) = detach {
             // The body is in a closure, so that `return` and `?` also lead to the detaching code.
             let output = &closure.output;
-            let body = match output {
-                ReturnType::Default => body.into_token_stream(),
-                // The body of a closure with a return type must be a block.
-                ReturnType::Type(..) => quote_spanned!(span=> { #body }),
-            };
             detach.apply(&quote_spanned!(span=> #root::__private::call(|| #output #body)))
         } else {
             quote_spanned!(span=> match () { () => #body })

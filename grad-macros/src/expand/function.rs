@@ -9,22 +9,25 @@ use super::scope::{Entry, Reentry, entry, in_scope};
 use super::{async_function, deferred, detach_args};
 use crate::parse::deferred_type::{self, Deferred};
 use crate::parse::item::Function;
-use crate::scope::Scope;
+use crate::scope::{Scope, ScopeAttribute};
 use crate::tokens::{in_braces, is_punct};
-use crate::types::nameable;
+use crate::types::nameable_output;
 
-/// Returns the function with its body in `scope`.
-pub fn expand(scope: &Scope, function: &Function) -> TokenStream {
+/// Returns the function with its body in the scope of `attribute`.
+pub fn expand(attribute: &ScopeAttribute, function: &Function) -> TokenStream {
+    let scope = &attribute.scope;
     let Function { attributes, visibility, defaultness, signature, body } = function;
     let (inner_attributes, statements) = split_inner_attributes(body.stream());
     // The user's own braces are kept where possible: rustc reports an error in a copy twice.
     let mut body =
         if inner_attributes.is_empty() { body.clone() } else { in_braces(function.body.span(), statements) };
 
-    let deferred = if scope.eager { None } else { deferred_type::of_output(&signature.output) };
+    let deferred = if attribute.eager { None } else { deferred_type::of_output(&signature.output) };
     let mut signature = signature.clone();
-    if let Some(wanted) = &scope.detach_args {
-        let rebound = detach_args::rebind(wanted, &scope.root, &mut signature);
+    if let Some(wanted) = &attribute.detach_args {
+        // A condition reads the arguments by the user's names.
+        let rename = scope.condition.is_none();
+        let rebound = detach_args::rebind(wanted, &scope.root, &mut signature, rename);
         let statements = body.stream();
         body = in_braces(body.span(), quote!(#rebound #statements));
     }
@@ -34,7 +37,7 @@ pub fn expand(scope: &Scope, function: &Function) -> TokenStream {
         (Some(_), deferred, detach) => {
             async_function::in_scope(scope, output, deferred.as_ref(), detach.as_ref(), &body)
         }
-        (None, Some(deferred), detach) => in_scope_and_deferred(scope, output, deferred, detach.as_ref(), &body),
+        (None, Some(deferred), detach) => in_scope_and_deferred(scope, deferred, detach.as_ref(), &body),
         (None, None, Some(detach)) => in_scope_and_detached(scope, output, detach, &body),
         (None, None, None) => in_scope(scope, &body),
     };
@@ -68,7 +71,7 @@ fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
 fn in_scope_and_detached(scope: &Scope, output: &ReturnType, detach: &Detach, body: &Group) -> TokenStream {
     let span = Span::mixed_site();
     let Entry { setup, enter } = entry(scope);
-    let (root, ty) = (&scope.root, nameable(output));
+    let (root, ty) = (&scope.root, nameable_output(output));
     let detached = detach.apply(&quote_spanned!(span=> #root::__private::call(move || -> #ty #body)));
     quote_spanned! {span=>
         #setup
@@ -79,24 +82,16 @@ fn in_scope_and_detached(scope: &Scope, output: &ReturnType, detach: &Detach, bo
 
 /// Returns statements that evaluate `body` in `scope`; its deferred value enters the scope again each time it runs, and
 /// its outputs or items are detached.
-fn in_scope_and_deferred(
-    scope: &Scope,
-    output: &ReturnType,
-    deferred: &Deferred,
-    detach: Option<&Detach>,
-    body: &Group,
-) -> TokenStream {
+fn in_scope_and_deferred(scope: &Scope, deferred: &Deferred, detach: Option<&Detach>, body: &Group) -> TokenStream {
     let span = Span::mixed_site();
     let Entry { setup, enter } = entry(scope);
-    let value = deferred::evaluate(deferred, &scope.root, &nameable(output), body);
-    let reentry = Reentry { root: &scope.root, enter: &enter, detach };
-    let wrapped = deferred::wrap(deferred, &reentry, &Ident::new("value", span).into_token_stream());
+    let (root, value) = (&scope.root, Ident::new("value", span).into_token_stream());
+    let evaluated = deferred::evaluate(root, &deferred.ty, body);
+    let wrapped = deferred::wrap(deferred, &Reentry { root, enter: &enter, detach }, &value);
     quote_spanned! {span=>
         #setup
-        let value = {
-            let _guard = #enter;
-            #value
-        };
+        let _guard = #enter;
+        let #value = #evaluated;
         #wrapped
     }
 }

@@ -57,6 +57,19 @@ pub fn in_scope(scope: &Scope, body: &Group) -> TokenStream {
     }
 }
 
+/// Returns an expression that evaluates `body` before other generated code.
+///
+/// Where the body never ends, as in `{ todo!() }`, the compiler would warn that the code after it is unreachable. The first arm
+/// hides from the compiler that it never ends.
+pub fn evaluated(root: &TokenStream, body: &Group) -> TokenStream {
+    quote_spanned! {Span::mixed_site()=>
+        match () {
+            () if false => #root::__private::never(),
+            () => #body
+        }
+    }
+}
+
 /// Returns an expression for the `grad_runtime::Scope`.
 fn value(scope: &Scope) -> TokenStream {
     let root = &scope.root;

@@ -25,9 +25,14 @@ pub enum Value {
     Path(ExprPath),
     /// `backend = default_backend()`, or nothing after the `=`.
     NotAPath(TokenStream),
-    /// `detach(x, y)`: the parentheses, and the names in them. Anything else in them counts as no names.
-    Names(Group, Vec<Ident>),
+    /// `detach(x, y)`: the parentheses, and the names in them if they contain nothing else.
+    Parenthesized(Group, Option<Vec<Ident>>),
+    /// `backend: Mlx`, and what follows the colon.
+    AfterColon(TokenStream),
 }
+
+/// The names of the arguments.
+pub const NAMES: [&str; 5] = ["backend", "crate", "detach", "eager", "skip"];
 
 /// Parses the arguments of the attribute `kind`.
 pub fn parse(kind: ScopeKind, arguments: TokenStream) -> Result<Vec<Argument>> {
@@ -61,15 +66,15 @@ fn is_keyword(expects_condition: bool, input: ParseStream) -> bool {
     let Ok(name) = ahead.call(Ident::parse_any) else {
         return false;
     };
-    let is_alone = ahead.is_empty() || ahead.peek(Token![,]);
     let is_assigned = ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>]);
-    is_assigned
-        || match name.to_string().as_str() {
-            "crate" => is_alone,
-            "backend" | "eager" | "skip" => is_alone && !expects_condition,
-            "detach" => (is_alone || ahead.peek(Paren)) && !expects_condition,
-            _ => false,
-        }
+    let is_after_name = ahead.peek(Token![:]) && !ahead.peek(Token![::]);
+    if is_assigned || is_after_name {
+        return true;
+    }
+    let is_alone = ahead.is_empty() || ahead.peek(Token![,]);
+    let is_known = NAMES.iter().any(|known| name == known);
+    // `crate` alone is never a condition.
+    is_known && (is_alone || ahead.peek(Paren)) && (!expects_condition || name == "crate")
 }
 
 fn parse_keyword(input: ParseStream) -> Result<Argument> {
@@ -78,6 +83,8 @@ fn parse_keyword(input: ParseStream) -> Result<Argument> {
         parse_names(input.parse()?)
     } else if input.parse::<Option<Token![=]>>()?.is_some() {
         parse_value(input)?
+    } else if input.parse::<Option<Token![:]>>()?.is_some() {
+        Value::AfterColon(until_comma(input)?)
     } else {
         Value::None
     };
@@ -100,8 +107,8 @@ fn parse_value(input: ParseStream) -> Result<Value> {
 
 fn parse_names(parentheses: Group) -> Value {
     let names = |input: ParseStream| Punctuated::<Ident, Token![,]>::parse_terminated_with(input, Ident::parse_any);
-    let names = names.parse2(parentheses.stream()).unwrap_or_default();
-    Value::Names(parentheses, names.into_iter().collect())
+    let names = names.parse2(parentheses.stream()).ok();
+    Value::Parenthesized(parentheses, names.map(|names| names.into_iter().collect()))
 }
 
 fn parse_condition(input: ParseStream) -> Result<Argument> {

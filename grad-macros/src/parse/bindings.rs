@@ -2,52 +2,25 @@
 
 use syn::{Pat, PatIdent};
 
-use crate::scope::DetachArgs;
-
-/// Returns the bindings of a pattern that `wanted` names, and takes their `mut` away: it belongs to the names that are
-/// bound again in the body.
-pub fn take(wanted: &DetachArgs, pattern: &mut Pat) -> Vec<PatIdent> {
-    let mut found = Vec::new();
-    collect(wanted, pattern, &mut found);
-    found
-}
-
-// Written by hand: one of syn's visitors compiles to 300 functions, a tenth of this crate.
-fn collect(wanted: &DetachArgs, pattern: &mut Pat, found: &mut Vec<PatIdent>) {
+/// Calls `visit` for each binding of a pattern.
+///
+/// Written by hand: one of syn's visitors compiles to 300 functions, a tenth of this crate.
+pub fn visit(pattern: &mut Pat, visit_binding: &mut impl FnMut(&mut PatIdent)) {
     match pattern {
         Pat::Ident(binding) => {
-            if wanted.contains(&binding.ident) {
-                found.push(binding.clone());
-                if binding.by_ref.is_none() {
-                    binding.mutability = None;
-                }
-            }
+            visit_binding(binding);
             if let Some((_, inner)) = &mut binding.subpat {
-                collect(wanted, inner, found);
+                visit(inner, visit_binding);
             }
         }
-        Pat::Or(alternatives) => collect_all(wanted, &mut alternatives.cases, found),
-        Pat::Paren(inner) => collect(wanted, &mut inner.pat, found),
-        Pat::Reference(inner) => collect(wanted, &mut inner.pat, found),
-        Pat::Slice(slice) => collect_all(wanted, &mut slice.elems, found),
-        Pat::Struct(pattern) => {
-            for field in &mut pattern.fields {
-                collect(wanted, &mut field.pat, found);
-            }
-        }
-        Pat::Tuple(tuple) => collect_all(wanted, &mut tuple.elems, found),
-        Pat::TupleStruct(tuple) => collect_all(wanted, &mut tuple.elems, found),
-        Pat::Type(typed) => collect(wanted, &mut typed.pat, found),
+        Pat::Or(alternatives) => alternatives.cases.iter_mut().for_each(|case| visit(case, visit_binding)),
+        Pat::Paren(inner) => visit(&mut inner.pat, visit_binding),
+        Pat::Reference(inner) => visit(&mut inner.pat, visit_binding),
+        Pat::Slice(slice) => slice.elems.iter_mut().for_each(|element| visit(element, visit_binding)),
+        Pat::Struct(pattern) => pattern.fields.iter_mut().for_each(|field| visit(&mut field.pat, visit_binding)),
+        Pat::Tuple(tuple) => tuple.elems.iter_mut().for_each(|element| visit(element, visit_binding)),
+        Pat::TupleStruct(tuple) => tuple.elems.iter_mut().for_each(|element| visit(element, visit_binding)),
+        Pat::Type(typed) => visit(&mut typed.pat, visit_binding),
         _ => {}
-    }
-}
-
-fn collect_all<'a>(
-    wanted: &DetachArgs,
-    patterns: impl IntoIterator<Item = &'a mut Pat>,
-    found: &mut Vec<PatIdent>,
-) {
-    for pattern in patterns {
-        collect(wanted, pattern, found);
     }
 }

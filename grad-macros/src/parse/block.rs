@@ -1,13 +1,15 @@
 //! The input of a block macro: `<backend> condition, detach { … }`.
 
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Expr, Ident, Path, Result, Token};
+use syn::{Expr, Ident, Path, Token};
 
 use crate::scope::ScopeKind;
+use crate::tokens::is_punct;
 
 /// A block and what precedes it.
 pub struct Block {
@@ -27,13 +29,16 @@ pub struct Block {
 /// `<Mlx>`.
 pub struct Selector {
     pub open: Token![<],
-    pub backends: Punctuated<Path, Token![,]>,
+    /// What is between `<` and `>`.
+    pub tokens: TokenStream,
+    /// The same as paths, if it is paths.
+    pub backends: Option<Punctuated<Path, Token![,]>>,
     pub close: Token![>],
 }
 
 /// Parses `[$crate kind] <backend> condition, detach { … }`. The brackets come from our `macro_rules!`; without them,
 /// it returns `None`.
-pub fn parse(input: TokenStream) -> Option<Result<Block>> {
+pub fn parse(input: TokenStream) -> Option<Block> {
     let mut tokens = input.into_iter();
     let TokenTree::Group(group) = tokens.next()? else {
         return None;
@@ -51,20 +56,34 @@ pub fn parse(input: TokenStream) -> Option<Result<Block>> {
         let detach = parse_detach(input);
         Ok(Block { kind, root, selector, condition_span, condition, detach, body: input.parse()? })
     };
-    Some(block.parse2(tokens.collect()))
+    block.parse2(tokens.collect()).ok()
 }
 
 /// Parses `<path>`, unless it begins a qualified path such as `<T>::new()`.
 fn parse_selector(input: ParseStream) -> Option<Selector> {
     let ahead = input.fork();
     let open = ahead.parse().ok()?;
-    let backends = Punctuated::parse_separated_nonempty(&ahead).unwrap_or_default();
+    let (mut tokens, mut depth) = (TokenStream::new(), 0_usize);
+    while depth > 0 || !ahead.peek(Token![>]) {
+        if let Ok(arrow) = ahead.parse::<Token![->]>() {
+            arrow.to_tokens(&mut tokens);
+            continue;
+        }
+        let token: TokenTree = ahead.parse().ok()?;
+        if is_punct(&token, '<') {
+            depth += 1;
+        } else if is_punct(&token, '>') {
+            depth = depth.saturating_sub(1);
+        }
+        tokens.extend([token]);
+    }
     let close = ahead.parse().ok()?;
     if ahead.peek(Token![::]) {
         return None;
     }
+    let backends = Punctuated::parse_terminated.parse2(tokens.clone()).ok();
     input.advance_to(&ahead);
-    Some(Selector { open, backends, close })
+    Some(Selector { open, tokens, backends, close })
 }
 
 /// Parses `expression,`.
@@ -84,8 +103,9 @@ fn parse_detach(input: ParseStream) -> bool {
     }
     let body = ahead.fork();
     let is_braced = matches!(body.parse(), Ok(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace);
-    if is_braced && body.is_empty() {
+    let is_detach = is_braced && body.is_empty();
+    if is_detach {
         input.advance_to(&ahead);
     }
-    is_braced && body.is_empty()
+    is_detach
 }

@@ -1,8 +1,8 @@
 //! Determines whether a body may leave its function before its end.
 
 use proc_macro2::{Group, TokenStream, TokenTree};
-use syn::visit_mut::{VisitMut, visit_expr_mut, visit_macro_mut};
-use syn::{Expr, Item, Macro};
+use syn::visit::{Visit, visit_expr};
+use syn::{Block, Expr, Item, Macro};
 
 use crate::tokens::is_punct;
 
@@ -36,11 +36,11 @@ const TRANSPARENT_MACROS: [&str; 22] = [
 ///
 /// A body that cannot be parsed may contain anything.
 pub fn is_possible(body: &Group) -> bool {
-    let Ok(mut block) = syn::parse2(TokenStream::from(TokenTree::Group(body.clone()))) else {
+    let Ok(block) = syn::parse2::<Block>(TokenStream::from(TokenTree::Group(body.clone()))) else {
         return true;
     };
     let mut search = EarlyExitSearch { found: false };
-    search.visit_block_mut(&mut block);
+    search.visit_block(&block);
     search.found
 }
 
@@ -48,23 +48,22 @@ struct EarlyExitSearch {
     found: bool,
 }
 
-impl VisitMut for EarlyExitSearch {
-    fn visit_expr_mut(&mut self, expression: &mut Expr) {
+impl<'a> Visit<'a> for EarlyExitSearch {
+    fn visit_expr(&mut self, expression: &'a Expr) {
         match expression {
             // `return` and `?` in a closure or an async block leave that, not the function.
             Expr::Closure(_) | Expr::Async(_) => {}
             Expr::Return(_) | Expr::Try(_) | Expr::Verbatim(_) => self.found = true,
-            expression => visit_expr_mut(self, expression),
+            expression => visit_expr(self, expression),
         }
     }
 
-    fn visit_item_mut(&mut self, _: &mut Item) {}
+    fn visit_item(&mut self, _: &'a Item) {}
 
-    fn visit_macro_mut(&mut self, call: &mut Macro) {
+    fn visit_macro(&mut self, call: &'a Macro) {
         let name = call.path.segments.last();
         let is_transparent = name.is_some_and(|name| TRANSPARENT_MACROS.iter().any(|known| name.ident == known));
         self.found |= !is_transparent || mentions_early_exit(call.tokens.clone());
-        visit_macro_mut(self, call);
     }
 }
 

@@ -16,29 +16,30 @@ pub fn scope(block: &Block) -> Result<Scope> {
         backend: block.selector.as_ref().map(|selector| backend(block.kind, selector)).transpose()?,
         condition: condition(block)?,
         detach: block.detach.then_some(DetachWith::Trait),
-        detach_args: None,
-        eager: false,
-        skip: false,
     };
     check_suspension(block)?;
     Ok(scope)
 }
 
 fn backend(kind: ScopeKind, selector: &Selector) -> Result<TokenStream> {
-    let Selector { open, backends, close } = selector;
+    let Selector { open, tokens, backends, close } = selector;
     let name = kind.name();
-    let message = match backends.len() {
-        0 => format!(
+    let problem = match backends {
+        Some(backends) if backends.len() == 1 => return Ok(backends.first().to_token_stream()),
+        Some(backends) if backends.is_empty() => format!(
             "cannot switch a backend: the selector names none\n\
              help: write a backend, as in `{name}! {{ <Mlx> … }}`, or remove `<>` to switch every installed backend"
         ),
-        1 => return Ok(backends.to_token_stream()),
-        _ => format!(
+        Some(_) => format!(
             "cannot switch two backends with one block\n\
              help: nest two blocks: `{name}! {{ <A> {name}! {{ <B> … }} }}`"
         ),
+        None => format!(
+            "cannot switch this backend: it is not a path\n\
+             help: write the path of a backend, as in `{name}! {{ <Mlx> … }}`"
+        ),
     };
-    Err(Error::new_spanned(quote!(#open #backends #close), message))
+    Err(Error::new_spanned(quote!(#open #tokens #close), problem))
 }
 
 fn condition(block: &Block) -> Result<Option<TokenStream>> {
@@ -74,10 +75,12 @@ fn check_suspension(block: &Block) -> Result<()> {
     Err(Error::new(word.span(), message))
 }
 
-/// Returns the error for a call of `block!` by the user.
-pub fn called_directly() -> Error {
-    let message = "cannot call `block!` directly: it is internal to grad-runtime\n\
-                   help: use `no_grad!` or one of its siblings";
+/// Returns the error for a call of an internal macro by the user.
+pub fn called_directly(name: &str, instead: &str) -> Error {
+    let message = format!(
+        "cannot call `{name}!` directly: it is internal to grad-runtime\n\
+         help: use {instead}"
+    );
     Error::new(Span::call_site(), message)
 }
 

@@ -2,7 +2,7 @@
 
 use proc_macro2::Span;
 use quote::ToTokens;
-use syn::{Error, Path};
+use syn::{Attribute, Error, Path};
 
 /// Returns the error for deriving `trait_name` for a union.
 pub fn union(trait_name: &str, span: Span) -> Error {
@@ -38,4 +38,13 @@ pub fn field_argument(attribute: &str, argument: &Path) -> Error {
         argument.to_token_stream()
     );
     Error::new_spanned(argument, message)
+}
+
+/// Returns the error for an attribute on a variant of an enum.
+pub fn on_variant(name: &str, attribute: &Attribute) -> Error {
+    let message = format!(
+        "cannot use `#[{name}]` on a variant\n\
+         help: write `#[{name}(skip)]` on each of its fields"
+    );
+    Error::new_spanned(attribute, message)
 }

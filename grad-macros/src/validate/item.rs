@@ -1,24 +1,66 @@
 //! Checks on the item under an attribute.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use syn::{Attribute, Error, FnArg, Meta, Result, Signature};
+use syn::{Attribute, Error, FnArg, Meta, Result};
 
 use super::attribute;
 use crate::parse::bindings;
+use crate::parse::deferred_type::{self, Deferred, Form};
 use crate::parse::item::{Function, MethodBlock, OtherItem};
-use crate::scope::{DetachArgs, Scope, ScopeKind};
+use crate::scope::{DetachArgs, Scope, ScopeAttribute, ScopeKind};
 
-/// Checks that a function can run in a scope.
-pub fn check_function(kind: ScopeKind, function: &Function) -> Result<()> {
-    let Some(constness) = function.signature.constness else {
+/// Checks that a function can run in the scope of its attribute.
+pub fn check_function(attribute: &ScopeAttribute, function: &Function) -> Result<()> {
+    if let Some(constness) = function.signature.constness {
+        let name = attribute.scope.kind.name();
+        let message = format!(
+            "cannot apply `#[{name}]` to a `const fn`: it may run at compile time, where there is no grad mode\n\
+             help: remove `const`, or annotate the functions that call it"
+        );
+        return Err(Error::new(constness.span, message));
+    }
+    check_detach_args(attribute, &[function], "function")?;
+    check_copy(attribute, function)
+}
+
+/// Checks the methods of a block that take its attribute, all together.
+pub fn check_methods(attribute: &ScopeAttribute, block: &MethodBlock, methods: &[&Function]) -> Result<()> {
+    let name = attribute.scope.kind.name();
+    let place = if block.keyword == "impl" { "`impl` block" } else { "trait" };
+    if methods.is_empty() {
+        let message = format!(
+            "cannot apply `#[{name}]` to this {place}: none of its methods takes it\n\
+             help: it applies to methods that have a body, are not `const`, and have no scope attribute of their own"
+        );
+        return Err(Error::new(block.keyword.span(), message));
+    }
+    check_detach_args(attribute, methods, place)
+}
+
+/// Checks that a method can run in the scope of the attribute on its block.
+pub fn check_method(attribute: &ScopeAttribute, method: &Function) -> Result<()> {
+    check_cfg_attr(attribute.scope.kind, method)?;
+    check_copy(attribute, method)
+}
+
+/// Checks that no future, iterator or stream is `Copy`: its wrapper drops it in the scope, and what is dropped is not `Copy`.
+fn check_copy(attribute: &ScopeAttribute, function: &Function) -> Result<()> {
+    fn find(deferred: &Deferred) -> Option<Span> {
+        match &deferred.form {
+            Form::Resumable(resumable) if resumable.copy.is_some() => resumable.copy,
+            _ => deferred.parts().into_iter().find_map(find),
+        }
+    }
+    let deferred = if attribute.eager { None } else { deferred_type::of_output(&function.signature.output) };
+    let Some(span) = deferred.as_ref().and_then(find) else {
         return Ok(());
     };
-    let name = kind.name();
     let message = format!(
-        "cannot apply `#[{name}]` to a `const fn`: it may run at compile time, where there is no grad mode\n\
-         help: remove `const`, or annotate the functions that call it"
+        "cannot return this type as `Copy`: it is wrapped to be dropped in the scope\n\
+         help: write `Clone` instead, or `#[{}(eager)]` to leave it out of the scope",
+        attribute.scope.kind.name()
     );
-    Err(Error::new(constness.span, message))
+    Err(Error::new(span, message))
 }
 
 /// Returns the error for an item that takes no attribute.
@@ -65,7 +107,7 @@ pub fn not_a_function(kind: ScopeKind, item: &OtherItem, span: Span) -> Error {
 ///
 /// The compiler expands the upper attribute first, so the scope of the lower one would be the outer scope: the opposite
 /// of Python's decorators. Attributes for different backends have the same effect in both orders.
-pub fn take_conflict(kind: ScopeKind, scope: &Scope, attributes: &mut Vec<Attribute>) -> Option<Error> {
+pub fn take_conflict(scope: &Scope, attributes: &mut Vec<Attribute>) -> Option<Error> {
     let conflicting = |attribute: &Attribute| {
         let other = named(attribute)?;
         let arguments = match &attribute.meta {
@@ -73,11 +115,11 @@ pub fn take_conflict(kind: ScopeKind, scope: &Scope, attributes: &mut Vec<Attrib
             Meta::Path(_) | Meta::NameValue(_) => TokenStream::new(),
         };
         // Errors in its arguments are reported when it is expanded itself.
-        let other_scope = attribute::scope(other, arguments).ok()?;
-        (!scope.has_other_backend_than(&other_scope)).then_some(other)
+        let other_attribute = attribute::attribute(other, arguments).ok()?;
+        (!scope.has_other_backend_than(&other_attribute.scope)).then_some(other)
     };
     let (index, other) = attributes.iter().enumerate().find_map(|(i, a)| Some((i, conflicting(a)?)))?;
-    let (name, other) = (kind.name(), other.name());
+    let (name, other) = (scope.kind.name(), other.name());
     let message = if name == other {
         format!("duplicate attribute `#[{name}]`\nhelp: remove one of the two")
     } else {
@@ -89,18 +131,18 @@ pub fn take_conflict(kind: ScopeKind, scope: &Scope, attributes: &mut Vec<Attrib
     Some(Error::new_spanned(attributes.remove(index), message))
 }
 
-/// Checks that the names in `detach(x, y)` are arguments of the function.
-pub fn check_detach_args(scope: &Scope, signature: &Signature) -> Result<()> {
-    let Some(DetachArgs::Named(names)) = &scope.detach_args else {
+/// Checks that each name in `detach(x, y)` is an argument of one of the functions in `place`.
+fn check_detach_args(attribute: &ScopeAttribute, functions: &[&Function], place: &str) -> Result<()> {
+    let Some(DetachArgs::Named(names)) = &attribute.detach_args else {
         return Ok(());
     };
-    let patterns = signature.inputs.iter().filter_map(|input| match input {
-        FnArg::Typed(argument) => Some(argument.pat.clone()),
-        FnArg::Receiver(_) => None,
-    });
-    let bindings: Vec<_> =
-        patterns.flat_map(|mut pattern| bindings::take(&DetachArgs::All, &mut pattern)).collect();
-    let Some(name) = names.iter().find(|name| !bindings.iter().any(|binding| binding.ident == **name)) else {
+    let mut bindings = Vec::new();
+    for input in functions.iter().flat_map(|function| &function.signature.inputs) {
+        if let FnArg::Typed(argument) = input {
+            bindings::visit(&mut argument.pat.clone(), &mut |binding| bindings.push(binding.ident.clone()));
+        }
+    }
+    let Some(name) = names.iter().find(|name| !bindings.contains(name)) else {
         return Ok(());
     };
     let message = if name == "self" {
@@ -109,7 +151,7 @@ pub fn check_detach_args(scope: &Scope, signature: &Signature) -> Result<()> {
             .to_owned()
     } else {
         format!(
-            "cannot detach `{name}`: the function has no such argument\n\
+            "cannot detach `{name}`: the {place} has no such argument\n\
              help: write `detach(args)` to detach all arguments"
         )
     };
@@ -122,7 +164,7 @@ pub fn takes_block_attribute(method: &Function) -> bool {
 }
 
 /// Checks that no `cfg_attr` may add a scope attribute to a method in an annotated block.
-pub fn check_cfg_attr(kind: ScopeKind, method: &Function) -> Result<()> {
+fn check_cfg_attr(kind: ScopeKind, method: &Function) -> Result<()> {
     let Some(ambiguous) = method.attributes.iter().find(|attribute| is_ambiguous_cfg_attr(attribute)) else {
         return Ok(());
     };
@@ -132,17 +174,6 @@ pub fn check_cfg_attr(kind: ScopeKind, method: &Function) -> Result<()> {
          help: move this method to another `impl` block, or annotate each method instead of the block"
     );
     Err(Error::new_spanned(ambiguous, message))
-}
-
-/// Returns the error for an `impl` block or a trait in which no method takes the attribute.
-pub fn nothing_to_annotate(kind: ScopeKind, block: &MethodBlock) -> Error {
-    let name = kind.name();
-    let found = if block.keyword == "impl" { "`impl` block" } else { "trait" };
-    let message = format!(
-        "cannot apply `#[{name}]` to this {found}: none of its methods takes it\n\
-         help: it applies to methods that have a body, are not `const`, and have no scope attribute of their own"
-    );
-    Error::new(block.keyword.span(), message)
 }
 
 /// Returns the kind of a scope attribute.

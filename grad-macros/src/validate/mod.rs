@@ -1,4 +1,4 @@
-//! Validation: the checks on parsed input, and their error messages. They pass before any code is generated.
+//! Validation: the checks on parsed input, and all error messages.
 
 pub mod attribute;
 pub mod block;

@@ -6,6 +6,7 @@
 mod closure;
 mod future;
 mod iterator;
+mod mapped;
 mod scoped;
 mod stream;
 pub mod thread;
@@ -13,6 +14,7 @@ pub mod thread;
 use grad_core::{GradMode, ModeSnapshot};
 
 pub use closure::carry;
+pub use mapped::{Mapped, map_future, map_iterator, map_stream};
 pub use scoped::{Scoped, scoped};
 pub use stream::scoped_stream;
 

@@ -28,10 +28,16 @@ impl Enter for ModeSnapshot {
 }
 
 pin_project_lite::pin_project! {
-    struct State<T, E> {
-        #[pin]
-        inner: T,
-        enter: E,
+    // An enum, not an `Option` of a struct: each type around a future counts towards the recursion limit.
+    #[project = StateProjection]
+    #[project_ref = StateReference]
+    enum State<T, E> {
+        Whole {
+            #[pin]
+            inner: T,
+            enter: E,
+        },
+        Consumed,
     }
 }
 
@@ -53,9 +59,9 @@ pin_project_lite::pin_project! {
     where
         E: Enter,
     {
-        // Empty only while it is dropped or consumed: a pinned value can be dropped early only by replacing it.
+        // Consumed only while it is dropped or taken apart: a pinned value can be dropped early only by replacing it.
         #[pin]
-        state: Option<State<T, E>>,
+        state: State<T, E>,
     }
 
     impl<T, E> PinnedDrop for Scoped<T, E>
@@ -64,9 +70,9 @@ pin_project_lite::pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let mut state = this.project().state;
-            if let Some(found) = state.as_ref().as_pin_ref() {
-                let _guard = found.project_ref().enter.enter();
-                state.set(None);
+            if let StateReference::Whole { enter, .. } = state.as_ref().project_ref() {
+                let _guard = enter.enter();
+                state.set(State::Consumed);
             }
         }
     }
@@ -78,7 +84,7 @@ pub fn scoped<T, E>(enter: E, inner: T) -> Scoped<T, E>
 where
     E: Enter,
 {
-    Scoped { state: Some(State { inner, enter }) }
+    Scoped { state: State::Whole { inner, enter } }
 }
 
 #[cold]
@@ -95,8 +101,8 @@ where
     #[inline]
     pub fn enter(&self) -> (GradGuard, &T) {
         match &self.state {
-            Some(state) => (state.enter.enter(), &state.inner),
-            None => consumed(),
+            State::Whole { inner, enter } => (enter.enter(), inner),
+            State::Consumed => consumed(),
         }
     }
 
@@ -105,8 +111,8 @@ where
     #[inline]
     pub fn enter_mut(&mut self) -> (GradGuard, &mut T) {
         match &mut self.state {
-            Some(state) => (state.enter.enter(), &mut state.inner),
-            None => consumed(),
+            State::Whole { inner, enter } => (enter.enter(), inner),
+            State::Consumed => consumed(),
         }
     }
 
@@ -114,12 +120,9 @@ where
     #[doc(hidden)]
     #[inline]
     pub fn enter_pinned(self: Pin<&mut Self>) -> (GradGuard, Pin<&mut T>) {
-        match self.project().state.as_pin_mut() {
-            Some(state) => {
-                let state = state.project();
-                (state.enter.enter(), state.inner)
-            }
-            None => consumed(),
+        match self.project().state.project() {
+            StateProjection::Whole { inner, enter } => (enter.enter(), inner),
+            StateProjection::Consumed => consumed(),
         }
     }
 
@@ -134,9 +137,9 @@ where
     /// Returns the way to enter the scope, and the wrapped value.
     #[inline]
     pub(crate) fn into_parts(mut self) -> (E, T) {
-        match self.state.take() {
-            Some(State { inner, enter }) => (enter, inner),
-            None => consumed(),
+        match std::mem::replace(&mut self.state, State::Consumed) {
+            State::Whole { inner, enter } => (enter, inner),
+            State::Consumed => consumed(),
         }
     }
 
@@ -151,8 +154,8 @@ where
     #[must_use]
     pub fn inner(&self) -> &T {
         match &self.state {
-            Some(state) => &state.inner,
-            None => consumed(),
+            State::Whole { inner, .. } => inner,
+            State::Consumed => consumed(),
         }
     }
 
@@ -167,8 +170,8 @@ where
     /// ```
     pub fn inner_mut(&mut self) -> &mut T {
         match &mut self.state {
-            Some(state) => &mut state.inner,
-            None => consumed(),
+            State::Whole { inner, .. } => inner,
+            State::Consumed => consumed(),
         }
     }
 
@@ -193,11 +196,11 @@ where
 {
     fn clone(&self) -> Self {
         match &self.state {
-            Some(State { inner, enter }) => {
+            State::Whole { inner, enter } => {
                 let _guard = enter.enter();
                 scoped(enter.clone(), inner.clone())
             }
-            None => consumed(),
+            State::Consumed => consumed(),
         }
     }
 }

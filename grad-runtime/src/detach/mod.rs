@@ -4,10 +4,7 @@ use std::borrow::Borrow;
 
 #[cfg(feature = "cpu")]
 mod candle;
-mod deferred;
 mod std_impls;
-
-pub use deferred::{Detached, detached_future, detached_iterator, detached_stream};
 
 /// A value that can be detached from the graph that computed it, so that no gradient flows back through it.
 ///

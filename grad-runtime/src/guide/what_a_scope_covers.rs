@@ -112,10 +112,49 @@
 //! assert_eq!(score(2.0), (false, 3.0));
 //! ```
 //!
-//! These results are recognized by the type in the signature: `impl` or boxed `dyn` of [`Future`], [`Iterator`] (and its
-//! subtraits), `Stream`, `Fn`, `FnMut` and `FnOnce`; `BoxFuture`, `BoxStream` and their `Local` variants; and each of them
-//! inside an `Option` or as the `Ok` type of a `Result`. To cover only the code that *makes* the result, write
-//! `#[no_grad(eager)]`.
+//! An async closure enters the scope at each poll of the future that a call returns.
+//!
+//! ```
+//! use grad_runtime::prelude::*;
+//!
+//! #[no_grad]
+//! fn scorer(bias: usize) -> impl AsyncFn(&str) -> (bool, usize) {
+//!     async move |text| (is_grad_enabled(), text.len() + bias)
+//! }
+//!
+//! let score = scorer(1);
+//! assert_eq!(futures::executor::block_on(score("text")), (false, 5));
+//! ```
+//!
+//! # Recognized types
+//!
+//! Deferred results are recognized by the type in the signature:
+//!
+//! - `impl` of [`Future`], [`Iterator`] and its subtraits, [`IntoIterator`], `Stream`, `Fn`, `FnMut`, `FnOnce`, `AsyncFn`,
+//!   `AsyncFnMut` and `AsyncFnOnce`. An `impl IntoIterator` is turned into its iterator when the function returns;
+//! - `dyn` of the same traits in `Box` and `Pin<Box<…>>`, and of `Fn` in `Rc` and `Arc`; `BoxFuture`, `BoxStream` and their
+//!   `Local` variants;
+//! - each of them in an `Option`, in a tuple, as the `Ok` type of a `Result`, as the output of a future or closure, and as the
+//!   item of an iterator or stream; and these in each other.
+//!
+//! To cover only the code that *makes* the result, write `#[no_grad(eager)]`.
+//!
+//! ```
+//! use grad_runtime::prelude::*;
+//!
+//! type Error = Box<dyn std::error::Error>;
+//!
+//! #[no_grad]
+//! async fn open(size: &str) -> Result<(usize, impl Iterator<Item = Box<dyn Fn() -> bool>>), Error> {
+//!     let size = size.parse()?;
+//!     Ok((size, (0..size).map(|_| Box::new(is_grad_enabled) as Box<dyn Fn() -> bool>)))
+//! }
+//!
+//! let (size, mut batches) = futures::executor::block_on(open("2"))?;
+//! assert_eq!(size, 2);
+//! assert!(batches.all(|load| !load()));
+//! # Ok::<(), Error>(())
+//! ```
 //!
 //! # Blocks
 //!
@@ -200,8 +239,9 @@
 //!   data loader's workers, a C++ thread pool that calls back. It starts Enabled there.
 //! - A deferred result whose type does not show that it is one: a type alias, a struct that implements `Iterator`, a type
 //!   parameter. Call `.in_current_grad_mode()` on it inside the function.
-//! - Deferred results in positions that are not inspected: in a tuple, in `Arc` or `Rc`, as `impl IntoIterator` or
-//!   `impl AsyncFn`, as the output of a future or the item of an iterator.
+//! - Deferred results in other positions: in a `Vec`, an array or another collection, in a struct, behind a reference, on the
+//!   `Err` side of a `Result`. Call `.in_current_grad_mode()` on an iterator or a future before it is stored there, and
+//!   [`carry!`](crate::carry!) for a closure.
 //! - A value that does its work later in a method of its own, such as a plan that is executed. Annotate that method.
 //! - The drop of arguments, which happens after the scope. In an `async fn` or a returned closure, arguments that were
 //!   moved into it are dropped inside.
@@ -212,6 +252,22 @@
 //! - In a transform *started* inside a scope: values that its function computes from primals of an outer transform and
 //!   stores elsewhere than in its result. The outer transform records them.
 //! - A guard leaked with [`std::mem::forget`]: its scope never ends.
+//!
+//! # What the attribute changes
+//!
+//! A deferred result is wrapped. In a few places, the wrapper shows:
+//!
+//! - An `impl Trait` of a deferred result has no other traits than auto traits, `Clone`, `Debug`, and those of iterators. A closure
+//!   may be `Copy`, a future, iterator or stream may not: it is dropped in the scope.
+//! - `Rc` and `Arc` point to the wrapper, so [`Arc::ptr_eq`](std::sync::Arc::ptr_eq) tells it from the function's own pointer. An
+//!   `Arc<dyn Fn() + Send>` must be `Sync` too.
+//! - An annotated `async fn` is a future in a future. It stores an argument twice; without the attribute, the compiler does so
+//!   only if the argument is used after an `.await`. A chain of ten annotated functions that
+//!   await each other needs no `#![recursion_limit]`, one of plain functions may have about 35. Box a future in a longer
+//!   chain, or raise the limit.
+//! - `#[track_caller]` has no effect on the body of a function that returns a deferred or detached result if the body contains
+//!   `return`, `?` or a macro that may: it is moved to a closure, to which the attribute cannot be applied in stable Rust. A
+//!   function with a deferred result keeps it if another function, which it calls, contains the early exits.
 //!
 //! # How to find uncovered code
 //!

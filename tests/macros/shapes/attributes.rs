@@ -66,6 +66,17 @@ fn locations() {
         grad_mode()
     }
     #[no_grad]
+    #[track_caller]
+    fn early_exit(value: Option<i32>) -> Option<&'static Location<'static>> {
+        value?;
+        Some(Location::caller())
+    }
+    #[no_grad]
+    #[track_caller]
+    fn deferred() -> Box<dyn Iterator<Item = &'static Location<'static>>> {
+        Box::new(std::iter::once(Location::caller()))
+    }
+    #[no_grad]
     fn plain() -> (u32, &'static Location<'static>) {
         (line!(), caller())
     }
@@ -82,6 +93,10 @@ fn locations() {
     assert_eq!((location.line(), location.file(), mode), (line, file!(), NoGrad));
     let ((value, location), line) = (after(None), line!());
     assert_eq!((value, location.line(), location.file()), (2, line, file!()));
+    let (location, line) = (early_exit(Some(1)).unwrap(), line!());
+    assert_eq!((location.line(), early_exit(None)), (line, None));
+    let (mut locations, line) = (deferred(), line!());
+    assert_eq!(locations.next().map(Location::line), Some(line));
     assert_eq!(in_a_condition(), NoGrad);
     for (line, location) in [restored(plain()), awaited(resumed())] {
         assert_eq!((location.line(), location.file()), (line, file!()));

@@ -1,0 +1,10 @@
+use grad_runtime::prelude::*;
+
+#[no_grad(detatch)]
+pub fn embed(x: f32) -> f32 {
+    x
+}
+
+fn main() {
+    embed(1.0);
+}
