@@ -5,6 +5,7 @@ use std::fmt;
 use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::{Error, Operand, Result};
+use crate::explain::is_strict;
 use crate::params::Params;
 use grad_core::Backend;
 use grad_core::GradMode;
@@ -89,158 +90,222 @@ pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + Sized + '
     // Creation
 
     #[doc = array_doc!(from_slice)]
+    #[track_caller]
     fn from_slice<T: Element>(elements: &[T], shape: &[usize]) -> Result<Self>;
     #[doc = array_doc!(from_buffer)]
+    #[track_caller]
     fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self>;
     #[doc = array_doc!(scalar)]
+    #[track_caller]
     fn scalar<T: Element>(value: T) -> Result<Self>;
     #[doc = array_doc!(full)]
+    #[track_caller]
     fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self>;
     #[doc = array_doc!(zeros)]
+    #[track_caller]
     fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self>;
     #[doc = array_doc!(ones)]
+    #[track_caller]
     fn ones(shape: &[usize], dtype: Dtype) -> Result<Self>;
 
     // Inspection
 
     #[doc = array_doc!(shape)]
+    #[track_caller]
     fn shape(&self) -> Vec<usize>;
     #[doc = array_doc!(ndim)]
+    #[track_caller]
     fn ndim(&self) -> usize;
     #[doc = array_doc!(size)]
+    #[track_caller]
     fn size(&self) -> usize;
     #[doc = array_doc!(dtype)]
+    #[track_caller]
     fn dtype(&self) -> Dtype;
+    #[doc = array_doc!(is_traced)]
+    fn is_traced(&self) -> bool;
     #[doc = array_doc!(to_vec)]
+    #[track_caller]
     fn to_vec<T: Element>(&self) -> Result<Vec<T>>;
     #[doc = array_doc!(item)]
+    #[track_caller]
     fn item<T: Element>(&self) -> Result<T>;
     #[doc = array_doc!(to_buffer)]
+    #[track_caller]
     fn to_buffer(&self) -> Result<Buffer<'static>>;
     #[doc = array_doc!(eval)]
+    #[track_caller]
     fn eval(&self) -> Result<()>;
     #[doc = array_doc!(backend)]
+    #[track_caller]
     fn backend() -> &'static dyn Backend;
 
     // Elementwise functions
 
     #[doc = array_doc!(abs)]
+    #[track_caller]
     fn abs(&self) -> Result<Self>;
     #[doc = array_doc!(negative)]
+    #[track_caller]
     fn negative(&self) -> Result<Self>;
     #[doc = array_doc!(exp)]
+    #[track_caller]
     fn exp(&self) -> Result<Self>;
     #[doc = array_doc!(log)]
+    #[track_caller]
     fn log(&self) -> Result<Self>;
     #[doc = array_doc!(sqrt)]
+    #[track_caller]
     fn sqrt(&self) -> Result<Self>;
     #[doc = array_doc!(square)]
+    #[track_caller]
     fn square(&self) -> Result<Self>;
     #[doc = array_doc!(sin)]
+    #[track_caller]
     fn sin(&self) -> Result<Self>;
     #[doc = array_doc!(cos)]
+    #[track_caller]
     fn cos(&self) -> Result<Self>;
     #[doc = array_doc!(tanh)]
+    #[track_caller]
     fn tanh(&self) -> Result<Self>;
     #[doc = array_doc!(erf)]
+    #[track_caller]
     fn erf(&self) -> Result<Self>;
     #[doc = array_doc!(sigmoid)]
+    #[track_caller]
     fn sigmoid(&self) -> Result<Self>;
     #[doc = array_doc!(relu)]
+    #[track_caller]
     fn relu(&self) -> Result<Self>;
     #[doc = array_doc!(gelu)]
+    #[track_caller]
     fn gelu(&self) -> Result<Self>;
 
     // Arithmetic
 
     #[doc = array_doc!(add)]
+    #[track_caller]
     fn add(&self, other: &Self) -> Result<Self>;
     #[doc = array_doc!(subtract)]
+    #[track_caller]
     fn subtract(&self, other: &Self) -> Result<Self>;
     #[doc = array_doc!(multiply)]
+    #[track_caller]
     fn multiply(&self, other: &Self) -> Result<Self>;
     #[doc = array_doc!(divide)]
+    #[track_caller]
     fn divide(&self, other: &Self) -> Result<Self>;
     #[doc = array_doc!(maximum)]
+    #[track_caller]
     fn maximum(&self, other: &Self) -> Result<Self>;
     #[doc = array_doc!(minimum)]
+    #[track_caller]
     fn minimum(&self, other: &Self) -> Result<Self>;
     #[doc = array_doc!(power)]
+    #[track_caller]
     fn power(&self, other: &Self) -> Result<Self>;
 
     // Comparison and selection
 
     #[doc = array_doc!(equal)]
+    #[track_caller]
     fn equal(&self, other: &Self) -> Result<Self>;
     #[doc = array_doc!(greater)]
+    #[track_caller]
     fn greater(&self, other: &Self) -> Result<Self>;
     #[doc = array_doc!(less)]
+    #[track_caller]
     fn less(&self, other: &Self) -> Result<Self>;
     #[doc = array_doc!(where_cond)]
+    #[track_caller]
     fn where_cond(&self, on_true: &Self, on_false: &Self) -> Result<Self>;
 
     // Reductions
 
     #[doc = array_doc!(sum)]
+    #[track_caller]
     fn sum(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
     #[doc = array_doc!(sum_all)]
+    #[track_caller]
     fn sum_all(&self) -> Result<Self>;
     #[doc = array_doc!(mean)]
+    #[track_caller]
     fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
     #[doc = array_doc!(mean_all)]
+    #[track_caller]
     fn mean_all(&self) -> Result<Self>;
     #[doc = array_doc!(max)]
+    #[track_caller]
     fn max(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
     #[doc = array_doc!(min)]
+    #[track_caller]
     fn min(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
     #[doc = array_doc!(logsumexp)]
+    #[track_caller]
     fn logsumexp(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
     #[doc = array_doc!(argmax)]
+    #[track_caller]
     fn argmax(&self, axis: isize, keepdims: bool) -> Result<Self>;
 
     // Linear algebra and normalization
 
     #[doc = array_doc!(matmul)]
+    #[track_caller]
     fn matmul(&self, other: &Self) -> Result<Self>;
     #[doc = array_doc!(softmax)]
+    #[track_caller]
     fn softmax(&self, axis: isize) -> Result<Self>;
     #[doc = array_doc!(layer_norm)]
+    #[track_caller]
     fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Result<Self>;
 
     // Shapes and indexing
 
     #[doc = array_doc!(reshape)]
+    #[track_caller]
     fn reshape(&self, shape: &[usize]) -> Result<Self>;
     #[doc = array_doc!(transpose)]
+    #[track_caller]
     fn transpose(&self, axes: &[isize]) -> Result<Self>;
     #[doc = array_doc!(expand_dims)]
+    #[track_caller]
     fn expand_dims(&self, axis: isize) -> Result<Self>;
     #[doc = array_doc!(squeeze)]
+    #[track_caller]
     fn squeeze(&self, axis: isize) -> Result<Self>;
     #[doc = array_doc!(broadcast_to)]
+    #[track_caller]
     fn broadcast_to(&self, shape: &[usize]) -> Result<Self>;
     #[doc = array_doc!(concatenate)]
+    #[track_caller]
     fn concatenate(arrays: &[Self], axis: isize) -> Result<Self>;
     #[doc = array_doc!(slice)]
+    #[track_caller]
     fn slice(&self, start: &[usize], stop: &[usize]) -> Result<Self>;
     #[doc = array_doc!(take)]
+    #[track_caller]
     fn take(&self, indices: &Self, axis: isize) -> Result<Self>;
 
     // Conversion
 
     #[doc = array_doc!(astype)]
+    #[track_caller]
     fn astype(&self, dtype: Dtype) -> Result<Self>;
 
     // Gradients
 
     #[doc = array_doc!(stop_gradient)]
+    #[track_caller]
     fn stop_gradient(&self) -> Result<Self>;
     #[doc = array_doc!(value_and_grad)]
+    #[track_caller]
     fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
         E: From<Error>;
     #[doc = array_doc!(grad)]
+    #[track_caller]
     fn grad<F, E>(function: F, primals: &[Self]) -> Result<Vec<Self>, E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
@@ -255,6 +320,10 @@ pub trait Sealed: Sized {
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
         E: From<Error>;
+
+    /// Returns what tells this array from others, for explanations.
+    #[doc(hidden)]
+    fn key(&self) -> crate::explain::record::Key;
 }
 
 /// Implements [`Array`] for a type that has all its methods itself.
@@ -263,22 +332,27 @@ macro_rules! forward_to_inherent {
         // A method that the type lacks would call itself.
         #[deny(unconditional_recursion)]
         impl $crate::array::Array for $array {
+            #[track_caller]
             fn from_slice<T: $crate::dtype::Element>(elements: &[T], shape: &[usize]) -> $crate::Result<Self> {
                 Self::from_slice(elements, shape)
             }
 
+            #[track_caller]
             fn scalar<T: $crate::dtype::Element>(value: T) -> $crate::Result<Self> {
                 Self::scalar(value)
             }
 
+            #[track_caller]
             fn to_vec<T: $crate::dtype::Element>(&self) -> $crate::Result<Vec<T>> {
                 Self::to_vec(self)
             }
 
+            #[track_caller]
             fn item<T: $crate::dtype::Element>(&self) -> $crate::Result<T> {
                 Self::item(self)
             }
 
+            #[track_caller]
             fn value_and_grad<F, E>(function: F, primals: &[Self]) -> $crate::Result<(Self, Vec<Self>), E>
             where
                 F: FnOnce(&[Self]) -> $crate::Result<Self, E>,
@@ -287,6 +361,7 @@ macro_rules! forward_to_inherent {
                 Self::value_and_grad(function, primals)
             }
 
+            #[track_caller]
             fn grad<F, E>(function: F, primals: &[Self]) -> $crate::Result<Vec<Self>, E>
             where
                 F: FnOnce(&[Self]) -> $crate::Result<Self, E>,
@@ -311,6 +386,11 @@ macro_rules! forward_to_inherent {
                 Self::dtype(self)
             }
 
+            fn is_traced(&self) -> bool {
+                Self::is_traced(self)
+            }
+
+            #[track_caller]
             fn to_buffer(&self) -> $crate::Result<$crate::dtype::Buffer<'static>> {
                 Self::to_buffer(self)
             }
@@ -379,12 +459,14 @@ macro_rules! forward_to_inherent {
         }
     };
     (@functions $($name:ident($($argument:ident: $type:ty),*);)*) => {
-        $(fn $name($($argument: $type),*) -> $crate::Result<Self> {
+        $(#[track_caller]
+        fn $name($($argument: $type),*) -> $crate::Result<Self> {
             Self::$name($($argument),*)
         })*
     };
     (@methods $($name:ident($($argument:ident: $type:ty),*);)*) => {
-        $(fn $name(&self $(, $argument: $type)*) -> $crate::Result<Self> {
+        $(#[track_caller]
+        fn $name(&self $(, $argument: $type)*) -> $crate::Result<Self> {
             Self::$name(self $(, $argument)*)
         })*
     };
@@ -392,6 +474,7 @@ macro_rules! forward_to_inherent {
 pub(crate) use forward_to_inherent;
 
 /// Implements `to_vec` of either array type.
+#[track_caller]
 pub(crate) fn to_vec<A: Array, T: Element>(array: &A) -> Result<Vec<T>> {
     if array.dtype() != T::DTYPE {
         let (found, requested) = (array.dtype(), T::DTYPE);
@@ -403,6 +486,7 @@ pub(crate) fn to_vec<A: Array, T: Element>(array: &A) -> Result<Vec<T>> {
 }
 
 /// Implements `item` of either array type.
+#[track_caller]
 pub(crate) fn item<A: Array, T: Element>(array: &A) -> Result<T> {
     match array.size() {
         1 => Ok(to_vec(array).map_err(|error| error.with_op("item"))?[0]),
@@ -448,10 +532,13 @@ pub(crate) fn require_primals<A: Array>(transform: &'static str, primals: &[A]) 
 
 /// Checks the value that a differentiated function returned.
 pub(crate) fn require_loss<A: Array>(transform: &'static str, loss: &A) -> Result<()> {
-    if loss.ndim() == 0 && loss.dtype().is_float() {
+    let reason = if loss.ndim() != 0 || !loss.dtype().is_float() {
+        "the value of the function is not a floating point scalar; reduce it, for example with `sum_all`"
+    } else if is_strict() && !loss.is_traced() {
+        "the value depends on no primal, so every gradient is zero; `explain::gradients` tells where it was cut"
+    } else {
         return Ok(());
-    }
-    let reason = "the value of the function is not a floating point scalar; reduce it, for example with `sum_all`";
+    };
     Err(refused(transform, &[loss], reason.into()))
 }
 

@@ -37,6 +37,15 @@ impl Dtype {
     pub const fn is_float(self) -> bool {
         matches!(self, Self::Float32 | Self::Float16 | Self::BFloat16)
     }
+
+    /// Returns the size of an element in bytes.
+    pub(crate) const fn size(self) -> usize {
+        match self {
+            Self::Float32 | Self::Int32 | Self::UInt32 => 4,
+            Self::Float16 | Self::BFloat16 => 2,
+            Self::Bool => 1,
+        }
+    }
 }
 
 /// Writes the name that MLX and NumPy use, such as `float32`.

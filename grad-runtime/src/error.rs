@@ -9,6 +9,8 @@ use grad_core::{AlreadyInstalled, Unavailable};
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 use crate::dtype::Dtype;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+use crate::explain::Report;
 
 /// The result of an operation on arrays or backends.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -74,6 +76,9 @@ pub enum Error {
         /// What was found, and what to do about it.
         reason: String,
     },
+    /// A parameter receives no gradient.
+    #[cfg(any(feature = "cpu", feature = "mlx"))]
+    MissingGradients(Box<Report>),
 }
 
 const fn is_sendable<T: Send + Sync + 'static>() {}
@@ -114,6 +119,10 @@ impl fmt::Display for Error {
                     write!(f, "{}{operand}", if index == 0 { " " } else { " and " })?;
                 }
                 write!(f, ": {reason}")
+            }
+            #[cfg(any(feature = "cpu", feature = "mlx"))]
+            Self::MissingGradients(report) => {
+                write!(f, "cannot differentiate by every parameter: {report}")
             }
         }
     }

@@ -109,6 +109,8 @@ mod detach;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 mod dtype;
 mod error;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod explain;
 pub mod guide;
 mod macros;
 #[cfg(feature = "mlx")]

@@ -8,6 +8,7 @@
 #[cfg(all(feature = "cpu", feature = "mlx"))]
 mod dtypes_and_shapes;
 mod error_messages;
+mod explanations;
 mod half_precision;
 mod invalid_operands;
 mod long_graphs;

@@ -12,6 +12,7 @@ mod compiled;
 mod custom_derivatives;
 mod edges;
 mod escaping_arrays;
+mod explanations;
 mod nestings;
 mod outputs;
 mod scope_kinds;

@@ -183,6 +183,14 @@ extern "C" bool grad_mlx_eval_all(abi::ArraySlice arrays, bool is_async) noexcep
   });
 }
 
+extern "C" size_t grad_mlx_id(const array* a) noexcept {
+  return a->id();
+}
+
+extern "C" bool grad_mlx_is_traced(const array* a) noexcept {
+  return a->is_tracer();
+}
+
 extern "C" bool grad_mlx_make_constant(array* a) noexcept {
   return succeeds([&] {
     if (a->is_tracer()) {

@@ -431,6 +431,10 @@ functions! {
     fn eval(array: *mut Array) -> bool;
     /// Evaluates arrays. If `is_async`, returns before they are computed.
     fn eval_all(arrays: ArraySlice, is_async: bool) -> bool;
+    /// Returns a number that no other array has as long as this one, or a copy of it, is alive.
+    fn id(array: *const Array) -> usize;
+    /// Returns whether a transform that is running traces the array.
+    fn is_traced(array: *const Array) -> bool;
     /// Makes an array a constant, in place, if a transform is tracing it; leaves any other as it is.
     fn make_constant(array: *mut Array) -> bool;
 

@@ -116,6 +116,21 @@ array_docs! { ($)
         example
         /// assert_eq!(Array::scalar(true)?.dtype(), Dtype::Bool);
     }
+    is_traced {
+        /// Returns whether a transform that is running differentiates, maps or compiles this array: whether it depends on what the
+        /// transform's function was called with, and was not made a constant on the way.
+        example
+        /// let x = Array::scalar(2.0_f32)?;
+        /// assert!(!x.is_traced());
+        /// Array::grad(
+        ///     |x| {
+        ///         assert!(x[0].square()?.is_traced());
+        ///         assert!(!grad_runtime::no_grad!(x[0].square()?).is_traced());
+        ///         x[0].square()
+        ///     },
+        ///     &[x],
+        /// )?;
+    }
     to_vec {
         /// Returns a copy of the elements in row-major order. A lazy backend computes them first.
         example

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 use super::kernels;
-use super::operation::{Reason, bail, creation, operation};
+use super::operation::{Reason, bail, creation, operation, record_output};
 use super::shapes::{self, without};
 use super::tape::{self, Node, VjpArgs, finish_output, record};
 use crate::array::docs::array_doc;
@@ -17,6 +18,7 @@ use crate::array::{self, Sealed, all_axes, check_length, forward_to_inherent};
 use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::{Error, Result};
+use crate::explain::record as record_of_explanation;
 use grad_core::{Backend, Cpu};
 
 /// An n-dimensional array on the CPU: the fallback where there is no MLX.
@@ -60,18 +62,23 @@ impl fmt::Debug for Array {
 impl Detach for Array {
     fn detach_in_place(&mut self) {
         if self.node.is_some() {
-            *self = self.constant_copy();
+            *self = self.made_constant("detach");
         }
     }
 }
 
 impl Sealed for Array {
+    #[track_caller]
     fn value_and_grad_as<F, E>(op: &'static str, function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
         E: From<Error>,
     {
         tape::value_and_grad(op, function, primals)
+    }
+
+    fn key(&self) -> record_of_explanation::Key {
+        self.explain_key()
     }
 }
 
@@ -80,11 +87,13 @@ forward_to_inherent!(Array);
 /// # Creation
 impl Array {
     #[doc = array_doc!(from_slice, "cpu")]
+    #[track_caller]
     pub fn from_slice<T: Element>(elements: &[T], shape: &[usize]) -> Result<Self> {
         Self::from_buffer(T::buffer(elements), shape).map_err(|error| error.with_op("from_slice"))
     }
 
     #[doc = array_doc!(from_buffer, "cpu")]
+    #[track_caller]
     pub fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
         creation("from_buffer", shape, buffer.dtype(), || {
             shapes::check(shape)?;
@@ -105,11 +114,13 @@ impl Array {
     }
 
     #[doc = array_doc!(scalar, "cpu")]
+    #[track_caller]
     pub fn scalar<T: Element>(value: T) -> Result<Self> {
         Self::from_slice(&[value], &[]).map_err(|error| error.with_op("scalar"))
     }
 
     #[doc = array_doc!(full, "cpu")]
+    #[track_caller]
     pub fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
         creation("full", shape, dtype, || {
             shapes::check(shape)?;
@@ -119,11 +130,13 @@ impl Array {
     }
 
     #[doc = array_doc!(zeros, "cpu")]
+    #[track_caller]
     pub fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self> {
         Self::full(shape, 0.0, dtype).map_err(|error| error.with_op("zeros"))
     }
 
     #[doc = array_doc!(ones, "cpu")]
+    #[track_caller]
     pub fn ones(shape: &[usize], dtype: Dtype) -> Result<Self> {
         Self::full(shape, 1.0, dtype).map_err(|error| error.with_op("ones"))
     }
@@ -135,6 +148,12 @@ impl Array {
     #[must_use]
     pub fn shape(&self) -> Vec<usize> {
         self.dims().to_vec()
+    }
+
+    #[doc = array_doc!(is_traced, "cpu")]
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.is_tracer()
     }
 
     #[doc = array_doc!(ndim, "cpu")]
@@ -157,19 +176,25 @@ impl Array {
     }
 
     #[doc = array_doc!(to_vec, "cpu")]
+    #[track_caller]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         array::to_vec(self)
     }
 
     #[doc = array_doc!(item, "cpu")]
+    #[track_caller]
     pub fn item<T: Element>(&self) -> Result<T> {
         array::item(self)
     }
 
     #[doc = array_doc!(to_buffer, "cpu")]
+    #[track_caller]
     pub fn to_buffer(&self) -> Result<Buffer<'static>> {
         fn read<T: candle_core::WithDType>(x: &Array) -> Result<Vec<T>, Reason> {
             Ok(elements(&x.tensor)?)
+        }
+        if record_of_explanation::is_recording() {
+            record_of_explanation::read(self, Location::caller());
         }
         operation("to_buffer", &[self], || {
             Ok(match self.dtype() {
@@ -184,6 +209,7 @@ impl Array {
     }
 
     #[doc = array_doc!(eval, "cpu")]
+    #[track_caller]
     pub fn eval(&self) -> Result<()> {
         Ok(())
     }
@@ -198,6 +224,7 @@ impl Array {
 /// # Elementwise functions
 impl Array {
     #[doc = array_doc!(abs, "cpu")]
+    #[track_caller]
     pub fn abs(&self) -> Result<Self> {
         self.unary("abs", kernels::abs, |args| {
             let (x, zero) = (&args.operands[0], args.cotangent.scalar_like(0.0)?);
@@ -207,6 +234,7 @@ impl Array {
     }
 
     #[doc = array_doc!(negative, "cpu")]
+    #[track_caller]
     pub fn negative(&self) -> Result<Self> {
         operation("negative", &[self], || {
             operands::negative(self.dtype())?;
@@ -215,21 +243,25 @@ impl Array {
     }
 
     #[doc = array_doc!(exp, "cpu")]
+    #[track_caller]
     pub fn exp(&self) -> Result<Self> {
         self.float_unary("exp", Tensor::exp, |args| args.cotangent.multiply(args.output))
     }
 
     #[doc = array_doc!(log, "cpu")]
+    #[track_caller]
     pub fn log(&self) -> Result<Self> {
         self.float_unary("log", Tensor::log, |args| args.cotangent.divide(&args.operands[0]))
     }
 
     #[doc = array_doc!(sqrt, "cpu")]
+    #[track_caller]
     pub fn sqrt(&self) -> Result<Self> {
         self.float_unary("sqrt", Tensor::sqrt, |args| args.cotangent.affine(0.5, 0.0)?.divide(args.output))
     }
 
     #[doc = array_doc!(square, "cpu")]
+    #[track_caller]
     pub fn square(&self) -> Result<Self> {
         self.unary(
             "square",
@@ -239,16 +271,19 @@ impl Array {
     }
 
     #[doc = array_doc!(sin, "cpu")]
+    #[track_caller]
     pub fn sin(&self) -> Result<Self> {
         self.float_unary("sin", Tensor::sin, |args| args.cotangent.multiply(&args.operands[0].cos()?))
     }
 
     #[doc = array_doc!(cos, "cpu")]
+    #[track_caller]
     pub fn cos(&self) -> Result<Self> {
         self.float_unary("cos", Tensor::cos, |args| args.cotangent.multiply(&args.operands[0].sin()?.negative()?))
     }
 
     #[doc = array_doc!(tanh, "cpu")]
+    #[track_caller]
     pub fn tanh(&self) -> Result<Self> {
         self.float_unary("tanh", Tensor::tanh, |args| {
             args.cotangent.multiply(&args.output.square()?.affine(-1.0, 1.0)?)
@@ -256,6 +291,7 @@ impl Array {
     }
 
     #[doc = array_doc!(erf, "cpu")]
+    #[track_caller]
     pub fn erf(&self) -> Result<Self> {
         self.float_unary("erf", kernels::erf, |args| {
             let slope = args.operands[0].square()?.negative()?.exp()?.affine(FRAC_2_SQRT_PI, 0.0)?;
@@ -264,6 +300,7 @@ impl Array {
     }
 
     #[doc = array_doc!(sigmoid, "cpu")]
+    #[track_caller]
     pub fn sigmoid(&self) -> Result<Self> {
         self.float_unary("sigmoid", candle_nn::ops::sigmoid, |args| {
             let slope = args.output.multiply(&args.output.affine(-1.0, 1.0)?)?;
@@ -272,6 +309,7 @@ impl Array {
     }
 
     #[doc = array_doc!(relu, "cpu")]
+    #[track_caller]
     pub fn relu(&self) -> Result<Self> {
         self.unary("relu", kernels::relu, |args| {
             let zero = args.cotangent.scalar_like(0.0)?;
@@ -280,6 +318,7 @@ impl Array {
     }
 
     #[doc = array_doc!(gelu, "cpu")]
+    #[track_caller]
     pub fn gelu(&self) -> Result<Self> {
         self.float_unary("gelu", kernels::gelu, |args| {
             let x = &args.operands[0];
@@ -290,6 +329,7 @@ impl Array {
     }
 
     /// Computes a function of each element.
+    #[track_caller]
     fn unary(
         &self,
         op: &'static str,
@@ -321,11 +361,13 @@ impl Array {
 /// # Arithmetic
 impl Array {
     #[doc = array_doc!(add, "cpu")]
+    #[track_caller]
     pub fn add(&self, other: &Self) -> Result<Self> {
         self.binary("add", other, kernels::add, |_, args| Ok(args.cotangent.clone()))
     }
 
     #[doc = array_doc!(subtract, "cpu")]
+    #[track_caller]
     pub fn subtract(&self, other: &Self) -> Result<Self> {
         self.binary("subtract", other, kernels::subtract, |index, args| match index {
             0 => Ok(args.cotangent.clone()),
@@ -334,6 +376,7 @@ impl Array {
     }
 
     #[doc = array_doc!(multiply, "cpu")]
+    #[track_caller]
     pub fn multiply(&self, other: &Self) -> Result<Self> {
         self.binary("multiply", other, kernels::multiply, |index, args| {
             args.cotangent.multiply(&args.operands[1 - index])
@@ -341,6 +384,7 @@ impl Array {
     }
 
     #[doc = array_doc!(divide, "cpu")]
+    #[track_caller]
     pub fn divide(&self, other: &Self) -> Result<Self> {
         if !self.dtype().is_float() && !other.dtype().is_float() {
             return operation("divide", &[self, other], || Ok(self.to_float()?.divide(&other.to_float()?)?));
@@ -352,6 +396,7 @@ impl Array {
     }
 
     #[doc = array_doc!(maximum, "cpu")]
+    #[track_caller]
     pub fn maximum(&self, other: &Self) -> Result<Self> {
         self.binary("maximum", other, kernels::maximum, |index, args| {
             args.cotangent_where(&args.operands[0].greater(&args.operands[1])?, index == 0)
@@ -359,6 +404,7 @@ impl Array {
     }
 
     #[doc = array_doc!(minimum, "cpu")]
+    #[track_caller]
     pub fn minimum(&self, other: &Self) -> Result<Self> {
         self.binary("minimum", other, kernels::minimum, |index, args| {
             args.cotangent_where(&args.operands[0].less(&args.operands[1])?, index == 0)
@@ -366,6 +412,7 @@ impl Array {
     }
 
     #[doc = array_doc!(power, "cpu")]
+    #[track_caller]
     pub fn power(&self, other: &Self) -> Result<Self> {
         self.binary("power", other, kernels::power, |index, args| {
             let [base, exponent] = args.operands else { unreachable!("power has two operands") };
@@ -384,6 +431,7 @@ impl Array {
     }
 
     /// Computes a function of each pair of elements, in their common dtype and broadcast.
+    #[track_caller]
     fn binary(
         &self,
         op: &'static str,
@@ -415,21 +463,25 @@ impl Array {
 /// # Comparison and selection
 impl Array {
     #[doc = array_doc!(equal, "cpu")]
+    #[track_caller]
     pub fn equal(&self, other: &Self) -> Result<Self> {
         self.compare("equal", other, Tensor::broadcast_eq)
     }
 
     #[doc = array_doc!(greater, "cpu")]
+    #[track_caller]
     pub fn greater(&self, other: &Self) -> Result<Self> {
         self.compare("greater", other, Tensor::broadcast_gt)
     }
 
     #[doc = array_doc!(less, "cpu")]
+    #[track_caller]
     pub fn less(&self, other: &Self) -> Result<Self> {
         self.compare("less", other, Tensor::broadcast_lt)
     }
 
     #[doc = array_doc!(where_cond, "cpu")]
+    #[track_caller]
     pub fn where_cond(&self, on_true: &Self, on_false: &Self) -> Result<Self> {
         operation("where_cond", &[self, on_true, on_false], || {
             operands::condition(self.dtype())?;
@@ -444,6 +496,7 @@ impl Array {
         })
     }
 
+    #[track_caller]
     fn compare(
         &self,
         op: &'static str,
@@ -457,7 +510,7 @@ impl Array {
         operation(op, &[self, other], || {
             operands::broadcast(&[self.dims(), other.dims()])?;
             let [x, y] = [self, other].map(|operand| operand.tensor.to_dtype(DType::I64));
-            Ok(Self::constant(kernel(&x?, &y?)?))
+            Ok(record(kernel(&x?, &y?)?, &[self, other], |_, _| unreachable!("a bool has no gradient")))
         })
     }
 }
@@ -477,10 +530,11 @@ impl VjpArgs<'_> {
 /// # Reductions
 impl Array {
     #[doc = array_doc!(sum, "cpu")]
+    #[track_caller]
     pub fn sum(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("sum", &[self], || {
             if axes.is_empty() {
-                return Ok(finish_output(self));
+                return Ok(finish_output("sum", self));
             }
             if self.dtype() == Dtype::Bool {
                 return Ok(self.astype(Dtype::Int32)?.sum(axes, keepdims)?);
@@ -490,6 +544,7 @@ impl Array {
     }
 
     #[doc = array_doc!(sum_all, "cpu")]
+    #[track_caller]
     pub fn sum_all(&self) -> Result<Self> {
         self.sum(&all_axes(self.ndim()), false).map_err(|error| error.with_op("sum_all"))
     }
@@ -508,11 +563,13 @@ impl Array {
     }
 
     #[doc = array_doc!(mean_all, "cpu")]
+    #[track_caller]
     pub fn mean_all(&self) -> Result<Self> {
         self.mean(&all_axes(self.ndim()), false).map_err(|error| error.with_op("mean_all"))
     }
 
     #[doc = array_doc!(max, "cpu")]
+    #[track_caller]
     pub fn max(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("max", &[self], || {
             operands::nonempty_axes(self.dims(), axes)?;
@@ -521,6 +578,7 @@ impl Array {
     }
 
     #[doc = array_doc!(min, "cpu")]
+    #[track_caller]
     pub fn min(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("min", &[self], || {
             operands::nonempty_axes(self.dims(), axes)?;
@@ -529,6 +587,7 @@ impl Array {
     }
 
     #[doc = array_doc!(logsumexp, "cpu")]
+    #[track_caller]
     pub fn logsumexp(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("logsumexp", &[self], || {
             operands::nonempty_axes(self.dims(), axes)?;
@@ -539,6 +598,7 @@ impl Array {
     }
 
     #[doc = array_doc!(argmax, "cpu")]
+    #[track_caller]
     pub fn argmax(&self, axis: isize, keepdims: bool) -> Result<Self> {
         operation("argmax", &[self], || {
             operands::nonempty_axes(self.dims(), &[axis])?;
@@ -555,6 +615,7 @@ impl Array {
     }
 
     /// Reduces over `axes`. The vjp is given the cotangent and the output with the axes kept.
+    #[track_caller]
     fn reduce(
         &self,
         axes: &[isize],
@@ -581,6 +642,7 @@ impl Array {
 /// # Linear algebra and normalization
 impl Array {
     #[doc = array_doc!(matmul, "cpu")]
+    #[track_caller]
     pub fn matmul(&self, other: &Self) -> Result<Self> {
         operation("matmul", &[self, other], || {
             let dtype = operands::matmul([self.dims(), other.dims()], [self.dtype(), other.dtype()])?;
@@ -596,6 +658,7 @@ impl Array {
     }
 
     #[doc = array_doc!(softmax, "cpu")]
+    #[track_caller]
     pub fn softmax(&self, axis: isize) -> Result<Self> {
         operation("softmax", &[self], || {
             let x = self.to_float()?;
@@ -611,6 +674,7 @@ impl Array {
     }
 
     #[doc = array_doc!(layer_norm, "cpu")]
+    #[track_caller]
     pub fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Result<Self> {
         operation("layer_norm", &[self, weight, bias], || {
             let dtype = operands::layer_norm(
@@ -675,6 +739,7 @@ impl Array {
 /// # Shapes and indexing
 impl Array {
     #[doc = array_doc!(reshape, "cpu")]
+    #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
         operation("reshape", &[self], || {
             operands::reshape(self.dims(), shape)?;
@@ -683,6 +748,7 @@ impl Array {
     }
 
     #[doc = array_doc!(transpose, "cpu")]
+    #[track_caller]
     pub fn transpose(&self, axes: &[isize]) -> Result<Self> {
         operation("transpose", &[self], || {
             let order = operands::transpose(self.ndim(), axes)?;
@@ -696,6 +762,7 @@ impl Array {
     }
 
     #[doc = array_doc!(expand_dims, "cpu")]
+    #[track_caller]
     pub fn expand_dims(&self, axis: isize) -> Result<Self> {
         operation("expand_dims", &[self], || {
             let mut shape = self.shape();
@@ -705,6 +772,7 @@ impl Array {
     }
 
     #[doc = array_doc!(squeeze, "cpu")]
+    #[track_caller]
     pub fn squeeze(&self, axis: isize) -> Result<Self> {
         operation("squeeze", &[self], || {
             let axis = operands::squeeze(self.dims(), axis)?;
@@ -713,10 +781,11 @@ impl Array {
     }
 
     #[doc = array_doc!(broadcast_to, "cpu")]
+    #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Result<Self> {
         operation("broadcast_to", &[self], || {
             if self.dims() == shape {
-                return Ok(finish_output(self));
+                return Ok(finish_output("broadcast_to", self));
             }
             operands::broadcast_to(self.dims(), shape)?;
             shapes::check(shape)?;
@@ -726,6 +795,7 @@ impl Array {
     }
 
     #[doc = array_doc!(concatenate, "cpu")]
+    #[track_caller]
     pub fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
         operation("concatenate", &arrays.iter().collect::<Vec<_>>(), || {
             let dims: Vec<_> = arrays.iter().map(Self::dims).collect();
@@ -753,6 +823,7 @@ impl Array {
     }
 
     #[doc = array_doc!(slice, "cpu")]
+    #[track_caller]
     pub fn slice(&self, start: &[usize], stop: &[usize]) -> Result<Self> {
         operation("slice", &[self], || {
             operands::slice(self.dims(), start, stop)?;
@@ -767,6 +838,7 @@ impl Array {
     }
 
     #[doc = array_doc!(take, "cpu")]
+    #[track_caller]
     pub fn take(&self, indices: &Self, axis: isize) -> Result<Self> {
         operation("take", &[self, indices], || {
             let axis = operands::take(self.dims(), (indices.dims(), indices.dtype()), axis)?;
@@ -785,11 +857,15 @@ impl Array {
                 }
             }
             let checked = Tensor::from_vec(checked, indices.size(), &Device::Cpu)?;
-            self.select(&checked, axis)?.reshape_same_size(&shape)
+            let taken = self.select(&checked, axis)?.reshape_same_size(&shape)?;
+            // An explanation follows the indices too.
+            record_output("take", &[self, indices], &taken);
+            Ok(taken)
         })
     }
 
     /// Returns the same elements in another shape of the same size.
+    #[track_caller]
     fn reshape_same_size(&self, shape: &[usize]) -> Result<Self, Reason> {
         shapes::check(shape)?;
         let tensor = self.tensor.reshape(shape)?;
@@ -830,9 +906,10 @@ impl Array {
 /// # Conversion
 impl Array {
     #[doc = array_doc!(astype, "cpu")]
+    #[track_caller]
     pub fn astype(&self, dtype: Dtype) -> Result<Self> {
         if self.dtype() == dtype {
-            return Ok(finish_output(self));
+            return Ok(finish_output("astype", self));
         }
         self.unary(
             "astype",
@@ -863,7 +940,7 @@ impl Array {
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
     pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
-        operation::<Self, _>("from_tensor", &[], || {
+        operation("from_tensor", &[], || {
             if !tensor.device().is_cpu() {
                 let device = tensor.device().location();
                 bail!("the tensor is on {device:?}; move it to the CPU with `to_device`");
@@ -906,11 +983,13 @@ impl Array {
 /// # Gradients
 impl Array {
     #[doc = array_doc!(stop_gradient, "cpu")]
+    #[track_caller]
     pub fn stop_gradient(&self) -> Result<Self> {
-        Ok(self.constant_copy())
+        Ok(self.made_constant("stop_gradient"))
     }
 
     #[doc = array_doc!(value_and_grad, "cpu")]
+    #[track_caller]
     pub fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
@@ -920,6 +999,7 @@ impl Array {
     }
 
     #[doc = array_doc!(grad, "cpu")]
+    #[track_caller]
     pub fn grad<F, E>(function: F, primals: &[Self]) -> Result<Vec<Self>, E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,

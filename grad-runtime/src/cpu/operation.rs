@@ -1,10 +1,15 @@
 //! Errors of operations: inner functions give the reason, and the public operation adds its name and operands.
 
+use std::cell::Cell;
+use std::panic::Location;
+
 use candle_core::Error as CandleError;
 
-use crate::array::{Array, cannot_make, refused};
+use super::array::Array;
+use crate::array::{cannot_make, refused};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::explain::record;
 
 /// The reason why an operation failed, without the name of the operation.
 pub(super) struct Reason(String);
@@ -50,12 +55,53 @@ macro_rules! bail {
 pub(super) use bail;
 
 /// Computes the operation `op`, whose name and operands stand in the error if it fails.
-pub(super) fn operation<A: Array, T>(
+#[track_caller]
+pub(super) fn operation<T>(
     op: &'static str,
-    operands: &[&A],
+    operands: &[&Array],
     compute: impl FnOnce() -> Result<T, Reason>,
 ) -> Result<T> {
+    let place = Location::caller();
+    let _running = record::is_recording().then(|| RunningOperation::start(op, place));
     compute().map_err(|Reason(reason)| refused(op, operands, reason))
+}
+
+thread_local! {
+    /// The outermost operation that is running, while a record is made.
+    static RUNNING: Cell<Option<(&'static str, &'static Location<'static>)>> = const { Cell::new(None) };
+}
+
+struct RunningOperation {
+    is_outermost: bool,
+}
+
+impl RunningOperation {
+    fn start(op: &'static str, place: &'static Location<'static>) -> Self {
+        let is_outermost = RUNNING.get().is_none();
+        if is_outermost {
+            RUNNING.set(Some((op, place)));
+        }
+        Self { is_outermost }
+    }
+}
+
+impl Drop for RunningOperation {
+    fn drop(&mut self) {
+        if self.is_outermost {
+            RUNNING.set(None);
+        }
+    }
+}
+
+/// Records the output of the operation that is running, if a record is made.
+#[track_caller]
+pub(super) fn record_output(op: &'static str, operands: &[&Array], output: &Array) {
+    if record::is_recording() {
+        let called = Location::caller();
+        let (op, place) = RUNNING.get().unwrap_or((op, called));
+        let operands: Vec<Array> = operands.iter().map(|&operand| operand.clone()).collect();
+        record::operation(op, &operands, std::slice::from_ref(output), place);
+    }
 }
 
 /// Creates an array, whose shape and dtype stand in the error if it fails.

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use candle_core::Tensor;
 
 use super::array::Array;
-use super::operation::operation;
+use super::operation::{operation, record_output};
 use crate::array::{require_loss, require_primals};
 use crate::error::{Error, Result};
+use crate::explain::{self, Watched};
 use grad_core::Scope;
 use grad_core::{Backend, Cpu};
 
@@ -54,6 +56,16 @@ pub(super) fn record(
     operands: &[&Array],
     vjp: impl Fn(usize, &VjpArgs<'_>) -> Result<Array> + Send + Sync + 'static,
 ) -> Array {
+    let array = record_or_make_constant(output, operands, vjp);
+    record_output("operation", operands, &array);
+    array
+}
+
+fn record_or_make_constant(
+    output: Tensor,
+    operands: &[&Array],
+    vjp: impl Fn(usize, &VjpArgs<'_>) -> Result<Array> + Send + Sync + 'static,
+) -> Array {
     if operands.iter().all(|operand| operand.node.is_none()) || !Cpu.grad_mode().is_enabled() {
         return Array::constant(output);
     }
@@ -67,8 +79,9 @@ pub(super) fn record(
 }
 
 /// As [`record`], for an array that exists already: the output of an operation that changes nothing, or of a transform.
-pub(super) fn finish_output(array: &Array) -> Array {
-    if Cpu.grad_mode().is_enabled() { array.without_stale_node() } else { array.constant_copy() }
+#[track_caller]
+pub(super) fn finish_output(op: &'static str, array: &Array) -> Array {
+    if Cpu.grad_mode().is_enabled() { array.without_stale_node() } else { array.made_constant(op) }
 }
 
 fn running_transforms(arrays: &[&Array]) -> Vec<Arc<Transform>> {
@@ -90,12 +103,32 @@ impl Array {
     }
 
     /// Returns the same values as a constant.
-    pub(super) fn constant_copy(&self) -> Self {
+    fn constant_copy(&self) -> Self {
         Self::constant(self.tensor.clone())
+    }
+
+    /// As [`constant_copy`](Self::constant_copy), for the function `op` that was called to cut the gradient, or in a scope.
+    #[track_caller]
+    pub(super) fn made_constant(&self, op: &'static str) -> Self {
+        if !explain::record::is_recording() {
+            return self.constant_copy();
+        }
+        // A tensor of its own, which tells the constant from others.
+        let constant = Self::constant(self.tensor.copy().unwrap_or_else(|_| self.tensor.clone()));
+        record_output(op, &[self], &constant);
+        constant
     }
 
     fn without_stale_node(&self) -> Self {
         if self.is_tracer() { self.clone() } else { self.constant_copy() }
+    }
+
+    /// Returns what tells this array from others.
+    pub(super) fn explain_key(&self) -> explain::record::Key {
+        match &self.node {
+            Some(node) => explain::record::Key::Node(node.id),
+            None => explain::record::Key::Tensor(self.tensor.id()),
+        }
     }
 
     fn with_node(self, id: u64, transforms: Vec<Arc<Transform>>, operands: Vec<Self>, vjp: Box<Vjp>) -> Self {
@@ -115,6 +148,7 @@ impl Drop for RunningGuard {
 }
 
 /// Computes value and gradients for the transform `op`.
+#[track_caller]
 pub(super) fn value_and_grad<F, E>(
     op: &'static str,
     function: F,
@@ -125,19 +159,27 @@ where
     E: From<Error>,
 {
     require_primals(op, primals)?;
+    let watched = Watched::start();
     let running = RunningGuard(Arc::new(Transform { is_running: AtomicBool::new(true) }));
     let first_leaf = NEXT_ID.fetch_add(primals.len() as u64, Ordering::Relaxed);
     let leaves: Vec<_> = (first_leaf..).zip(primals).map(|(id, primal)| leaf(id, primal, &running.0)).collect();
+    if explain::record::is_recording() {
+        explain::record::inputs(primals, &leaves, Location::caller());
+    }
 
     let enabled = Scope::InferenceMode(false).enter_for(&Cpu);
+    watched.called(primals, &leaves);
     let value = function(&leaves)?;
     require_loss(op, &value)?;
+    watched.returned(&value);
     // The backward pass is recorded for the transforms further out alone.
     drop(running);
     let gradients =
         operation(op, &primals.iter().collect::<Vec<_>>(), || Ok(backward(&value, first_leaf, &leaves)?))?;
     drop(enabled);
-    Ok((finish_output(&value), gradients.iter().map(finish_output).collect()))
+    watched.finish(&gradients)?;
+    let gradients = gradients.iter().map(|gradient| finish_output(op, gradient)).collect();
+    Ok((finish_output(op, &value), gradients))
 }
 
 /// Returns the primal as the function sees it. The backward pass of this transform ends there, and that of the transforms

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::Location;
 
 use grad_core::{Backend, Mlx};
 
@@ -11,6 +12,7 @@ use crate::array::{self, all_axes, cannot_make, check_length, forward_to_inheren
 use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::{Error, Result};
+use crate::explain::record;
 
 /// An array of MLX.
 ///
@@ -78,13 +80,20 @@ impl Array {
             Buffer::UInt32(data) => Handle::from_data(data, &lengths),
             Buffer::Bool(data) => Handle::from_data(data, &lengths),
         };
-        created?.and_then(Self::new).map_err(refuse)
+        created?.and_then(Self::new).map_err(refuse).inspect(Self::record_creation)
     }
 
     fn filled(op: &'static str, shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
         let refuse = |reason| refuse_shape(op, shape, dtype, reason);
         let lengths = ffi::to_lengths(shape).map_err(refuse)?;
-        Handle::full(&lengths, value, dtype)?.and_then(Self::new).map_err(refuse)
+        Handle::full(&lengths, value, dtype)?.and_then(Self::new).map_err(refuse).inspect(Self::record_creation)
+    }
+
+    /// Tells a record that the array is new, since it may have the place of one that is gone.
+    fn record_creation(&self) {
+        if record::is_recording() {
+            record::creation(self);
+        }
     }
 
     fn read(&self) -> Result<Buffer<'static>> {
@@ -108,32 +117,38 @@ fn refuse_shape(op: &'static str, shape: &[usize], dtype: Dtype, reason: String)
 /// # Creation
 impl Array {
     #[doc = array_doc!(from_slice, "mlx")]
+    #[track_caller]
     pub fn from_slice<T: Element>(elements: &[T], shape: &[usize]) -> Result<Self> {
         Self::create("from_slice", &T::buffer(elements), shape)
     }
 
     #[doc = array_doc!(from_buffer, "mlx")]
     #[allow(clippy::needless_pass_by_value, reason = "the trait's signature, which the CPU fallback makes use of")]
+    #[track_caller]
     pub fn from_buffer(buffer: Buffer<'_>, shape: &[usize]) -> Result<Self> {
         Self::create("from_buffer", &buffer, shape)
     }
 
     #[doc = array_doc!(scalar, "mlx")]
+    #[track_caller]
     pub fn scalar<T: Element>(value: T) -> Result<Self> {
         Self::create("scalar", &T::buffer(&[value]), &[])
     }
 
     #[doc = array_doc!(full, "mlx")]
+    #[track_caller]
     pub fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
         Self::filled("full", shape, value, dtype)
     }
 
     #[doc = array_doc!(zeros, "mlx")]
+    #[track_caller]
     pub fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self> {
         Self::filled("zeros", shape, 0.0, dtype)
     }
 
     #[doc = array_doc!(ones, "mlx")]
+    #[track_caller]
     pub fn ones(shape: &[usize], dtype: Dtype) -> Result<Self> {
         Self::filled("ones", shape, 1.0, dtype)
     }
@@ -159,6 +174,11 @@ impl Array {
         &Mlx
     }
 
+    #[doc = array_doc!(is_traced, "mlx")]
+    pub fn is_traced(&self) -> bool {
+        self.0.is_traced()
+    }
+
     #[doc = array_doc!(ndim, "mlx")]
     #[must_use]
     pub fn ndim(&self) -> usize {
@@ -172,17 +192,23 @@ impl Array {
     }
 
     #[doc = array_doc!(to_vec, "mlx")]
+    #[track_caller]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         array::to_vec(self)
     }
 
     #[doc = array_doc!(item, "mlx")]
+    #[track_caller]
     pub fn item<T: Element>(&self) -> Result<T> {
         array::item(self)
     }
 
     #[doc = array_doc!(to_buffer, "mlx")]
+    #[track_caller]
     pub fn to_buffer(&self) -> Result<Buffer<'static>> {
+        if record::is_recording() {
+            record::read(self, Location::caller());
+        }
         self.read()
     }
 
@@ -195,11 +221,13 @@ impl Array {
 /// # Reductions over all axes
 impl Array {
     #[doc = array_doc!(sum_all, "mlx")]
+    #[track_caller]
     pub fn sum_all(&self) -> Result<Self> {
         self.sum(&all_axes(self.ndim()), false).map_err(|error| error.with_op("sum_all"))
     }
 
     #[doc = array_doc!(mean_all, "mlx")]
+    #[track_caller]
     pub fn mean_all(&self) -> Result<Self> {
         self.mean(&all_axes(self.ndim()), false).map_err(|error| error.with_op("mean_all"))
     }
@@ -210,7 +238,10 @@ impl Detach for Array {
     fn detach_in_place(&mut self) {
         // It fails only where the thread is ending, and no transform runs any more.
         if let Ok(constant) = self.0.to_constant() {
-            self.0 = constant;
+            let before = std::mem::replace(&mut self.0, constant);
+            if record::is_recording() {
+                record::operation("detach", &[Self(before)], std::slice::from_ref(self), Location::caller());
+            }
         }
     }
 }

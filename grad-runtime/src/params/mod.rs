@@ -59,6 +59,7 @@ use std::convert::Infallible;
 
 use crate::array::{Array, refused};
 use crate::error::{Error, Result};
+use crate::explain;
 
 mod array_impls;
 mod path;
@@ -312,6 +313,7 @@ fn structure_mismatch<A: Array>(left: Option<&String>, right: Option<&String>) -
 ///
 /// If `function` panics, with its payload; the grad mode is restored. Also if a manual implementation of [`Params`] does not
 /// replace the arrays that it visits.
+#[track_caller]
 pub fn value_and_grad<A, P, F, E>(function: F, params: &P) -> Result<(A, P), E>
 where
     A: Array,
@@ -346,6 +348,7 @@ where
 /// # Panics
 ///
 /// As [`value_and_grad`].
+#[track_caller]
 pub fn grad<A, P, F, E>(function: F, params: &P) -> Result<P, E>
 where
     A: Array,
@@ -388,6 +391,7 @@ where
 /// # Panics
 ///
 /// As [`value_and_grad`].
+#[track_caller]
 pub fn value_and_grad_with_aux<A, P, X, F, E>(function: F, params: &P) -> Result<((A, X), P), E>
 where
     A: Array,
@@ -399,6 +403,7 @@ where
     value_and_grad_as("value_and_grad_with_aux", function, params)
 }
 
+#[track_caller]
 fn value_and_grad_without_aux<A, P, F, E>(op: &'static str, function: F, params: &P) -> Result<(A, P), E>
 where
     A: Array,
@@ -411,6 +416,7 @@ where
 }
 
 /// Computes value, auxiliary output and gradients for `op`, the function that the user called.
+#[track_caller]
 fn value_and_grad_as<A, P, X, F, E>(op: &'static str, function: F, params: &P) -> Result<((A, X), P), E>
 where
     A: Array,
@@ -426,6 +432,7 @@ where
         aux = Some(auxiliary);
         Ok::<_, E>(value)
     };
+    explain::set_paths(|| paths_of(params));
     let (value, gradients) = A::value_and_grad_as(op, traced, &primals)?;
     let aux = aux.expect("a transform that succeeds has called its function");
     // An operation that changes nothing finishes each array as every operation does: a constant in a scope, and without the
@@ -450,6 +457,13 @@ fn primals_of<A: Array, P: Params<A>>(op: &'static str, params: &P) -> Result<Ve
         arrays.push(array.clone());
     });
     refusal.map_or(Ok(arrays), Err)
+}
+
+/// Returns the paths of the arrays, in their order.
+pub(crate) fn paths_of<A: Array, P: Params<A>>(params: &P) -> Vec<String> {
+    let mut paths = Vec::new();
+    params.visit_arrays(&Path::root(), &mut |path, _| paths.push(path.to_string()));
+    paths
 }
 
 /// Returns the structure of `params` with other arrays.

@@ -28,6 +28,11 @@ pub trait Argument: Copy {
 
     /// Adds what the reason of an error may depend on: shapes, dtypes, axes and lengths.
     fn describe(self, _arguments: &mut Arguments) {}
+
+    /// Returns the arrays among the argument.
+    fn arrays(self) -> Vec<Array> {
+        Vec::new()
+    }
 }
 
 /// The type that an operation returns.
@@ -41,6 +46,8 @@ pub trait Output: Sized {
     ///
     /// `raw` must be null or an array or a list that no one else owns.
     unsafe fn from_raw(raw: Self::Raw) -> FfiResult<Self>;
+
+    fn arrays(&self) -> Vec<Array>;
 }
 
 /// Returns the arrays as the handles that they are.
@@ -230,6 +237,10 @@ impl<'a> Argument for &'a Array {
     fn describe(self, arguments: &mut Arguments) {
         arguments.operands.push(describe(self));
     }
+
+    fn arrays(self) -> Vec<Array> {
+        vec![self.clone()]
+    }
 }
 
 impl<'a> Argument for Option<&'a Array> {
@@ -246,6 +257,10 @@ impl<'a> Argument for Option<&'a Array> {
 
     fn describe(self, arguments: &mut Arguments) {
         arguments.operands.extend(self.map(describe));
+    }
+
+    fn arrays(self) -> Vec<Array> {
+        self.cloned().into_iter().collect()
     }
 }
 
@@ -264,6 +279,10 @@ impl<'a> Argument for &'a [Array] {
     fn describe(self, arguments: &mut Arguments) {
         arguments.operands.extend(self.iter().map(describe));
     }
+
+    fn arrays(self) -> Vec<Array> {
+        self.to_vec()
+    }
 }
 
 impl Output for Array {
@@ -273,6 +292,10 @@ impl Output for Array {
         // SAFETY: the caller guarantees it.
         unsafe { Handle::from_raw(raw) }.and_then(Self::new)
     }
+
+    fn arrays(&self) -> Vec<Array> {
+        vec![self.clone()]
+    }
 }
 
 impl Output for Vec<Array> {
@@ -281,6 +304,10 @@ impl Output for Vec<Array> {
     unsafe fn from_raw(raw: *mut sys::Arrays) -> FfiResult<Self> {
         // SAFETY: the caller guarantees it.
         unsafe { from_raw_list(raw) }?.into_iter().map(Array::new).collect()
+    }
+
+    fn arrays(&self) -> Vec<Array> {
+        self.clone()
     }
 }
 
@@ -302,6 +329,10 @@ impl Output for (Array, Array) {
         // SAFETY: the caller guarantees it.
         unsafe { from_raw_array(raw) }.map(|[first, second]| (first, second))
     }
+
+    fn arrays(&self) -> Vec<Array> {
+        vec![self.0.clone(), self.1.clone()]
+    }
 }
 
 impl Output for (Array, Array, Array) {
@@ -310,5 +341,9 @@ impl Output for (Array, Array, Array) {
     unsafe fn from_raw(raw: *mut sys::Arrays) -> FfiResult<Self> {
         // SAFETY: the caller guarantees it.
         unsafe { from_raw_array(raw) }.map(|[first, second, third]| (first, second, third))
+    }
+
+    fn arrays(&self) -> Vec<Array> {
+        vec![self.0.clone(), self.1.clone(), self.2.clone()]
     }
 }

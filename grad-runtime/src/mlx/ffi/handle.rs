@@ -122,6 +122,18 @@ impl Handle {
         check(unsafe { (entered()?.eval)(self.0.as_ptr()) })
     }
 
+    /// Returns a number that no other array has as long as this one, or a clone of it, is alive.
+    pub fn id(&self) -> usize {
+        // SAFETY: the array is alive.
+        unsafe { (loaded().id)(self.0.as_ptr()) }
+    }
+
+    /// Returns whether a running transform traces this array.
+    pub fn is_traced(&self) -> bool {
+        // SAFETY: the array is alive.
+        unsafe { (loaded().is_traced)(self.0.as_ptr()) }
+    }
+
     /// Returns a copy as a constant; see [`into_constant`](Self::into_constant).
     pub fn to_constant(&self) -> FfiResult {
         entered()?;

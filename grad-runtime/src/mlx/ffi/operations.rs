@@ -1,20 +1,23 @@
 //! MLX's operations, from the list in `grad_mlx_sys`.
 
+use std::panic::Location;
+
 use grad_mlx_sys::{Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
 
 use super::arguments::{Argument, Output};
-use super::available;
 use super::refusals::{Arguments, refused};
+use super::{FfiResult, available};
 use crate::array::docs::array_doc;
 use crate::dtype::Dtype;
 use crate::error::Result;
+use crate::explain::record;
 use crate::mlx::Array;
 
 /// Calls the shim's function of an operation.
 macro_rules! call {
     ($section:ident.$name:ident($($argument:ident: $type:ty),*)) => {{
         let api = available()?;
-        let call = || {
+        let call = || -> FfiResult<_> {
             $(let $argument = Argument::convert($argument)?;)*
             // SAFETY: the arguments outlive the call, and the arrays among them are alive. The shim returns a new array or
             // list.
@@ -22,11 +25,16 @@ macro_rules! call {
                 Output::from_raw((api.operations.$section.$name)($(<$type as Argument>::as_raw(&$argument)),*))
             }
         };
-        call().map_err(|reason| {
+        let found = call().map_err(|reason| {
             let mut arguments = Arguments::default();
             $(Argument::describe($argument, &mut arguments);)*
             refused(stringify!($name), arguments, reason)
-        })
+        });
+        if record::is_recording() && let Ok(output) = &found {
+            let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
+            record::operation(stringify!($name), &operands.concat(), &Output::arrays(output), Location::caller());
+        }
+        found
     }};
 }
 
@@ -41,6 +49,7 @@ macro_rules! method {
     ) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "they are MLX's")]
+        #[track_caller]
         pub fn $name(&self $(, $argument: $type)*) -> Result<$output> {
             let $this = self;
             call!($section.$name($this: &Array $(, $argument: $type)*))
@@ -76,6 +85,7 @@ macro_rules! section {
             $(
                 $(#[$doc])*
                 #[allow(clippy::too_many_arguments, reason = "they are MLX's")]
+                #[track_caller]
                 pub fn $name($($argument: $type),*) -> Result<$output> {
                     call!($section.$name($($argument: $type),*))
                 }
@@ -94,6 +104,7 @@ grad_mlx_sys::for_each_op!(operations);
 /// # Joining
 impl Array {
     #[doc = array_doc!(concatenate, "mlx")]
+    #[track_caller]
     pub fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
         combination::concatenate(arrays, axis)
     }

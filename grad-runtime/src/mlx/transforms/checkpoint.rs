@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::{Function, on_handles, transform_error};
+use super::{Function, Observed, on_handles, transform_error};
 use crate::error::{Error, Result};
+use crate::explain::record::Paused;
 use crate::mlx::Array;
 use crate::mlx::depth::Differentiating;
 use crate::mlx::ffi;
@@ -71,23 +72,32 @@ impl Checkpoint {
     /// assert_eq!(square.call(&[Array::scalar(3.0_f32)?])?[0].item::<f32>()?, 9.0);
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
+    #[track_caller]
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         if !Mlx.grad_mode().is_enabled() {
             return (self.0)(inputs);
         }
         ffi::api()?;
-        let outputs = ffi::checkpoint(store_fn(&self.0), ffi::as_handles(inputs));
+        let observed = Rc::new(Observed::new());
+        let outputs = ffi::checkpoint(store_fn(&self.0, &observed), ffi::as_handles(inputs));
         let outputs = outputs.map_err(|failure| transform_error::<Error>("checkpoint", inputs, failure))?;
-        Ok(outputs.into_iter().map(Array::from_trace).collect())
+        let outputs: Vec<Array> = outputs.into_iter().map(Array::from_trace).collect();
+        observed.made("checkpoint", &[], &outputs);
+        Ok(outputs)
     }
 }
 
 /// Returns `function` as MLX stores it: called once, and called again for a transform in the modes of now.
-pub fn store_fn(function: &Function) -> ffi::StoredFn {
-    let (function, modes, called) = (function.clone(), ModeSnapshot::current(), Cell::new(false));
+pub(super) fn store_fn(function: &Function, observed: &Rc<Observed>) -> ffi::StoredFn {
+    let (function, observed) = (function.clone(), Rc::clone(observed));
+    let (modes, called) = (ModeSnapshot::current(), Cell::new(false));
     Box::new(move |inputs| {
-        let _differentiating = called.replace(true).then(|| Differentiating::restart(modes));
-        on_handles(|inputs: &[Array]| function(inputs))(inputs)
+        let again = called.replace(true).then(|| (Differentiating::restart(modes), Paused::start()));
+        on_handles(|inputs: &[Array]| {
+            let outputs =
+                if again.is_some() { function(inputs) } else { observed.call_closed(inputs, &*function) }?;
+            Ok(outputs)
+        })(inputs)
     })
 }
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::checkpoint::store_fn;
-use super::{Function, finish_outputs, on_handles, transform_error};
+use super::{Function, Observed, finish_outputs, on_handles, transform_error};
 use crate::error::{Error, Result};
+use crate::explain::record::Paused;
 use crate::mlx::Array;
 use crate::mlx::depth::Differentiating;
 use crate::mlx::ffi;
@@ -123,6 +124,7 @@ impl CustomFunction {
     /// assert_eq!(sign.call(&[Array::scalar(-3.0_f32)?])?[0].item::<f32>()?, -1.0);
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
+    #[track_caller]
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         const NAME: &str = "custom_function";
         if !Mlx.grad_mode().is_enabled() {
@@ -133,7 +135,7 @@ impl CustomFunction {
         let count = inputs.len();
         let backward = self.vjp.clone().map(|vjp| -> ffi::StoredFn {
             Box::new(move |given| {
-                let _differentiating = Differentiating::start();
+                let _again = (Differentiating::start(), Paused::start());
                 on_handles(|given: &[Array]| {
                     let (primals, others) = given.split_at(count);
                     let (cotangents, outputs) = others.split_at(others.len() / 2);
@@ -143,16 +145,25 @@ impl CustomFunction {
         });
         let forward = self.jvp.clone().map(|jvp| -> ffi::StoredFn {
             Box::new(move |given| {
-                let _differentiating = Differentiating::start();
+                let _again = (Differentiating::start(), Paused::start());
                 on_handles(|given: &[Array]| {
                     let (primals, tangents) = given.split_at(count);
                     jvp(primals, tangents)
                 })(given)
             })
         });
-        let outputs = ffi::custom(store_fn(&self.function), backward, forward, ffi::as_handles(inputs));
+        let observed = Rc::new(Observed::new());
+        let outputs = ffi::custom(store_fn(&self.function, &observed), backward, forward, ffi::as_handles(inputs));
         let outputs = outputs.map_err(|failure| transform_error::<Error>(NAME, inputs, failure))?;
-        Ok(outputs.into_iter().map(Array::from_trace).collect())
+        let outputs: Vec<Array> = outputs.into_iter().map(Array::from_trace).collect();
+        if self.vjp.is_some() {
+            // What the function does to its inputs plays no part.
+            observed.returned(&[]);
+            observed.made(NAME, inputs, &outputs);
+        } else {
+            observed.made(NAME, &[], &outputs);
+        }
+        Ok(outputs)
     }
 }
 

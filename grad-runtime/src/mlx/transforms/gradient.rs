@@ -1,9 +1,12 @@
 //! Transforms that differentiate.
 
-use super::{finish_outputs, on_handles, transform_error};
+use grad_core::{Backend, Mlx};
+
+use super::{Observed, finish_outputs, on_handles, transform_error};
 use crate::array::docs::array_doc;
 use crate::array::{Sealed, require_loss, require_primals};
 use crate::error::{Error, Result};
+use crate::explain::{Watched, record::Key};
 use crate::mlx::Array;
 use crate::mlx::depth::Differentiating;
 use crate::mlx::ffi;
@@ -37,6 +40,7 @@ use crate::mlx::ffi;
 /// assert_eq!(cotangents[0].to_vec::<f32>()?, [4.0, 60.0]); // 2x, and nothing through the scope.
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
+#[track_caller]
 pub fn vjp<F, E>(function: F, primals: &[Array], cotangents: &[Array]) -> Result<(Vec<Array>, Vec<Array>), E>
 where
     F: FnOnce(&[Array]) -> Result<Vec<Array>, E>,
@@ -44,10 +48,12 @@ where
 {
     const NAME: &str = "vjp";
     require_primals(NAME, primals)?;
+    let observed = Observed::new();
     let differentiating = Differentiating::start();
+    let function = observe(&observed, primals, function);
     let derived = ffi::vjp(on_handles(function), ffi::as_handles(primals), ffi::as_handles(cotangents));
     drop(differentiating);
-    finish_derived(NAME, primals, derived)
+    finish_derived(NAME, primals, cotangents, derived, &observed)
 }
 
 /// Computes the outputs of a function, and the product of its Jacobian with `tangents`: an array for each output, of its shape.
@@ -74,6 +80,7 @@ where
 /// assert_eq!(tangents[0].item::<f32>()?, 3.0);
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
+#[track_caller]
 pub fn jvp<F, E>(function: F, primals: &[Array], tangents: &[Array]) -> Result<(Vec<Array>, Vec<Array>), E>
 where
     F: FnOnce(&[Array]) -> Result<Vec<Array>, E>,
@@ -81,42 +88,76 @@ where
 {
     const NAME: &str = "jvp";
     require_primals(NAME, primals)?;
+    let observed = Observed::new();
     let differentiating = Differentiating::start();
+    let function = observe(&observed, primals, function);
     let derived = ffi::jvp(on_handles(function), ffi::as_handles(primals), ffi::as_handles(tangents));
     drop(differentiating);
-    finish_derived(NAME, primals, derived)
+    finish_derived(NAME, primals, tangents, derived, &observed)
 }
 
 /// Computes the value and the gradient for the array's method.
+#[track_caller]
 fn value_and_grad<F, E>(name: &'static str, function: F, primals: &[Array]) -> Result<(Array, Vec<Array>), E>
 where
     F: FnOnce(&[Array]) -> Result<Array, E>,
     E: From<Error>,
 {
     require_primals(name, primals)?;
-    let scalar = |primals: &[Array]| {
-        let loss = function(primals)?;
+    let watched = Watched::start();
+    let scalar = |seen: &[Array]| {
+        watched.called(primals, seen);
+        let loss = function(seen)?;
         require_loss(name, &loss)?;
+        watched.returned(&loss);
         Ok::<_, E>(vec![loss])
     };
     // The cotangent takes the dtype of the loss.
     let one = ffi::Handle::full(&[], 1.0, crate::Dtype::Float32)?;
     let one = one.map_err(|reason| super::operation_error(name, primals, reason))?;
+    let observed = Observed::new();
     let differentiating = Differentiating::start();
+    let scalar = observe(&observed, primals, scalar);
     let derived = ffi::vjp(on_handles(scalar), ffi::as_handles(primals), &[one]);
     drop(differentiating);
-    let (mut values, gradients) = finish_derived(name, primals, derived)?;
+    let (mut values, gradients) = finish_derived(name, primals, &[], derived, &observed)?;
+    watched.finish(&gradients)?;
     Ok((values.swap_remove(0), gradients))
 }
 
-/// Returns outputs and derivatives as arrays, in the caller's mode.
+fn observe<F, E>(
+    observed: &Observed,
+    given: &[Array],
+    function: F,
+) -> impl FnOnce(&[Array]) -> Result<Vec<Array>, E>
+where
+    F: FnOnce(&[Array]) -> Result<Vec<Array>, E>,
+{
+    move |primals| {
+        observed.called(given, primals);
+        let outputs = function(primals)?;
+        observed.returned(&outputs);
+        Ok(outputs)
+    }
+}
+
+/// Returns outputs and derivatives as arrays, in the caller's mode. `directions` are the tangents or cotangents that were given.
 fn finish_derived<E: From<Error>>(
     name: &'static str,
     primals: &[Array],
+    directions: &[Array],
     derived: ffi::Derived<E>,
+    observed: &Observed,
 ) -> Result<(Vec<Array>, Vec<Array>), E> {
     let (outputs, derivatives) = derived.map_err(|failure| transform_error(name, primals, failure))?;
-    Ok((finish_outputs(name, primals, outputs)?, finish_outputs(name, primals, derivatives)?))
+    let (outputs, derivatives) =
+        (finish_outputs(name, primals, outputs)?, finish_outputs(name, primals, derivatives)?);
+    // In a scope the outputs are new arrays.
+    if !Mlx.grad_mode().is_enabled() {
+        observed.made(name, &[], &outputs);
+    }
+    observed.made(name, &[primals, directions].concat(), &derivatives);
+    Ok((outputs, derivatives))
 }
 
 /// # Gradients
@@ -124,6 +165,7 @@ fn finish_derived<E: From<Error>>(
 /// Those of functions with several outputs are in the [module](crate::mlx): [`vjp`](crate::mlx::vjp), [`jvp`](crate::mlx::jvp).
 impl Array {
     #[doc = array_doc!(value_and_grad, "mlx")]
+    #[track_caller]
     pub fn value_and_grad<F, E>(function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
@@ -133,6 +175,7 @@ impl Array {
     }
 
     #[doc = array_doc!(grad, "mlx")]
+    #[track_caller]
     pub fn grad<F, E>(function: F, primals: &[Self]) -> Result<Vec<Self>, E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
@@ -143,11 +186,16 @@ impl Array {
 }
 
 impl Sealed for Array {
+    #[track_caller]
     fn value_and_grad_as<F, E>(op: &'static str, function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
     where
         F: FnOnce(&[Self]) -> Result<Self, E>,
         E: From<Error>,
     {
         value_and_grad(op, function, primals)
+    }
+
+    fn key(&self) -> Key {
+        Key::Descriptor(self.handle().id())
     }
 }

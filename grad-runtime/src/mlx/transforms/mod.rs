@@ -10,12 +10,15 @@ mod custom;
 mod gradient;
 mod vmap;
 
+use std::cell::RefCell;
+use std::panic::Location;
 use std::rc::Rc;
 
 use super::array::Array;
 use super::ffi::{Failure, Handle};
 use super::operation_error;
 use crate::error::{Error, Result};
+use crate::explain::record::{self, Closed};
 
 pub use checkpoint::{Checkpoint, checkpoint};
 pub use compile::{Compiled, compile};
@@ -33,6 +36,53 @@ fn on_handles<E>(
     |inputs| {
         let inputs: Vec<Array> = inputs.into_iter().map(Array::from_trace).collect();
         Ok(function(&inputs)?.into_iter().map(Array::into_handle).collect())
+    }
+}
+
+/// What a transform's function was called with and has returned, for the record of an explanation. It stays empty where none is
+/// made.
+struct Observed {
+    place: &'static Location<'static>,
+    outputs: RefCell<Vec<Array>>,
+}
+
+impl Observed {
+    #[track_caller]
+    fn new() -> Self {
+        Self { place: Location::caller(), outputs: RefCell::default() }
+    }
+
+    /// Notes that the function is called with `seen` for what the transform was given.
+    fn called(&self, given: &[Array], seen: &[Array]) {
+        if record::is_recording() {
+            record::inputs(given, seen, self.place);
+        }
+    }
+
+    fn returned(&self, outputs: &[Array]) {
+        if record::is_recording() {
+            self.outputs.replace(outputs.to_vec());
+        }
+    }
+
+    /// Calls a function to which what it captures is a constant.
+    fn call_closed(
+        &self,
+        inputs: &[Array],
+        function: &dyn Fn(&[Array]) -> Result<Vec<Array>>,
+    ) -> Result<Vec<Array>> {
+        let _closed = record::is_recording().then(|| Closed::enter(inputs));
+        let outputs = function(inputs)?;
+        self.returned(&outputs);
+        Ok(outputs)
+    }
+
+    /// Notes that the transform `op` returns `results`, which depend on what its function returned and on `others`.
+    fn made(&self, op: &'static str, others: &[Array], results: &[Array]) {
+        if record::is_recording() {
+            let operands = [&self.outputs.borrow()[..], others].concat();
+            record::operation(op, &operands, results, self.place);
+        }
     }
 }
 

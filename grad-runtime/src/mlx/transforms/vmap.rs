@@ -1,6 +1,6 @@
 //! Functions mapped over an axis.
 
-use super::{finish_outputs, on_handles, operation_error, transform_error};
+use super::{Observed, finish_outputs, on_handles, operation_error, transform_error};
 use crate::error::{Error, Result};
 use crate::mlx::Array;
 use crate::mlx::depth::Tracing;
@@ -34,6 +34,7 @@ use crate::mlx::ffi;
 /// assert_eq!(gradients[0].to_vec::<f32>()?, [2.0, 4.0, 6.0, 8.0]);
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
+#[track_caller]
 pub fn vmap<F, E>(
     function: F,
     inputs: &[Array],
@@ -46,9 +47,13 @@ where
 {
     const NAME: &str = "vmap";
     let mapped = resolve_axes(inputs, in_axes).map_err(|reason| operation_error(NAME, inputs, reason))?;
-    let traced = |inputs: &[Array]| {
+    let observed = Observed::new();
+    let traced = |entries: &[Array]| {
         let _tracing = Tracing::start();
-        function(inputs)
+        observed.called(inputs, entries);
+        let outputs = function(entries)?;
+        observed.returned(&outputs);
+        Ok::<_, E>(outputs)
     };
     let outputs = ffi::vmap(on_handles(traced), ffi::as_handles(inputs), &mapped)
         .map_err(|failure| transform_error(NAME, inputs, failure))?;
@@ -61,6 +66,7 @@ where
         return Err(operation_error(NAME, inputs, reason).into());
     }
     let outputs: Vec<Array> = finish_outputs(NAME, inputs, outputs)?;
+    observed.made(NAME, &[], &outputs);
     let moved = outputs.into_iter().zip(out_axes).map(|(output, &axis)| match axis {
         0 => Ok(output),
         axis => output.moveaxis(0, axis),

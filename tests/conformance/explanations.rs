@@ -1,0 +1,147 @@
+//! Guarantee 14: why each parameter without a gradient has none.
+
+use grad_runtime::explain::{self, Cause, Gradient, Report};
+use grad_runtime::{Array, Detach, Dtype, Error, Result, no_grad};
+use support::arrays::{array, elements};
+
+type Model<A> = (A, A);
+
+fn model<A: Array>() -> Model<A> {
+    (array(&[1.0, -2.0, 3.0], &[3]), array(&[0.5, 0.25, 2.0], &[3]))
+}
+
+/// Explains a function of two parameters.
+fn explain<A: Array>(function: impl FnOnce(&Model<A>) -> Result<A>) -> Report {
+    let report = explain::gradients(function, &model()).unwrap();
+    assert_eq!(report.parameters().len(), 2);
+    assert_eq!(report.parameters()[1].path, "1");
+    report
+}
+
+fn first(report: &Report) -> &Gradient {
+    &report.parameters()[0].gradient
+}
+
+#[track_caller]
+fn assert_second_receives(report: &Report) {
+    assert!(matches!(report.parameters()[1].gradient, Gradient::Received(norm) if norm > 0.0), "{report}");
+    assert_eq!(report.missing().count(), 1, "{report}");
+}
+
+crate::on_every_backend! {
+    fn guarantee_14_gradients_that_exist<A>() {
+        let report = explain::<A>(|(a, b)| a.multiply(b)?.sum_all());
+        assert!(report.require_all().is_ok());
+        let norm = 14.0_f32.sqrt();
+        assert!(matches!(report.parameters()[1].gradient, Gradient::Received(found) if (found - norm).abs() < 1e-5));
+        // It exists, and is zero, infinite or NaN.
+        let report = explain::<A>(|(a, b)| a.multiply(&a.zeros_of()?)?.add(b)?.sum_all());
+        assert!(matches!(first(&report), Gradient::Received(norm) if *norm == 0.0), "{report}");
+        let report = explain::<A>(|(a, b)| a.subtract(a)?.sqrt()?.add(b)?.sum_all());
+        assert!(matches!(first(&report), Gradient::Received(norm) if !norm.is_finite()), "{report}");
+    }
+
+    fn guarantee_14_a_scope<A>() {
+        let report = explain::<A>(|(a, b)| {
+            let square = no_grad!(a.square()?.exp()?);
+            square.multiply(b)?.sum_all()
+        });
+        assert_second_receives(&report);
+        let Gradient::Cut(cuts) = first(&report) else { panic!("{report}") };
+        assert_eq!(cuts.len(), 1, "{report}");
+        assert!(matches!(&cuts[0].cause, Cause::Scopes { scopes, .. } if scopes.len() == 1));
+        assert_eq!((cuts[0].step.op, &cuts[0].step.shape[..], cuts[0].step.dtype), ("square", &[3][..], Dtype::Float32));
+        assert!(report.to_string().contains("no gradient: cut by no_grad at "), "{report}");
+    }
+
+    fn guarantee_14_stop_gradient_and_detach<A>() {
+        let report = explain::<A>(|(a, b)| a.stop_gradient()?.multiply(b)?.sum_all());
+        assert_second_receives(&report);
+        assert!(report.to_string().contains("cut by stop_gradient at tests/conformance/explanations.rs:"), "{report}");
+        let report = explain::<A>(|(a, b)| a.square()?.detached().multiply(b)?.sum_all());
+        assert_second_receives(&report);
+        assert!(report.to_string().contains("cut by detach at "), "{report}");
+    }
+
+    fn guarantee_14_operations_without_a_gradient<A>() {
+        let report = explain::<A>(|(a, b)| a.greater(&A::scalar(0.0_f32)?)?.where_cond(b, &b.exp()?)?.sum_all());
+        assert_second_receives(&report);
+        assert!(report.to_string().contains("cut by greater -> bool[3] at "), "{report}");
+        let report = explain::<A>(|(a, b)| b.take(&a.argmax(0, true)?, 0)?.sum_all());
+        assert_second_receives(&report);
+        assert!(report.to_string().contains("cut by argmax -> uint32[1] at "), "{report}");
+        let report = explain::<A>(|(a, b)| a.astype(Dtype::Int32)?.multiply(b)?.sum_all());
+        assert_second_receives(&report);
+        assert!(report.to_string().contains("cut by astype -> int32[3] at "), "{report}");
+    }
+
+    fn guarantee_14_elements_that_are_read<A>() {
+        let report = explain::<A>(|(a, b)| b.multiply(&A::scalar(a.sum_all()?.item::<f32>()?)?)?.sum_all());
+        assert_second_receives(&report);
+        assert!(matches!(first(&report), Gradient::Read(steps) if steps.len() == 1), "{report}");
+        assert!(report.to_string().contains("only its elements were read, at tests/conformance/explanations.rs:"), "{report}");
+    }
+
+    fn guarantee_14_captured_unused_and_dropped<A>() {
+        let captured = model::<A>();
+        let report = explain::gradients(|(_, b): &Model<A>| captured.0.multiply(b)?.sum_all(), &captured).unwrap();
+        assert_second_receives(&report);
+        assert!(matches!(first(&report), Gradient::Captured), "{report}");
+        let report = explain::<A>(|(_, b)| b.sum_all());
+        assert_second_receives(&report);
+        assert!(matches!(first(&report), Gradient::Unused), "{report}");
+        let report = explain::<A>(|(a, b)| a.exp().and_then(|_| b.sum_all()));
+        assert_second_receives(&report);
+        assert!(matches!(first(&report), Gradient::Dropped(step) if step.op == "exp"), "{report}");
+    }
+
+    fn guarantee_14_transforms<A>() {
+        // An inner gradient, whose value depends on both.
+        let report = explain::<A>(|(a, b)| {
+            A::grad(|x| x[0].multiply(b)?.square()?.sum_all(), std::slice::from_ref(a))?[0].sum_all()
+        });
+        assert!(report.require_all().is_ok(), "{report}");
+        // A transform that was started in a scope.
+        let report = explain::<A>(|(a, b)| {
+            let gradients = no_grad!(A::grad(|x| x[0].square()?.sum_all(), std::slice::from_ref(a))?);
+            gradients[0].multiply(b)?.sum_all()
+        });
+        assert_second_receives(&report);
+        assert!(report.to_string().contains("(grad -> float32[3])"), "{report}");
+    }
+
+    fn guarantee_14_several_cuts<A>() {
+        let report = explain::<A>(|(a, b)| {
+            let stopped = a.stop_gradient()?;
+            let square = no_grad!(stopped.square()?);
+            square.multiply(b)?.sum_all()
+        });
+        assert_second_receives(&report);
+        let Gradient::Cut(cuts) = first(&report) else { panic!("{report}") };
+        assert!(matches!(cuts[0].cause, Cause::Stopped), "{report}");
+        assert!(matches!(cuts[1].cause, Cause::Scopes { .. }), "{report}");
+        assert_eq!(cuts.len(), 2);
+    }
+
+    fn guarantee_14_required_gradients<A>() {
+        let report = explain::<A>(|(_, b)| b.sum_all());
+        let error = report.require_all().unwrap_err();
+        assert!(matches!(error, Error::MissingGradients(_)));
+        let text = error.to_string();
+        assert!(text.starts_with("cannot differentiate by every parameter: 2 parameters: 1 receives"), "{text}");
+    }
+
+    /// The record ends with the explanation, also where the function fails.
+    fn guarantee_14_failures<A>() {
+        let failed = explain::gradients(|(a, _): &Model<A>| a.reshape(&[7]), &model::<A>());
+        assert!(failed.unwrap_err().to_string().starts_with("cannot reshape"));
+        assert_eq!(elements(&A::grad(|x| x[0].square()?.sum_all(), &[array(&[3.0], &[1])]).unwrap()[0]), [6.0]);
+    }
+}
+
+trait ZerosOf: Array {
+    fn zeros_of(&self) -> Result<Self> {
+        Self::zeros(&self.shape(), self.dtype())
+    }
+}
+impl<A: Array> ZerosOf for A {}
