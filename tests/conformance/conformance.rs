@@ -15,6 +15,7 @@ mod long_graphs;
 mod nondifferentiable;
 mod operators;
 mod params;
+mod planted_cuts;
 mod safetensors;
 mod scoped_programs;
 mod shared_operations;

@@ -131,12 +131,55 @@ crate::on_every_backend! {
         assert!(text.starts_with("cannot differentiate by every parameter: 2 parameters: 1 receives"), "{text}");
     }
 
+    fn guarantee_14_strict<A>() {
+        let constant = |x: &[A]| no_grad!(x[0].square()?).sum_all();
+        let x: A = array(&[3.0], &[1]);
+        assert_eq!(elements(&A::grad(constant, std::slice::from_ref(&x)).unwrap()[0]), [0.0]);
+        let refused = explain::strict(|| A::grad(constant, std::slice::from_ref(&x))).unwrap_err();
+        assert!(refused.to_string().contains("the value depends on no primal, so every gradient is zero"), "{refused}");
+        let recorded = explain::strict(|| A::grad(|x| x[0].square()?.sum_all(), std::slice::from_ref(&x)));
+        assert_eq!(elements(&recorded.unwrap()[0]), [6.0]);
+        assert!(A::grad(constant, &[x]).is_ok(), "it ends with the function");
+    }
+
+    fn guarantee_14_arrays_recorded_in_vain<A>() {
+        let mut line = 0;
+        let report = explain::<A>(|(a, b)| {
+            for _ in 0..3 {
+                (line, _) = (line!(), a.multiply(b)?);
+            }
+            no_grad!(a.exp()?);
+            a.multiply(b)?.sum_all()
+        });
+        let [in_vain] = report.recorded_in_vain() else { panic!("{report}") };
+        assert_eq!((in_vain.op, in_vain.arrays, in_vain.bytes, in_vain.place.line()), ("multiply", 3, 36, line));
+        assert!(report.to_string().contains("recorded, and never differentiated:\n  multiply at "), "{report}");
+    }
+
     /// The record ends with the explanation, also where the function fails.
     fn guarantee_14_failures<A>() {
         let failed = explain::gradients(|(a, _): &Model<A>| a.reshape(&[7]), &model::<A>());
         assert!(failed.unwrap_err().to_string().starts_with("cannot reshape"));
         assert_eq!(elements(&A::grad(|x| x[0].square()?.sum_all(), &[array(&[3.0], &[1])]).unwrap()[0]), [6.0]);
     }
+}
+
+/// A program that is not changed, with `GRAD_EXPLAIN=1`: the report of its three steps is printed once.
+#[cfg(feature = "cpu")]
+#[test]
+fn guarantee_14_an_unchanged_program() {
+    use std::process::Command;
+
+    let explained = |value: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_training-step")).env("GRAD_EXPLAIN", value).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(explained("0"), "");
+    let text = explained("1");
+    assert!(text.starts_with("at tests/programs/training_step.rs:20:25: 2 parameters: 1 receives a gradient"), "{text}");
+    assert!(text.contains("encoder  float32[2]  no gradient: cut by no_grad at "), "{text}");
+    assert_eq!(text.matches("encoder").count(), 1, "{text}");
 }
 
 trait ZerosOf: Array {

@@ -17,6 +17,7 @@ thread_local! {
     static IS_WATCHED_BY_ENVIRONMENT: Cell<bool> = const { Cell::new(false) };
     /// The paths of the parameters of the next transform, where they have paths.
     static PATHS: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+    /// What was missing in the last report that was printed.
     static LAST_PRINTED: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -34,7 +35,7 @@ impl Drop for Watch {
 }
 
 /// Prints a [`Report`] to standard error for each transform on this thread that leaves a parameter without a gradient, until the
-/// returned value is dropped. A report that equals the one before is not printed again.
+/// returned value is dropped. A report is not printed if the same is missing for the same reasons as in the one before.
 ///
 /// The environment variable `GRAD_EXPLAIN=1` does the same for a program that is not changed, on each thread from its first
 /// transform on; a scope that was entered before that has no place in the report.
@@ -123,9 +124,10 @@ impl Watched {
             .zip(gradients)
             .map(|(path, gradient)| Ok((path, gradient.shape(), gradient.dtype(), norm(gradient)?)));
         let report = Report::new(&record, inner.value.get(), described.collect::<Result<_>>()?);
-        let text = format!("at {}: {report}", inner.place);
-        if report.missing().next().is_some() && LAST_PRINTED.replace(text.clone()) != text {
-            eprintln!("{text}");
+        let missing = report.missing().map(|parameter| format!("{}: {}\n", parameter.path, parameter.gradient));
+        let missing = format!("{}\n{}", inner.place, missing.collect::<String>());
+        if report.missing().next().is_some() && LAST_PRINTED.replace(missing.clone()) != missing {
+            eprintln!("at {}: {report}", inner.place);
         }
         Ok(())
     }
