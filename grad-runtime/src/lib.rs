@@ -138,9 +138,9 @@ pub use error::Operand;
 pub use error::{Error, Result};
 #[doc(inline)]
 pub use grad_core::{
-    AlreadyInstalled, Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, Torch, Unavailable,
-    assert_grad_mode, enable_grad, grad_mode, inference_mode, install, installed, is_grad_enabled, no_grad,
-    set_grad_enabled,
+    AlreadyInstalled, Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, OpenScope, Scope, ScopeKind, Torch,
+    Unavailable, WatchGuard, assert_grad_mode, cutting_scopes, enable_grad, grad_mode, inference_mode, install,
+    installed, is_grad_enabled, no_grad, open_scopes, set_grad_enabled, watch_scopes,
 };
 pub use grad_macros::Detach;
 #[cfg(any(feature = "cpu", feature = "mlx"))]

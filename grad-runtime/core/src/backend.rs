@@ -87,10 +87,10 @@ pub struct Mlx;
 
 /// Implements `Backend` for types whose mode is stored in the slot of the same name.
 macro_rules! thread_local_backend {
-    ($($backend:ident $name:literal),*) => {$(
+    ($($backend:ident),*) => {$(
         impl Backend for $backend {
             fn name(&self) -> &'static str {
-                $name
+                Slot::$backend.name()
             }
 
             fn grad_mode(&self) -> GradMode {
@@ -107,7 +107,7 @@ macro_rules! thread_local_backend {
         }
     )*};
 }
-thread_local_backend!(Cpu "cpu", Mlx "mlx");
+thread_local_backend!(Cpu, Mlx);
 
 /// The backends whose mode is stored in a slot.
 pub(crate) static WITH_SLOTS: [&dyn Backend; 2] = [&Cpu, &Mlx];

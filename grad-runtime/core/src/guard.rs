@@ -1,6 +1,7 @@
 //! `GradGuard` and its constructors: scopes that last as long as a value.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::backend::Backend;
 use crate::mode::Scope;
@@ -53,9 +54,11 @@ impl Scope {
     /// assert!(!is_grad_enabled());
     /// ```
     #[inline]
+    #[track_caller]
     pub fn enter(self) -> GradGuard {
         let switches = any_installed_switch().then(|| RestoreGuard::for_installed(self));
-        GradGuard::new(Entered::universal(self), switches)
+        let entered = Entered::universal(self, switches.as_ref().map(RestoreGuard::number));
+        GradGuard::new(entered, switches)
     }
 
     /// Enters this scope for `backend` alone, installed or not.
@@ -67,13 +70,19 @@ impl Scope {
     /// assert!(!Mlx.grad_mode().is_enabled());
     /// assert!(Cpu.grad_mode().is_enabled());
     /// ```
+    #[track_caller]
     pub fn enter_for(self, backend: &'static dyn Backend) -> GradGuard {
+        let place = Location::caller();
         let (entered, switches) = match backend.slot() {
             Some(slot) => {
                 let switch = native_switch(slot).map(|switch| RestoreGuard::for_backend(self, switch));
-                (Entered::selective(self, slot), switch)
+                let number = switch.as_ref().map(RestoreGuard::number);
+                (Entered::selective(self, slot, number, place), switch)
             }
-            None => (Entered::no_slot(), Some(RestoreGuard::for_backend(self, backend))),
+            None => {
+                let switch = RestoreGuard::for_backend(self, backend);
+                (Entered::no_slot(self, backend, switch.number(), place), Some(switch))
+            }
         };
         GradGuard::new(entered, switches)
     }
@@ -103,6 +112,7 @@ impl fmt::Debug for GradGuard {
 /// assert!(grad_core::is_grad_enabled());
 /// ```
 #[inline]
+#[track_caller]
 pub fn no_grad() -> GradGuard {
     Scope::NoGrad.enter()
 }
@@ -115,6 +125,7 @@ pub fn no_grad() -> GradGuard {
 /// assert!(grad_core::is_grad_enabled());
 /// ```
 #[inline]
+#[track_caller]
 pub fn enable_grad() -> GradGuard {
     Scope::EnableGrad.enter()
 }
@@ -127,6 +138,7 @@ pub fn enable_grad() -> GradGuard {
 /// assert!(!grad_core::is_grad_enabled());
 /// ```
 #[inline]
+#[track_caller]
 pub fn set_grad_enabled(enabled: bool) -> GradGuard {
     Scope::set_grad_enabled(enabled).enter()
 }
@@ -146,6 +158,7 @@ pub fn set_grad_enabled(enabled: bool) -> GradGuard {
 /// assert_eq!(grad_mode(), GradMode::Enabled);
 /// ```
 #[inline]
+#[track_caller]
 pub fn inference_mode(inference: bool) -> GradGuard {
     Scope::InferenceMode(inference).enter()
 }

@@ -55,6 +55,12 @@ impl RestoreGuard {
         guard
     }
 
+    /// Returns the number of this guard, which no other guard alive that has saved a mode has.
+    #[inline]
+    pub(crate) fn number(&self) -> NonZeroU32 {
+        self.0
+    }
+
     fn new() -> Self {
         SAVED.with_borrow(|saved| {
             let last = saved.last().map_or(0, |mode| mode.guard.get());
@@ -109,6 +115,17 @@ impl RestoreGuard {
 /// has been turned by other code since.
 pub(crate) fn mode_in_force(backend: &dyn Backend) -> GradMode {
     asked_mode(backend.name(), backend.grad_mode())
+}
+
+/// Returns whether the last mode saved on this thread is that of `guard`.
+pub(crate) fn is_last(guard: NonZeroU32) -> bool {
+    SAVED.with_borrow(|saved| saved.last().is_some_and(|mode| mode.guard == guard))
+}
+
+/// Returns, for each mode saved on this thread, the number of the guard, the backend's name and the mode that the scope asked
+/// for; outermost guard first.
+pub(crate) fn asked_modes() -> Vec<(NonZeroU32, &'static str, GradMode)> {
+    SAVED.with_borrow(|saved| saved.iter().map(|mode| (mode.guard, mode.name, mode.asked)).collect())
 }
 
 fn asked_mode(name: &str, found: GradMode) -> GradMode {

@@ -112,6 +112,7 @@ impl ModeSnapshot {
     ///
     /// See [`ModeSnapshot`] for an example.
     #[inline]
+    #[track_caller]
     pub fn enter(self) -> GradGuard {
         self.0.enter()
     }
@@ -132,6 +133,12 @@ impl ModeSnapshot {
         let new: &'static Snapshot = Box::leak(Box::new(found));
         interned.push(new);
         Self(new)
+    }
+}
+
+impl From<&'static Snapshot> for ModeSnapshot {
+    fn from(snapshot: &'static Snapshot) -> Self {
+        Self(snapshot)
     }
 }
 
@@ -182,9 +189,17 @@ impl Snapshot {
 
     /// Sets exactly these modes on this thread until the guard is dropped.
     #[inline]
-    pub fn enter(&self) -> GradGuard {
+    #[track_caller]
+    pub fn enter(&'static self) -> GradGuard {
         let switches = any_installed_switch().then(|| self.switch());
-        GradGuard::new(Entered::exactly(self.slots), switches)
+        let entered = Entered::exactly(self, switches.as_ref().map(RestoreGuard::number));
+        GradGuard::new(entered, switches)
+    }
+
+    /// Returns the modes of the slots, as `pack` makes them.
+    #[inline]
+    pub(crate) fn slots(&self) -> u64 {
+        self.slots
     }
 
     #[cold] // Most processes have no such backends, and this is inlined everywhere.

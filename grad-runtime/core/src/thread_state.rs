@@ -6,8 +6,13 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
+use std::num::NonZeroU32;
+use std::panic::Location;
 
+use crate::backend::Backend;
 use crate::mode::{GradMode, Scope};
+use crate::places::{self, Record, ScopeKind};
+use crate::snapshot::Snapshot;
 
 /// The part of the word that stores one backend's mode: two bits of mode, and above them the number of guards alive that
 /// cover the slot.
@@ -32,27 +37,44 @@ const EACH_SLOT: u64 = (1 << SLOT_WIDTH) | 1;
 const OVERFLOW: u64 = 1 << 63;
 const SLOT_OVERFLOW: u64 = 1 << (SLOT_WIDTH - 2);
 
+/// Set while the places of scopes are recorded on this thread, see `places`. It is the bit that the way into a scope tests for an
+/// overflow, so all scopes take the slow path.
+const WATCHED: u64 = OVERFLOW;
+/// The bit that shows an overflow while `WATCHED` is set.
+const OVERFLOW_WHILE_WATCHED: u64 = SLOT_OVERFLOW << Slot::Cpu.shift();
+
 impl Slot {
-    const ALL: [Self; 2] = [Self::Mlx, Self::Cpu];
+    pub(crate) const ALL: [Self; 2] = [Self::Mlx, Self::Cpu];
+
+    /// Returns the name of the backend whose mode this slot stores.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Mlx => "mlx",
+            Self::Cpu => "cpu",
+        }
+    }
 
     const fn shift(self) -> u32 {
         self as u32 * SLOT_WIDTH
     }
 
     const fn mask(self) -> u64 {
-        0xffff_ffff << self.shift()
+        (0xffff_ffff << self.shift()) & !WATCHED
     }
 
     /// Returns the content of this slot.
     const fn of(self, word: u64) -> u64 {
-        (word >> self.shift()) & 0xffff_ffff
+        (word & self.mask()) >> self.shift()
     }
 
     /// Returns how many guards alive cover this slot.
-    const fn guards(self, word: u64) -> u64 {
+    pub(crate) const fn guards(self, word: u64) -> u64 {
         self.of(word) / ONE_GUARD
     }
 }
+
+/// Set in `DROPPED_EARLY_COUNT` together with `WATCHED`, so the way out of all scopes is the slow one.
+const COUNT_WATCHED: usize = 1 << (usize::BITS - 1);
 
 thread_local! {
     // None of these has a destructor, so scopes still work in the destructors of other thread-locals.
@@ -123,6 +145,22 @@ pub(crate) fn word() -> u64 {
     STATE.get()
 }
 
+/// Returns whether the places of scopes are recorded on this thread.
+#[inline]
+pub(crate) fn is_watched() -> bool {
+    STATE.get() & WATCHED != 0
+}
+
+/// Starts or ends the recording of places on this thread.
+pub(crate) fn set_watched(watched: bool) {
+    let (state, count) = (STATE.get() & !WATCHED, DROPPED_EARLY_COUNT.get() & !COUNT_WATCHED);
+    if watched && state & OVERFLOW_WHILE_WATCHED != 0 {
+        too_many_guards();
+    }
+    STATE.set(if watched { state | WATCHED } else { state });
+    DROPPED_EARLY_COUNT.set(if watched { count | COUNT_WATCHED } else { count });
+}
+
 /// Returns the modes of this thread as `pack` makes them: without the counts of guards.
 pub(crate) fn modes() -> u64 {
     STATE.get() & (EACH_SLOT * MODE_BITS)
@@ -159,44 +197,68 @@ pub(crate) struct Entered {
 }
 
 impl Entered {
-    /// Enters `scope` in every slot.
+    /// Enters `scope` in every slot. `switches` is the number of the guard that has switched backends for the same scope.
     #[inline]
-    pub(crate) fn universal(scope: Scope) -> Self {
-        Self::by(|before| apply(scope, before))
-    }
-
-    /// Sets every slot to its mode in `modes`, whatever is in force.
-    #[inline]
-    pub(crate) fn exactly(modes: u64) -> Self {
-        Self::by(|before| (before & !(EACH_SLOT * MODE_BITS)) | modes)
-    }
-
-    #[inline]
-    fn by(change: impl FnOnce(u64) -> u64) -> Self {
-        let before = STATE.get();
-        let after = change(before) + EACH_SLOT * ONE_GUARD;
-        if after & OVERFLOW != 0 {
-            too_many_guards();
+    #[track_caller]
+    pub(crate) fn universal(scope: Scope, switches: Option<NonZeroU32>) -> Self {
+        let mut before = STATE.get();
+        let after = apply(scope, before) + EACH_SLOT * ONE_GUARD;
+        if after & (OVERFLOW | WATCHED) == 0 {
+            STATE.set(after);
+        } else {
+            before = record_scope(before, after, scope, switches, Location::caller());
         }
-        STATE.set(after);
-        Self { before, after }
+        Self { before, after: STATE.get() }
+    }
+
+    /// Sets every slot to its mode in `snapshot`, whatever is in force.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn exactly(snapshot: &'static Snapshot, switches: Option<NonZeroU32>) -> Self {
+        let mut before = STATE.get();
+        let after = ((before & !(EACH_SLOT * MODE_BITS)) | snapshot.slots()) + EACH_SLOT * ONE_GUARD;
+        if after & (OVERFLOW | WATCHED) == 0 {
+            STATE.set(after);
+        } else {
+            before = record_snapshot(before, after, snapshot, switches, Location::caller());
+        }
+        Self { before, after: STATE.get() }
     }
 
     /// Enters `scope` in one slot.
-    pub(crate) fn selective(scope: Scope, slot: Slot) -> Self {
+    pub(crate) fn selective(
+        scope: Scope,
+        slot: Slot,
+        switch: Option<NonZeroU32>,
+        place: &'static Location<'static>,
+    ) -> Self {
         let before = STATE.get();
         let universal = apply(scope, before) + EACH_SLOT * ONE_GUARD;
         let after = (before & !slot.mask()) | (universal & slot.mask());
-        if slot.of(after) & SLOT_OVERFLOW != 0 {
-            too_many_guards();
+        if after & (WATCHED | SLOT_OVERFLOW << slot.shift()) != 0 {
+            if slot.of(after) & SLOT_OVERFLOW != 0 {
+                too_many_guards();
+            }
+            record(before, after, ScopeKind::Scope(scope), Some(slot.name()), switch, place);
         }
         STATE.set(after);
         Self { before, after }
     }
 
-    /// Enters no slot: for a scope on a backend that has none.
-    pub(crate) fn no_slot() -> Self {
+    /// Enters no slot: for a scope on a backend that has none, which the guard with the number `switch` has switched.
+    pub(crate) fn no_slot(
+        scope: Scope,
+        backend: &'static dyn Backend,
+        switch: NonZeroU32,
+        place: &'static Location<'static>,
+    ) -> Self {
         let before = STATE.get();
+        if before & WATCHED != 0 {
+            record(before, before, ScopeKind::Scope(scope), Some(backend.name()), Some(switch), place);
+            // No state has both bits, so the guard takes the slow way out, which finds its record by the number.
+            let id = WATCHED | OVERFLOW_WHILE_WATCHED | u64::from(switch.get());
+            return Self { before: id, after: id };
+        }
         Self { before, after: before }
     }
 
@@ -222,13 +284,56 @@ impl Drop for Entered {
 impl fmt::Debug for Entered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
-        for (name, slot) in [("cpu", Slot::Cpu), ("mlx", Slot::Mlx)] {
+        for slot in [Slot::Cpu, Slot::Mlx] {
             if let Some((before, after)) = self.covers(slot) {
-                map.entry(&name, &format_args!("{after:?}, restores {before:?}"));
+                map.entry(&slot.name(), &format_args!("{after:?}, restores {before:?}"));
             }
         }
         map.finish()
     }
+}
+
+// The way into a universal scope calls one of these two if its test finds anything. They return `before`, and the caller reads the
+// state again, so it has nothing to keep across the call: the path that does not come here is compiled as if there were no call.
+
+#[cold]
+fn record_scope(
+    before: u64,
+    after: u64,
+    scope: Scope,
+    switches: Option<NonZeroU32>,
+    place: &'static Location<'static>,
+) -> u64 {
+    record(before, after, ScopeKind::Scope(scope), None, switches, place);
+    before
+}
+
+#[cold]
+fn record_snapshot(
+    before: u64,
+    after: u64,
+    snapshot: &'static Snapshot,
+    switches: Option<NonZeroU32>,
+    place: &'static Location<'static>,
+) -> u64 {
+    record(before, after, ScopeKind::Carried(snapshot.into()), None, switches, place);
+    before
+}
+
+/// Enters a scope and records it; panics if the test on the way in has found too many guards instead.
+fn record(
+    before: u64,
+    after: u64,
+    kind: ScopeKind,
+    backend: Option<&'static str>,
+    switches: Option<NonZeroU32>,
+    place: &'static Location<'static>,
+) {
+    if before & WATCHED == 0 || after & OVERFLOW_WHILE_WATCHED != 0 {
+        too_many_guards();
+    }
+    STATE.set(after);
+    places::add(Record::new(kind, backend, place, (before, after), switches));
 }
 
 #[cold]
@@ -267,9 +372,28 @@ fn add_dropped_early(ranges: &mut Vec<DroppedEarly>, depth: u64, found: GradMode
     ranges.insert(at, new);
 }
 
-/// The slow way out: this guard is not the innermost, or others were dropped early, or a mode was set directly.
+/// Returns how many guards that cover `slot` were dropped early.
+pub(crate) fn dropped_early_count(slot: Slot) -> u64 {
+    DROPPED_EARLY.with_borrow(|ranges| ranges[slot as usize].iter().map(|range| range.high - range.low + 1).sum())
+}
+
+/// If the guard at `depth` of `slot` was dropped early, returns the depth below it at which the next guard is alive, and the mode
+/// that this guard established.
+pub(crate) fn below_dropped_early(slot: Slot, depth: u64) -> Option<(u64, GradMode)> {
+    DROPPED_EARLY.with_borrow(|ranges| {
+        let range = ranges[slot as usize].iter().find(|range| (range.low..=range.high).contains(&depth))?;
+        Some((range.low - 1, range.found))
+    })
+}
+
+/// The slow way out: places are recorded, or this guard is not the innermost, or others were dropped early, or a mode was set directly.
 #[cold]
 fn leave_slot_by_slot(before: u64, after: u64) {
+    if is_watched() {
+        // A scope without a slot has stored a number in place of a state: see `no_slot`.
+        let switch = if before == after { NonZeroU32::new(after as u32) } else { None };
+        places::remove(before, after, switch);
+    }
     DROPPED_EARLY.with_borrow_mut(|dropped_early| {
         for slot in Slot::ALL {
             let depth = slot.guards(after);
@@ -288,7 +412,8 @@ fn leave_slot_by_slot(before: u64, after: u64) {
             let others = STATE.get() & !slot.mask();
             STATE.set(others | ((depth * ONE_GUARD + found as u64) << slot.shift()));
         }
-        DROPPED_EARLY_COUNT.set(dropped_early.iter().map(Vec::len).sum());
+        let count: usize = dropped_early.iter().map(Vec::len).sum();
+        DROPPED_EARLY_COUNT.set(count | (DROPPED_EARLY_COUNT.get() & COUNT_WATCHED));
         for ranges in dropped_early.iter_mut().filter(|ranges| ranges.is_empty()) {
             *ranges = Vec::new(); // Frees the memory: the thread-local has no destructor.
         }
