@@ -1,4 +1,4 @@
-//! A tape autograd that obeys gradient-free scopes, plugged in both ways: as an engine that calls [`is_grad_enabled`], and as
+//! A tape autograd that obeys gradient-free scopes, plugged in both ways: as an engine that obeys the mode of [`Cpu`], and as
 //! a [`Backend`] with a switch of its own.
 //!
 //! It depends on `grad-core` alone, as any engine can. Values are scalars for brevity; with arrays, recording is the same.
@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::{Add, Mul, Sub};
 
-use grad_core::{Backend, GradMode, is_grad_enabled};
+use grad_core::{Backend, Cpu, GradMode, not_recorded};
 
 /// The leaves and operations recorded so far, in the order in which they ran.
 ///
@@ -22,9 +22,28 @@ use grad_core::{Backend, GradMode, is_grad_enabled};
 /// let y = x * square;
 /// assert_eq!(y.backward().wrt(x), 9.0); // x · x² with x² as a constant
 /// ```
+///
+/// Why there is no gradient:
+///
+/// ```
+/// use grad_core::{no_grad, take_not_recorded, watch_scopes};
+/// use grad_example_tape::Tape;
+///
+/// let _watch = watch_scopes();
+/// let tape = Tape::default();
+/// let x = tape.var(3.0);
+/// let guard = no_grad();
+/// let square = x * x;
+/// drop(guard);
+/// assert_eq!(square.backward().wrt(x), 0.0);
+/// let reasons: Vec<String> = take_not_recorded().iter().map(ToString::to_string).collect();
+/// assert!(reasons[0].starts_with("multiply at "));
+/// assert!(reasons[0].contains(": not recorded in no_grad at "));
+/// ```
 pub struct Tape {
     nodes: RefCell<Vec<Node>>,
-    is_recording: fn() -> bool,
+    /// The backend whose mode this tape obeys.
+    backend: &'static dyn Backend,
 }
 
 /// A recorded value: the node of each input that is not a constant, and the derivative with respect to it.
@@ -42,7 +61,7 @@ pub struct Var<'t> {
 impl Default for Tape {
     /// Returns a tape that obeys this thread's mode, which universal scopes and scopes on [`Cpu`](grad_core::Cpu) switch.
     fn default() -> Self {
-        Self { nodes: RefCell::default(), is_recording: is_grad_enabled }
+        Self { nodes: RefCell::default(), backend: &Cpu }
     }
 }
 
@@ -50,7 +69,7 @@ impl Tape {
     /// Returns a tape that obeys the switch of [`MyTape`].
     #[must_use]
     pub fn with_own_switch() -> Self {
-        Self { nodes: RefCell::default(), is_recording: || MyTape.grad_mode().is_enabled() }
+        Self { nodes: RefCell::default(), backend: &MyTape }
     }
 
     /// Records a leaf of this value, which gradients can be computed with respect to.
@@ -77,11 +96,20 @@ impl Tape {
     }
 
     /// Returns the result of an operation, from the node of each input and the derivative with respect to it. Every operation
-    /// ends here, so this is the only place that reads the mode.
-    fn record(&self, value: f64, inputs: [(Option<usize>, f64); 2]) -> Var<'_> {
+    /// ends here, so this is the only place that reads the mode, and that tells an explanation what was not recorded.
+    #[track_caller]
+    fn record(&self, op: &'static str, value: f64, inputs: [(Option<usize>, f64); 2]) -> Var<'_> {
         let inputs = inputs.map(|(node, derivative)| Some((node?, derivative)));
-        let recorded = inputs.iter().any(Option::is_some) && (self.is_recording)();
-        Var { tape: self, node: recorded.then(|| self.push(Node(inputs))), value }
+        let depends_on_a_leaf = inputs.iter().any(Option::is_some);
+        let node = if depends_on_a_leaf && self.backend.grad_mode().is_enabled() {
+            Some(self.push(Node(inputs)))
+        } else {
+            if depends_on_a_leaf {
+                not_recorded(self.backend, op);
+            }
+            None
+        };
+        Var { tape: self, node, value }
     }
 }
 
@@ -100,9 +128,10 @@ impl Var<'_> {
 
     /// Computes the exponential.
     #[must_use]
+    #[track_caller]
     pub fn exp(self) -> Self {
         let exp = self.value.exp();
-        self.tape.record(exp, [(self.node, exp), (None, 0.0)])
+        self.tape.record("exp", exp, [(self.node, exp), (None, 0.0)])
     }
 
     /// Computes the derivatives of this value with respect to everything on the tape, in one pass from its end to its start.
@@ -125,24 +154,27 @@ impl Var<'_> {
 impl Add for Var<'_> {
     type Output = Self;
 
+    #[track_caller]
     fn add(self, other: Self) -> Self {
-        self.tape.record(self.value + other.value, [(self.node, 1.0), (other.node, 1.0)])
+        self.tape.record("add", self.value + other.value, [(self.node, 1.0), (other.node, 1.0)])
     }
 }
 
 impl Sub for Var<'_> {
     type Output = Self;
 
+    #[track_caller]
     fn sub(self, other: Self) -> Self {
-        self.tape.record(self.value - other.value, [(self.node, 1.0), (other.node, -1.0)])
+        self.tape.record("subtract", self.value - other.value, [(self.node, 1.0), (other.node, -1.0)])
     }
 }
 
 impl Mul for Var<'_> {
     type Output = Self;
 
+    #[track_caller]
     fn mul(self, other: Self) -> Self {
-        self.tape.record(self.value * other.value, [(self.node, other.value), (other.node, self.value)])
+        self.tape.record("multiply", self.value * other.value, [(self.node, other.value), (other.node, self.value)])
     }
 }
 

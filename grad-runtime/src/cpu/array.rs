@@ -60,8 +60,9 @@ impl fmt::Debug for Array {
 
 /// Makes the array a constant to every transform.
 impl Detach for Array {
+    #[track_caller]
     fn detach_in_place(&mut self) {
-        if self.node.is_some() {
+        if self.node.is_some() || record_of_explanation::is_recording() {
             *self = self.made_constant("detach");
         }
     }
@@ -340,6 +341,7 @@ impl Array {
     }
 
     /// Computes a function of each element, which becomes float32 if it is an integer or a bool.
+    #[track_caller]
     fn float_unary(
         &self,
         op: &'static str,
@@ -350,6 +352,7 @@ impl Array {
     }
 
     /// Computes `mul · x + add` of each element of a float array.
+    #[track_caller]
     pub(super) fn affine(&self, mul: f64, add: f64) -> Result<Self> {
         operation("affine", &[self], || {
             let tensor = kernels::in_float32(&self.tensor, |x| x.affine(mul, add))?;
@@ -551,6 +554,7 @@ impl Array {
 
     #[doc = array_doc!(mean, "cpu")]
     #[allow(clippy::cast_precision_loss, reason = "a mean over 2^53 elements is not computed here")]
+    #[track_caller]
     pub fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("mean", &[self], || {
             let count: usize =
@@ -719,6 +723,7 @@ impl Array {
     }
 
     /// Multiplies matrices with the same leading axes and the same dtype.
+    #[track_caller]
     fn matmul_batch(&self, other: &Self) -> Result<Self> {
         operation("matmul", &[self, other], || {
             let tensor = kernels::matmul(&self.tensor, &other.tensor)?;
@@ -873,6 +878,7 @@ impl Array {
     }
 
     /// Pads with zeros to `shape`, in which this array begins at `start`: the vjp of `slice`.
+    #[track_caller]
     fn pad(&self, start: &[usize], shape: &[usize]) -> Result<Self> {
         operation("pad", &[self], || {
             let tensor = kernels::pad(&self.tensor, start, shape)?;
@@ -883,6 +889,7 @@ impl Array {
     }
 
     /// Selects the entries of `axis` at `indices`, which have one axis and are in range.
+    #[track_caller]
     fn select(&self, indices: &Tensor, axis: usize) -> Result<Self> {
         operation("select", &[self], || {
             let tensor = self.tensor.contiguous()?.index_select(indices, axis)?;
@@ -894,6 +901,7 @@ impl Array {
     }
 
     /// Adds the entries of `axis` up at `indices`, in an axis of `length`: the vjp of `select`.
+    #[track_caller]
     fn scatter_add(&self, indices: &Tensor, axis: usize, length: usize) -> Result<Self> {
         operation("scatter_add", &[self], || {
             let tensor = kernels::scatter_add(&self.tensor, indices, axis, length)?;
@@ -939,6 +947,7 @@ impl Array {
     /// assert!(Array::from_tensor(&tensor).is_err());
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
+    #[track_caller]
     pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
         operation("from_tensor", &[], || {
             if !tensor.device().is_cpu() {

@@ -42,7 +42,6 @@ pub(crate) mod record;
 mod paths;
 mod report;
 mod strict;
-mod stub;
 mod watching;
 
 use std::cell::Cell;
@@ -50,7 +49,7 @@ use std::panic::Location;
 
 pub use report::{Cause, Cut, Gradient, InVain, Parameter, Report, Step};
 pub use strict::strict;
-pub use stub::{OpenScope, WatchGuard, open_scopes as scopes, watch_scopes};
+pub use grad_core::{OpenScope, WatchGuard, open_scopes as scopes, watch_scopes};
 pub use watching::{Watch, watch};
 
 use crate::array::Array;
@@ -84,7 +83,7 @@ where
     E: From<Error>,
 {
     let place = Location::caller();
-    let _watching = stub::watch_scopes();
+    let _watching = watch_scopes();
     let recording = Recording::start();
     let callers = params.arrays();
     let value = Cell::new(None);

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 
-use super::stub::{OpenScope, cutting_scopes};
+use grad_core::{OpenScope, cutting_scopes};
 
 use crate::array::Array;
 use crate::dtype::Dtype;

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::panic::Location;
 use std::{env, fmt};
 
-use super::stub::OpenScope;
+use grad_core::OpenScope;
 
 use super::paths::{Fate, Paths};
 use super::record::{Cut as RecordedCut, Index, Node, Record};

@@ -7,6 +7,8 @@ use std::mem;
 use std::panic::Location;
 use std::sync::OnceLock;
 
+use grad_core::{WatchGuard, watch_scopes};
+
 use super::record::{self, Index, Recording};
 use super::{Report, norm};
 use crate::array::Array;
@@ -24,7 +26,7 @@ thread_local! {
 /// Watches this thread's transforms; see [`watch`].
 #[must_use = "watching ends when this is dropped"]
 pub struct Watch {
-    _places: super::stub::WatchGuard,
+    _places: WatchGuard,
     _not_send: PhantomData<*const ()>,
 }
 
@@ -56,7 +58,7 @@ impl Drop for Watch {
 /// ```
 pub fn watch() -> Watch {
     WATCHES.set(WATCHES.get() + 1);
-    Watch { _places: super::stub::watch_scopes(), _not_send: PhantomData }
+    Watch { _places: watch_scopes(), _not_send: PhantomData }
 }
 
 fn is_watching() -> bool {
@@ -66,7 +68,7 @@ fn is_watching() -> bool {
     }
     let wanted = *BY_ENVIRONMENT.get_or_init(|| env::var_os("GRAD_EXPLAIN").is_some_and(|value| value == "1"));
     if wanted && !IS_WATCHED_BY_ENVIRONMENT.replace(true) {
-        mem::forget(super::stub::watch_scopes());
+        mem::forget(watch_scopes());
     }
     wanted
 }

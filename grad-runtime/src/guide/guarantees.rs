@@ -24,7 +24,10 @@
 //! 12. A scope without any backend is not an error: it sets the mode of the thread.
 //! 13. If MLX gets a switch of its own, scopes use it where its headers have it. Code that uses scopes does not change.
 //!
-//! Guarantees 14 and 15, about explanations of missing gradients and about processes that train together, are planned.
+//! 14. Every parameter without a gradient can be explained: which scope or operation cut it, at which file and line; see
+//!     [`explain`](crate::explain). A program that does not ask pays nothing: a scope takes no instruction more, an array no byte.
+//!
+//! Guarantee 15, about processes that train together, is planned.
 //!
 //! 16. No safe call, however wrong, ends the process or reads outside its arrays. This includes transforms of operations.
 //!

@@ -78,6 +78,31 @@
 //! - Values are computed differently where nothing is recorded. A faster kernel that rounds differently makes training and
 //!   evaluation disagree.
 //!
+//! ## Explain missing gradients
+//!
+//! Where the answer is that nothing is recorded, call [`not_recorded`](crate::not_recorded) with the name of the operation. It costs
+//! a test of a thread-local unless someone [watches](crate::watch_scopes) the thread's scopes. Then it keeps the place of the
+//! call and of each scope that was on, and [`take_not_recorded`](crate::take_not_recorded) returns them:
+//!
+//! ```
+//! use grad_runtime::{Cpu, is_grad_enabled, no_grad, not_recorded, take_not_recorded, watch_scopes};
+//!
+//! #[track_caller] // So that the place is the user's.
+//! fn finish_output() -> bool {
+//!     let recorded = is_grad_enabled();
+//!     if !recorded {
+//!         not_recorded(&Cpu, "multiply");
+//!     }
+//!     recorded
+//! }
+//!
+//! let _watch = watch_scopes();
+//! assert!(!no_grad!(finish_output()));
+//! let [reason] = &take_not_recorded()[..] else { unreachable!() };
+//! assert!(reason.to_string().starts_with("multiply at "));
+//! assert!(reason.to_string().contains(": not recorded in no_grad at "));
+//! ```
+//!
 //! # Implement `Backend`
 //!
 //! A library with a switch keeps it and lets scopes set it. Implement [`Backend`] on a unit type:

@@ -235,6 +235,7 @@ impl Array {
 
 /// Makes the array a constant to every transform. Where none runs, nothing is added.
 impl Detach for Array {
+    #[track_caller]
     fn detach_in_place(&mut self) {
         // It fails only where the thread is ending, and no transform runs any more.
         if let Ok(constant) = self.0.to_constant() {
