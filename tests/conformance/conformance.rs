@@ -15,6 +15,7 @@ mod long_graphs;
 mod nondifferentiable;
 mod operators;
 mod params;
+mod public_reports;
 mod safetensors;
 mod scoped_programs;
 mod shared_operations;

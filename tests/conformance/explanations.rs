@@ -1,7 +1,7 @@
 //! Guarantee 14: why each parameter without a gradient has none.
 
 use grad_runtime::explain::{self, Cause, Gradient, Report};
-use grad_runtime::{Array, Detach, Dtype, Error, Result, no_grad};
+use grad_runtime::{Array, Dtype, Error, Result, no_grad};
 use support::arrays::{array, elements};
 
 type Model<A> = (A, A);
