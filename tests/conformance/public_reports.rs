@@ -60,8 +60,7 @@ fn assert_line(report: &Report, path: &str, text: &str) {
 /// Asserts that the line of a parameter names an operation as its first cut, and the place of the call.
 #[track_caller]
 fn assert_cut(report: &Report, path: &str, operation: &str, line: u32) {
-    assert_line(report, path, &format!("no gradient: cut by {operation}"));
-    assert_line(report, path, &format!("] {}", at(line)));
+    assert_line(report, path, &format!("no gradient: cut by {operation} {}", at(line)));
     assert_line(report, path, "integers and bools have no gradient");
 }
 
@@ -89,7 +88,7 @@ crate::on_every_backend! {
             model.head.forward(&one_hot.take(&classes, 0)?)?.square()?.mean_all()
         });
         assert!(matches!(first_cut(&report, "encoder.weight"), (Cause::NotFloat, "argmax")), "{report}");
-        assert_cut(&report, "encoder.weight", "argmax -> uint32[", line);
+        assert_cut(&report, "encoder.weight", "argmax -> uint32[3]", line);
         assert_received(&report, "head.weight");
     }
 
@@ -104,7 +103,7 @@ crate::on_every_backend! {
         });
         for path in ["encoder.weight", "head.weight"] {
             assert!(matches!(first_cut(&report, path), (Cause::NotFloat, "argmax")), "{report}");
-            assert_cut(&report, path, "argmax -> uint32[", line);
+            assert_cut(&report, path, "argmax -> uint32[3]", line);
         }
         assert!(report.require_all().is_err());
     }
@@ -121,7 +120,7 @@ crate::on_every_backend! {
             drawn.subtract(&target)?.square()?.mean_all()
         });
         assert!(matches!(first_cut(&report, "encoder.weight"), (Cause::NotFloat, "argmax")), "{report}");
-        assert_cut(&report, "encoder.weight", "argmax -> uint32[", line);
+        assert_cut(&report, "encoder.weight", "argmax -> uint32[3]", line);
         assert!(matches!(gradient(&report, "head.weight"), Gradient::Unused), "{report}");
         assert_line(&report, "head.weight", "no gradient: the function does not use it");
     }
@@ -155,7 +154,7 @@ crate::on_every_backend! {
             similarity.add(&mask.astype(Dtype::Float32)?.mean_all()?)
         });
         assert!(matches!(first_cut(&report, "encoder.weight"), (Cause::NotFloat, "greater")), "{report}");
-        assert_cut(&report, "encoder.weight", "greater -> bool[", line);
+        assert_cut(&report, "encoder.weight", "greater -> bool[3, 2]", line);
         assert_received(&report, "head.weight");
     }
 
@@ -175,7 +174,7 @@ crate::on_every_backend! {
         assert!(matches!(&cuts[..], [cut] if matches!(cut.cause, Cause::Scopes { .. })), "{report}");
         assert_eq!((cuts[0].step.op, cuts[0].step.place.file()), ("matmul", file!()), "{report}");
         assert_line(&report, "encoder.weight", "no gradient: cut by no_grad at ");
-        assert_line(&report, "encoder.weight", "(matmul -> float32[");
+        assert_line(&report, "encoder.weight", "(matmul -> float32[3, 2])");
         assert_received(&report, "head.weight");
     }
 
@@ -202,13 +201,14 @@ crate::on_every_backend! {
     /// A loss for a generator is computed of detached images, so it does not train the generator:
     /// <https://github.com/samet-akcay/skip-ganomaly/issues/5>.
     fn guarantee_14_a_loss_of_detached_images<A>() {
+        let line = line!() + 3;
         let report = explain::<A>(|generator_and_features| {
             let Model { encoder: generator, head: features } = generator_and_features;
             let fake = generator.forward(&batch())?.detached();
             features.forward(&fake)?.subtract(&features.forward(&batch())?)?.square()?.mean_all()
         });
         assert!(matches!(first_cut(&report, "encoder.weight"), (Cause::Stopped, "detach")), "{report}");
-        assert_line(&report, "encoder.weight", "no gradient: cut by detach at ");
+        assert_line(&report, "encoder.weight", &format!("no gradient: cut by detach {}", at(line)));
         assert_received(&report, "head.weight");
     }
 
@@ -247,7 +247,7 @@ crate::on_every_backend! {
             errors.square()?.mean_all()
         });
         assert!(matches!(first_cut(&report, "encoder.weight"), (Cause::NotFloat, "astype")), "{report}");
-        assert_cut(&report, "encoder.weight", "astype -> int32[", line);
+        assert_cut(&report, "encoder.weight", "astype -> int32[3, 2]", line);
         assert_received(&report, "head.weight");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::kernels;
-use super::operation::{Reason, bail, creation, operation, record_output};
+use super::operation::{Reason, bail, creation, operation};
 use super::shapes::{self, without};
 use super::tape::{self, Node, VjpArgs, finish_output, record};
 use crate::array::docs::array_doc;
@@ -340,6 +340,7 @@ impl Array {
     }
 
     /// Computes a function of each element, which becomes float32 if it is an integer or a bool.
+    #[track_caller]
     fn float_unary(
         &self,
         op: &'static str,
@@ -551,6 +552,7 @@ impl Array {
 
     #[doc = array_doc!(mean, "cpu")]
     #[allow(clippy::cast_precision_loss, reason = "a mean over 2^53 elements is not computed here")]
+    #[track_caller]
     pub fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         operation("mean", &[self], || {
             let count: usize =
@@ -857,10 +859,7 @@ impl Array {
                 }
             }
             let checked = Tensor::from_vec(checked, indices.size(), &Device::Cpu)?;
-            let taken = self.select(&checked, axis)?.reshape_same_size(&shape)?;
-            // An explanation follows the indices too.
-            record_output("take", &[self, indices], &taken);
-            Ok(taken)
+            self.select(&checked, axis)?.reshape_same_size(&shape)
         })
     }
 

@@ -80,6 +80,7 @@ pub trait Detach {
     /// tensors.detach_in_place();
     /// assert!(tensors.iter().flatten().all(|tensor| tensor.value == 1.0 && !tensor.recorded));
     /// ```
+    #[track_caller]
     fn detach_in_place(&mut self);
 
     /// Returns this value, detached from the graph.
@@ -90,6 +91,7 @@ pub trait Detach {
     /// assert_eq!(vec![1.0, 2.0].detached(), [1.0, 2.0]); // Numbers have no graph.
     /// ```
     #[must_use]
+    #[track_caller]
     fn detached(mut self) -> Self
     where
         Self: Sized,
