@@ -85,7 +85,8 @@
 //! No backend is required: without one, a scope is still a scope, and [`is_grad_enabled`] says so.
 //!
 //! The numbered [guarantees](guide::guarantees) state this in full; [What a scope covers](guide::what_a_scope_covers) shows each
-//! form, what no scope can cover, and how to find such a place.
+//! form, what no scope can cover, and how to find such a place. The page `guide::why_is_my_gradient_zero`, of the features `cpu` and
+//! `mlx`, starts from a gradient that is missing.
 //!
 //! # Features
 //!
@@ -95,6 +96,7 @@
 //! - `download-mlx`: `mlx`, and pip fetches the wheel if no MLX is installed.
 //! - `torch`: [`Torch`], libtorch's own switch, found in the running process on Linux and macOS. It needs nothing to build.
 //! - `safetensors`: with `cpu` or `mlx`, `safetensors::load` and `safetensors::save`.
+//! - `serde`: with `cpu` or `mlx`, `serde::Serialize` for `explain::Report`.
 //! - `stream`: scopes that travel with `Stream`s.
 //! - `test-util`: `testing`, which checks that a backend or an engine of yours keeps the guarantees; see
 //!   [Plugging in](guide::plugging_in).

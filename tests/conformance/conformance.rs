@@ -16,6 +16,7 @@ mod nondifferentiable;
 mod operators;
 mod params;
 mod planted_cuts;
+mod public_reports;
 mod safetensors;
 mod scoped_programs;
 mod shared_operations;

@@ -1,7 +1,7 @@
 //! Guarantee 14: why each parameter without a gradient has none.
 
 use grad_runtime::explain::{self, Cause, Gradient, Report};
-use grad_runtime::{Array, Detach, Dtype, Error, Result, no_grad};
+use grad_runtime::{Array, Dtype, Error, Result, no_grad};
 use support::arrays::{array, elements};
 
 type Model<A> = (A, A);
@@ -108,6 +108,33 @@ crate::on_every_backend! {
         });
         assert_second_receives(&report);
         assert!(report.to_string().contains("(grad -> float32[3])"), "{report}");
+    }
+
+    /// Each operation is recorded at the place of its call.
+    fn guarantee_14_places_of_operations<A>() {
+        type Operation<A> = fn(&A, &A) -> Result<A>;
+        let (line, operations): (u32, [Operation<A>; 46]) = (line!(), [
+            |a, _| a.abs(), |a, _| a.negative(), |a, _| a.exp(), |a, _| a.log(), |a, _| a.sqrt(), |a, _| a.square(),
+            |a, _| a.sin(), |a, _| a.cos(), |a, _| a.tanh(), |a, _| a.erf(), |a, _| a.sigmoid(), |a, _| a.relu(),
+            |a, _| a.gelu(), |a, b| a.add(b), |a, b| a.subtract(b), |a, b| a.multiply(b), |a, b| a.divide(b),
+            |a, b| a.maximum(b), |a, b| a.minimum(b), |a, b| a.power(b), |a, b| a.equal(b), |a, b| a.greater(b),
+            |a, b| a.less(b), |a, b| A::where_cond(&a.greater(b)?, a, b), |a, _| a.sum(&[0], false), |a, _| a.sum_all(),
+            |a, _| a.mean(&[0], true), |a, _| a.mean_all(), |a, _| a.max(&[0], false), |a, _| a.min(&[0], false),
+            |a, _| a.logsumexp(&[0], false), |a, _| a.argmax(0, false), |a, b| a.matmul(b), |a, _| a.softmax(0),
+            |a, b| a.layer_norm(b, b, 1e-5), |a, _| a.reshape(&[3, 1]), |a, _| a.transpose(&[0]), |a, _| a.expand_dims(0),
+            |a, _| a.reshape(&[1, 3])?.squeeze(0), |a, _| a.broadcast_to(&[2, 3]), |a, b| A::concatenate(&[a.clone(), b.clone()], 0),
+            |a, _| a.slice(&[1], &[2]), |a, _| a.take(&A::from_slice(&[0_u32], &[1])?, 0), |a, _| a.astype(Dtype::Float16),
+            |a, _| a.stop_gradient(), |a, b| Ok(A::grad(|x| x[0].multiply(b)?.sum_all(), std::slice::from_ref(a))?.remove(0)),
+        ]);
+        for (index, operation) in operations.into_iter().enumerate() {
+            let report = explain::<A>(|(a, b)| {
+                operation(a, b)?;
+                b.sum_all()
+            });
+            let Gradient::Dropped(step) = first(&report) else { panic!("operation {index}: {report}") };
+            let lines = line..line + 16;
+            assert!(step.place.file() == file!() && lines.contains(&step.place.line()), "operation {index}: {report}");
+        }
     }
 
     fn guarantee_14_several_cuts<A>() {

@@ -135,12 +135,14 @@ mod arrays {
 
     use grad_examples::embedder::{Embed, Embedder};
     use grad_examples::model_files::ModelFiles;
+    use grad_runtime::explain;
     use grad_runtime::prelude::*;
 
     /// Shows the effect on the backend of `A`. `device` returns its default device.
     pub fn show<A: Array>(device: fn() -> Result<String>) -> anyhow::Result<()> {
         println!("\nOn {}:", A::backend().name());
         inside_a_transform::<A>()?;
+        missing_gradients::<A>()?;
 
         let before = device()?;
         let inside = no_grad! { device()? };
@@ -167,6 +169,32 @@ mod arrays {
         })?;
         println!("  d/dx of x · no_grad(x²) at 3: {scoped} = x², since the target is a constant");
         println!("  with a no_grad that does nothing: {no_op} = 3x², since gradient flows through the target too");
+        Ok(())
+    }
+
+    #[derive(Params)]
+    struct Model<A: Array> {
+        encoder: A,
+        head: A,
+        decoder: A,
+    }
+
+    /// Shows a report of a model whose encoder runs in a scope, and whose decoder is not used.
+    fn missing_gradients<A: Array>() -> anyhow::Result<()> {
+        let ones = |shape: &[usize]| A::ones(shape, Dtype::Float32);
+        let model = Model { encoder: ones(&[3, 2])?, head: ones(&[2, 1])?, decoder: ones(&[2, 3])? };
+        let x = ones(&[4, 3])?;
+        let report = explain::gradients(
+            |model: &Model<A>| {
+                let features = no_grad! { x.matmul(&model.encoder)? };
+                features.matmul(&model.head)?.square()?.mean_all()
+            },
+            &model,
+        )?;
+        println!("  why gradients are missing:");
+        for line in report.to_string().lines() {
+            println!("    {line}");
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::kernels;
-use super::operation::{Reason, bail, creation, operation, record_output};
+use super::operation::{Reason, bail, creation, operation};
 use super::shapes::{self, without};
 use super::tape::{self, Node, VjpArgs, finish_output, record};
 use crate::array::docs::array_doc;
@@ -862,10 +862,7 @@ impl Array {
                 }
             }
             let checked = Tensor::from_vec(checked, indices.size(), &Device::Cpu)?;
-            let taken = self.select(&checked, axis)?.reshape_same_size(&shape)?;
-            // An explanation follows the indices too.
-            record_output("take", &[self, indices], &taken);
-            Ok(taken)
+            self.select(&checked, axis)?.reshape_same_size(&shape)
         })
     }
 

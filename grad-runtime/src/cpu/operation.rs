@@ -1,7 +1,9 @@
 //! Errors of operations: inner functions give the reason, and the public operation adds its name and operands.
 
+use std::any::{Any, TypeId};
 use std::cell::Cell;
 use std::panic::Location;
+use std::slice;
 
 use candle_core::Error as CandleError;
 
@@ -56,19 +58,34 @@ pub(super) use bail;
 
 /// Computes the operation `op`, whose name and operands stand in the error if it fails.
 #[track_caller]
-pub(super) fn operation<T>(
+pub(super) fn operation<T: 'static>(
     op: &'static str,
     operands: &[&Array],
     compute: impl FnOnce() -> Result<T, Reason>,
 ) -> Result<T> {
     let place = Location::caller();
-    let _running = record::is_recording().then(|| RunningOperation::start(op, place));
-    compute().map_err(|Reason(reason)| refused(op, operands, reason))
+    let returns_array = TypeId::of::<T>() == TypeId::of::<Array>();
+    let running = record::is_recording().then(|| RunningOperation::start(op, place, returns_array));
+    let output = compute().map_err(|Reason(reason)| refused(op, operands, reason))?;
+    if running.is_some_and(|running| running.is_outermost)
+        && let Some(output) = (&output as &dyn Any).downcast_ref::<Array>()
+    {
+        record_as(op, operands, output, place);
+    }
+    Ok(output)
 }
 
 thread_local! {
     /// The outermost operation that is running, while a record is made.
-    static RUNNING: Cell<Option<(&'static str, &'static Location<'static>)>> = const { Cell::new(None) };
+    static RUNNING: Cell<Option<Running>> = const { Cell::new(None) };
+}
+
+#[derive(Clone, Copy)]
+struct Running {
+    op: &'static str,
+    place: &'static Location<'static>,
+    /// Whether it returns one array. Only that is recorded, and not the arrays that are made on the way to it.
+    returns_array: bool,
 }
 
 struct RunningOperation {
@@ -76,10 +93,10 @@ struct RunningOperation {
 }
 
 impl RunningOperation {
-    fn start(op: &'static str, place: &'static Location<'static>) -> Self {
+    fn start(op: &'static str, place: &'static Location<'static>, returns_array: bool) -> Self {
         let is_outermost = RUNNING.get().is_none();
         if is_outermost {
-            RUNNING.set(Some((op, place)));
+            RUNNING.set(Some(Running { op, place, returns_array }));
         }
         Self { is_outermost }
     }
@@ -93,15 +110,21 @@ impl Drop for RunningOperation {
     }
 }
 
-/// Records the output of the operation that is running, if a record is made.
+/// Records an output of the operation that is running, if a record is made.
 #[track_caller]
 pub(super) fn record_output(op: &'static str, operands: &[&Array], output: &Array) {
     if record::is_recording() {
-        let called = Location::caller();
-        let (op, place) = RUNNING.get().unwrap_or((op, called));
-        let operands: Vec<Array> = operands.iter().map(|&operand| operand.clone()).collect();
-        record::operation(op, &operands, std::slice::from_ref(output), place);
+        match RUNNING.get() {
+            Some(Running { returns_array: true, .. }) => {}
+            Some(Running { op, place, .. }) => record_as(op, operands, output, place),
+            None => record_as(op, operands, output, Location::caller()),
+        }
     }
+}
+
+fn record_as(op: &'static str, operands: &[&Array], output: &Array, place: &'static Location<'static>) {
+    let operands: Vec<Array> = operands.iter().map(|&operand| operand.clone()).collect();
+    record::operation(op, &operands, slice::from_ref(output), place);
 }
 
 /// Creates an array, whose shape and dtype stand in the error if it fails.

@@ -178,8 +178,12 @@ where
         operation(op, &primals.iter().collect::<Vec<_>>(), || Ok(backward(&value, first_leaf, &leaves)?))?;
     drop(enabled);
     watched.finish(&gradients)?;
-    let gradients = gradients.iter().map(|gradient| finish_output(op, gradient)).collect();
-    Ok((finish_output(op, &value), gradients))
+    // Not in a closure, whose calls have a place of their own.
+    let mut outputs = Vec::with_capacity(gradients.len());
+    for gradient in &gradients {
+        outputs.push(finish_output(op, gradient));
+    }
+    Ok((finish_output(op, &value), outputs))
 }
 
 /// Returns the primal as the function sees it. The backward pass of this transform ends there, and that of the transforms

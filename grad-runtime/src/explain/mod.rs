@@ -41,6 +41,8 @@ pub(crate) mod record;
 
 mod paths;
 mod report;
+#[cfg(feature = "serde")]
+mod serialize;
 mod strict;
 mod watching;
 

@@ -8,3 +8,5 @@ pub mod moving_in;
 pub mod operations_of_mlx;
 pub mod plugging_in;
 pub mod what_a_scope_covers;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod why_is_my_gradient_zero;

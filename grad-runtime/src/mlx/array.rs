@@ -175,6 +175,7 @@ impl Array {
     }
 
     #[doc = array_doc!(is_traced, "mlx")]
+    #[must_use]
     pub fn is_traced(&self) -> bool {
         self.0.is_traced()
     }
