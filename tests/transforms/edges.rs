@@ -121,7 +121,7 @@ fn guarantee_16_long_graphs() {
 /// MLX's compiler recurses over a graph. It is not called where the stack is too small for that.
 #[test]
 fn guarantee_16_compiling_a_long_chain() {
-    let small = std::thread::Builder::new().stack_size(2 << 20);
+    let small = thread::Builder::new().stack_size(2 << 20);
     let outcome = small.spawn(|| {
         let long = compile(Rc::new(|x| (0..20_000).try_fold(x.clone(), |y, _| y.sin())));
         let refused = long(&scalar(1.0)).unwrap_err().to_string();
