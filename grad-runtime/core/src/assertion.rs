@@ -65,8 +65,8 @@ fn scopes() -> String {
     if scopes.is_empty() {
         String::new()
     } else if places::are_recorded() {
-        let lines: String = scopes.iter().map(|scope| format!("\n    {scope}")).collect();
-        format!("\nnote: open scopes, outermost first:{lines}")
+        let lines: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+        format!("\nnote: open scopes, outermost first:\n    {}", lines.join("\n    "))
     } else {
         "\nnote: to see where scopes were entered, call `watch_scopes()` on this thread before".into()
     }

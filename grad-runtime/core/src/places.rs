@@ -55,7 +55,6 @@ pub enum ScopeKind {
     /// Modes that were carried here, by [`ModeSnapshot::enter`] or by what grad-runtime builds on it.
     Carried(ModeSnapshot),
     /// A scope that was entered before places were recorded.
-    #[non_exhaustive]
     Unrecorded {
         /// The mode that it established, where this thread's state still tells.
         mode: Option<GradMode>,

@@ -193,7 +193,7 @@ impl Entered {
         let before = STATE.get();
         let after = apply(scope, before) + EACH_SLOT * ONE_GUARD;
         if after & (OVERFLOW | SLOW) != 0 {
-            return Self::slowly_scope(before, after, scope, switches, Location::caller());
+            return Self::enter_slow_scope(before, after, scope, switches, Location::caller());
         }
         STATE.set(after);
         Self { before, after }
@@ -206,7 +206,7 @@ impl Entered {
         let before = STATE.get();
         let after = ((before & !(EACH_SLOT * MODE_BITS)) | snapshot.slots()) + EACH_SLOT * ONE_GUARD;
         if after & (OVERFLOW | SLOW) != 0 {
-            return Self::slowly_snapshot(before, after, snapshot, switches, Location::caller());
+            return Self::enter_slow_snapshot(before, after, snapshot, switches, Location::caller());
         }
         STATE.set(after);
         Self { before, after }
@@ -225,7 +225,7 @@ impl Entered {
         let overflow = SLOT_OVERFLOW << slot.shift();
         if after & (SLOW | overflow) != 0 {
             let entry = (ScopeKind::Scope(scope), Some(slot.name()), place);
-            let (before, after) = Self::slowly(before, after, overflow, entry, switch);
+            let (before, after) = Self::enter_slow(before, after, overflow, entry, switch);
             return Self { before, after };
         }
         STATE.set(after);
@@ -242,7 +242,7 @@ impl Entered {
         let before = STATE.get();
         if before & SLOW != 0 {
             let entry = (ScopeKind::Scope(scope), Some(backend.name()), place);
-            Self::slowly(before, before, 0, entry, Some(switch));
+            Self::enter_slow(before, before, 0, entry, Some(switch));
             // No state has both bits, so the guard takes the slow way out, which finds its record by the number.
             let id = SLOW | OVERFLOW | u64::from(switch.get());
             return Self { before: id, after: id };
@@ -254,7 +254,7 @@ impl Entered {
     // does not come here is compiled with hardly a trace of them.
 
     #[cold]
-    fn slowly_scope(
+    fn enter_slow_scope(
         before: u64,
         after: u64,
         scope: Scope,
@@ -262,12 +262,12 @@ impl Entered {
         place: &'static Location<'static>,
     ) -> Self {
         let entry = (ScopeKind::Scope(scope), None, place);
-        let (before, after) = Self::slowly(before, after, OVERFLOW, entry, switches);
+        let (before, after) = Self::enter_slow(before, after, OVERFLOW, entry, switches);
         Self { before, after }
     }
 
     #[cold]
-    fn slowly_snapshot(
+    fn enter_slow_snapshot(
         before: u64,
         after: u64,
         snapshot: &'static Snapshot,
@@ -275,12 +275,12 @@ impl Entered {
         place: &'static Location<'static>,
     ) -> Self {
         let entry = (ScopeKind::Carried(snapshot.into()), None, place);
-        let (before, after) = Self::slowly(before, after, OVERFLOW, entry, switches);
+        let (before, after) = Self::enter_slow(before, after, OVERFLOW, entry, switches);
         Self { before, after }
     }
 
     /// The slow way in: there are too many guards, or the scope is to be recorded, or guards were dropped early.
-    fn slowly(
+    fn enter_slow(
         before: u64,
         after: u64,
         overflow: u64,
@@ -384,8 +384,8 @@ pub(crate) fn below_dropped_early(slot: Slot, depth: u64) -> Option<(u64, GradMo
 fn leave_slot_by_slot(before: u64, after: u64) {
     if places::are_recorded() {
         // A scope without a slot may have stored a number in place of a state: see `no_slot`.
-        let switch = if after & SLOW != 0 { NonZeroU32::new(after as u32) } else { None };
-        places::remove(before, after, switch);
+        let number = u32::try_from(after & u64::from(u32::MAX)).ok().filter(|_| after & SLOW != 0);
+        places::remove(before, after, number.and_then(NonZeroU32::new));
     }
     DROPPED_EARLY.with_borrow_mut(|dropped_early| {
         for slot in Slot::ALL {
@@ -443,5 +443,25 @@ mod tests {
                 assert_eq!((mode_in(pack(cpu, mlx), Slot::Cpu), mode_in(pack(cpu, mlx), Slot::Mlx)), (cpu, mlx));
             }
         }
+    }
+
+    /// One guard more than a slot can count is refused on the fast path and on the slow one, and changes nothing.
+    #[test]
+    fn too_many_guards_are_refused() {
+        let full = SLOT_OVERFLOW - ONE_GUARD;
+        let state = full << Slot::Cpu.shift() | full << Slot::Mlx.shift();
+        let enter: [fn() -> Entered; 3] = [
+            || Entered::universal(Scope::NoGrad, None),
+            || Entered::selective(Scope::NoGrad, Slot::Cpu, None, Location::caller()),
+            || Entered::selective(Scope::NoGrad, Slot::Mlx, None, Location::caller()),
+        ];
+        for slow in [0, SLOW] {
+            for enter in enter {
+                STATE.set(state | slow);
+                assert!(std::panic::catch_unwind(enter).is_err());
+                assert_eq!(STATE.get(), state | slow);
+            }
+        }
+        STATE.set(0);
     }
 }
