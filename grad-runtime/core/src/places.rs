@@ -195,8 +195,8 @@ pub(crate) fn remove(before: u64, after: u64, switch: Option<NonZeroU32>) {
 
 /// Records the place of each scope that this thread enters, until the guard is dropped.
 ///
-/// A program that never calls it pays nothing for it. While places are recorded, entering and leaving a scope takes some tens of
-/// nanoseconds. If calls are nested, recording ends with the last guard; the places of scopes that are open then are forgotten.
+/// A program that never calls it pays nothing for it. While places are recorded, entering and leaving a scope takes longer. If calls
+/// are nested, recording ends with the last guard; the places of scopes that are open then are forgotten.
 ///
 /// ```
 /// use grad_core::{no_grad, open_scopes, watch_scopes};
