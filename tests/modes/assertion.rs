@@ -5,7 +5,7 @@ use std::thread;
 
 use grad_runtime::{
     Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, assert_grad_mode, enable_grad, inference_mode,
-    no_grad,
+    no_grad, watch_scopes,
 };
 
 use GradMode::{Enabled, Inference, NoGrad};
@@ -24,8 +24,12 @@ fn message(expected: GradMode, enter: fn() -> Vec<GradGuard>) -> [String; 2] {
         first.starts_with(&format!("expected grad mode {expected:?} on thread \"worker\" (ThreadId(")),
         "{first}"
     );
-    let [note, help] = [("note: ", lines.next()), ("help: ", lines.next())]
-        .map(|(word, line)| line.and_then(|line| line.strip_prefix(word)).expect(&message).to_owned());
+    let note = lines.next().and_then(|line| line.strip_prefix("note: ")).expect(&message).to_owned();
+    let help = lines.next_back().and_then(|line| line.strip_prefix("help: ")).expect(&message).to_owned();
+    let hint = "note: to see where scopes were entered, call `watch_scopes()` on this thread before";
+    let any_scope_is_open = !note.starts_with("no scope is on") || note.contains("MLX alone");
+    let cpu_was_set = note.contains("set_grad_mode");
+    assert_eq!(lines.next(), (any_scope_is_open && !cpu_was_set).then_some(hint));
     assert_eq!(lines.next(), None);
     [note, help]
 }
@@ -98,4 +102,26 @@ fn the_message_names_the_scope() {
             "{found_help}"
         );
     }
+}
+
+#[test]
+fn guarantee_14_the_message_lists_the_open_scopes() {
+    let panicked = thread::spawn(|| {
+        let _before = no_grad();
+        let _watch = watch_scopes();
+        let _enabled = enable_grad();
+        let _inner = Scope::NoGrad.enter_for(&Cpu);
+        let line = line!();
+        let panic = catch_unwind(|| assert_grad_mode(Enabled)).unwrap_err();
+        (line, *panic.downcast::<String>().unwrap())
+    });
+    let (line, message) = panicked.join().unwrap();
+    let listed = format!(
+        "\nnote: open scopes, outermost first:\n    a scope in mode no_grad, entered before places were recorded\n    \
+         enable_grad at {file}:{}:24\n    no_grad for cpu at {file}:{}:36\nhelp: ",
+        line - 2,
+        line - 1,
+        file = file!(),
+    );
+    assert!(message.contains(&listed), "{message}\nis without\n{listed}");
 }

@@ -2,11 +2,12 @@
 //! own.
 
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::sync::Once;
 
 use grad_runtime::{
-    AlreadyInstalled, Backend, Carry, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, carry, enable_grad,
-    grad_mode, inference_mode, install, installed, no_grad,
+    AlreadyInstalled, Backend, Carry, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, Scope, carry, cutting_scopes,
+    enable_grad, grad_mode, inference_mode, install, installed, no_grad, open_scopes, watch_scopes,
 };
 use proptest::prelude::*;
 use support::backend;
@@ -253,4 +254,30 @@ fn snapshots_are_equal_where_every_backends_mode_is() {
     let _engine = Scope::EnableGrad.enter_for(&Engine);
     assert_ne!(ModeSnapshot::current(), before);
     assert_eq!(format!("{:?}", ModeSnapshot::current()), r#"{"cpu": NoGrad, "mlx": NoGrad, "engine": Enabled}"#);
+}
+
+#[test]
+fn guarantee_14_scopes_that_cut_an_installed_backend() {
+    with_engine();
+    let before = no_grad();
+    let _watch = watch_scopes();
+    let places =
+        || cutting_scopes(&Engine).iter().map(|scope| scope.place().map(Location::line)).collect::<Vec<_>>();
+    assert_eq!(places(), [None]);
+    let line = line!();
+    let universal = no_grad();
+    let _selective = Scope::NoGrad.enter_for(&Engine);
+    let _other = Scope::NoGrad.enter_for(&Plain);
+    assert_eq!(places(), [Some(line + 2), Some(line + 1), None]);
+    assert_eq!(open_scopes().len(), 4);
+    drop(universal); // Out of order.
+    assert_eq!(places(), [Some(line + 2), None]);
+    drop(before);
+    assert_eq!(places(), [Some(line + 2)]);
+    {
+        let _enabled = enable_grad();
+        let _disabled = inference_mode(true);
+        assert_eq!(places(), [Some(line + 12)]);
+    }
+    assert_eq!(open_scopes().len(), 2);
 }

@@ -3,6 +3,7 @@
 mod assertion;
 mod guards;
 mod installed_backends;
+mod places;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,6 +2,7 @@
 
 use crate::backend::{Backend, Mlx};
 use crate::mode::GradMode;
+use crate::places::{self, open_scopes};
 use crate::thread_state::{Slot, grad_mode, is_covered};
 
 use GradMode::{Enabled, Inference, NoGrad};
@@ -23,17 +24,18 @@ use GradMode::{Enabled, Inference, NoGrad};
 /// # Panics
 ///
 /// If `grad_mode() != expected`. The message names the thread, the scope that is on and the backends that it covers, and says
-/// what to do.
+/// what to do. After a call of [`watch_scopes`](crate::watch_scopes) it lists the open scopes and their places too.
 #[track_caller]
 pub fn assert_grad_mode(expected: GradMode) {
     let found = grad_mode();
     if found != expected {
         let thread = std::thread::current();
         panic!(
-            "expected grad mode {expected:?} on thread {:?} ({:?}), found {found:?}\nnote: {}\nhelp: {}",
+            "expected grad mode {expected:?} on thread {:?} ({:?}), found {found:?}\nnote: {}{}\nhelp: {}",
             thread.name().unwrap_or("without a name"),
             thread.id(),
             note(found),
+            scopes(),
             help(expected, found),
         );
     }
@@ -54,6 +56,19 @@ fn note(found: GradMode) -> String {
     match Mlx.grad_mode() {
         mlx if mlx == found => origin.into(),
         mlx => format!("{origin}; the mode of MLX alone, `Mlx.grad_mode()`, is {mlx:?}"),
+    }
+}
+
+/// Returns the lines that list the open scopes of this thread, or say how to get that list.
+fn scopes() -> String {
+    let scopes = open_scopes();
+    if scopes.is_empty() {
+        String::new()
+    } else if places::are_recorded() {
+        let lines: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+        format!("\nnote: open scopes, outermost first:\n    {}", lines.join("\n    "))
+    } else {
+        "\nnote: to see where scopes were entered, call `watch_scopes()` on this thread before".into()
     }
 }
 

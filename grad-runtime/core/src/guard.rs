@@ -73,16 +73,13 @@ impl Scope {
     #[track_caller]
     pub fn enter_for(self, backend: &'static dyn Backend) -> GradGuard {
         let place = Location::caller();
-        let (entered, switches) = match backend.slot() {
-            Some(slot) => {
-                let switch = native_switch(slot).map(|switch| RestoreGuard::for_backend(self, switch));
-                let number = switch.as_ref().map(RestoreGuard::number);
-                (Entered::selective(self, slot, number, place), switch)
-            }
-            None => {
-                let switch = RestoreGuard::for_backend(self, backend);
-                (Entered::no_slot(self, backend, switch.number(), place), Some(switch))
-            }
+        let (entered, switches) = if let Some(slot) = backend.slot() {
+            let switch = native_switch(slot).map(|switch| RestoreGuard::for_backend(self, switch));
+            let number = switch.as_ref().map(RestoreGuard::number);
+            (Entered::selective(self, slot, number, place), switch)
+        } else {
+            let switch = RestoreGuard::for_backend(self, backend);
+            (Entered::no_slot(self, backend, switch.number(), place), Some(switch))
         };
         GradGuard::new(entered, switches)
     }

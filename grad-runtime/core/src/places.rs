@@ -8,11 +8,10 @@ use std::panic::Location;
 
 use crate::backend::{Backend, WITH_SLOTS};
 use crate::mode::{GradMode, Scope};
+use crate::registry::installed_switches;
 use crate::saved::{self, asked_modes};
 use crate::snapshot::ModeSnapshot;
-use crate::thread_state::{
-    Slot, below_dropped_early, dropped_early_count, mode, mode_in, set_watched, word,
-};
+use crate::thread_state::{Slot, below_dropped_early, dropped_early_count, mode, mode_in, update_slow, word};
 
 /// A scope that is open on a thread: its guard is alive, or was leaked.
 ///
@@ -56,7 +55,6 @@ pub enum ScopeKind {
     /// Modes that were carried here, by [`ModeSnapshot::enter`] or by what grad-runtime builds on it.
     Carried(ModeSnapshot),
     /// A scope that was entered before places were recorded.
-    #[non_exhaustive]
     Unrecorded {
         /// The mode that it established, where this thread's state still tells.
         mode: Option<GradMode>,
@@ -170,6 +168,11 @@ thread_local! {
     static WATCHES: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Returns whether the places of scopes are recorded on this thread.
+pub(crate) fn are_recorded() -> bool {
+    WATCHES.get() > 0
+}
+
 /// Adds the record of a scope that was entered just now.
 pub(crate) fn add(record: Record) {
     RECORDS.with_borrow_mut(|records| records.push(record));
@@ -192,8 +195,8 @@ pub(crate) fn remove(before: u64, after: u64, switch: Option<NonZeroU32>) {
 
 /// Records the place of each scope that this thread enters, until the guard is dropped.
 ///
-/// A program that never calls it pays nothing for it. While places are recorded, entering and leaving a scope takes some tens of
-/// nanoseconds. If calls are nested, recording ends with the last guard; the places of scopes that are open then are forgotten.
+/// A program that never calls it pays nothing for it. While places are recorded, entering and leaving a scope takes longer. If calls
+/// are nested, recording ends with the last guard; the places of scopes that are open then are forgotten.
 ///
 /// ```
 /// use grad_core::{no_grad, open_scopes, watch_scopes};
@@ -205,13 +208,9 @@ pub(crate) fn remove(before: u64, after: u64, switch: Option<NonZeroU32>) {
 /// drop(watch);
 /// assert_eq!(open_scopes()[0].place(), None);
 /// ```
-///
-/// # Panics
-///
-/// If 268 million guards are alive on this thread.
 pub fn watch_scopes() -> WatchGuard {
-    set_watched(true);
     WATCHES.set(WATCHES.get() + 1);
+    update_slow();
     WatchGuard { _not_send: WatchBelongsToItsThread([]) }
 }
 
@@ -239,7 +238,7 @@ impl Drop for WatchGuard {
         let others = WATCHES.get() - 1;
         WATCHES.set(others);
         if others == 0 {
-            set_watched(false);
+            update_slow();
             // From now on guards are dropped without a look at their records. This frees the memory too.
             RECORDS.with_borrow_mut(|records| **records = Vec::new());
         }
@@ -342,19 +341,16 @@ fn unrecorded() -> Vec<OpenScope> {
         push_unrecorded(&mut scopes, Some(slot.name()), guards - universal, mode.filter(|_| universal == 0));
     }
     for (name, guards, mode) in unrecorded_switches() {
-        let selective = guards.saturating_sub(universal);
-        push_unrecorded(&mut scopes, Some(name), selective, Some(mode).filter(|_| universal == 0));
+        // Universal scopes do not reach a backend that is not installed.
+        let is_installed = installed_switches().any(|backend| backend.name() == name);
+        let selective = guards.saturating_sub(if is_installed { universal } else { 0 });
+        push_unrecorded(&mut scopes, Some(name), selective, Some(mode).filter(|_| selective == guards));
     }
     scopes
 }
 
 /// Adds `count` scopes of which the last has established `mode`.
-fn push_unrecorded(
-    scopes: &mut Vec<OpenScope>,
-    backend: Option<&'static str>,
-    count: u64,
-    mode: Option<GradMode>,
-) {
+fn push_unrecorded(scopes: &mut Vec<OpenScope>, backend: Option<&'static str>, count: u64, mode: Option<GradMode>) {
     let first = (1..count).map(|_| OpenScope::unrecorded(backend, None));
     scopes.extend(first);
     if count > 0 {
@@ -402,4 +398,3 @@ fn unrecorded_switches() -> Vec<(&'static str, u64, GradMode)> {
     });
     switches
 }
-

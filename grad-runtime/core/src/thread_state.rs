@@ -32,16 +32,14 @@ const SLOT_WIDTH: u32 = 32;
 /// A word with 1 in each slot.
 const EACH_SLOT: u64 = (1 << SLOT_WIDTH) | 1;
 
-// Every universal guard counts in the CPU's slot, so a full count of universal guards shows in its highest bit alone; selective
-// guards test the bit below in their own slot. So MLX's slot never overflows into the CPU's either.
-const OVERFLOW: u64 = 1 << 63;
-const SLOT_OVERFLOW: u64 = 1 << (SLOT_WIDTH - 2);
+/// Set while this thread's scopes take the slow path, in and out: places of scopes are recorded (see `places`), or guards were
+/// dropped early. No `Entered` stores this bit, so the state never equals what a guard left while it is set.
+const SLOW: u64 = 1 << 63;
 
-/// Set while the places of scopes are recorded on this thread, see `places`. It is the bit that the way into a scope tests for an
-/// overflow, so all scopes take the slow path.
-const WATCHED: u64 = OVERFLOW;
-/// The bit that shows an overflow while `WATCHED` is set.
-const OVERFLOW_WHILE_WATCHED: u64 = SLOT_OVERFLOW << Slot::Cpu.shift();
+// Every universal guard counts in the CPU's slot, so a full count of universal guards shows in the bit below `SLOW` alone; selective
+// guards test that bit in their own slot. So MLX's slot never overflows into the CPU's either, nor the CPU's into `SLOW`.
+const SLOT_OVERFLOW: u64 = 1 << (SLOT_WIDTH - 2);
+const OVERFLOW: u64 = SLOT_OVERFLOW << Slot::Cpu.shift();
 
 impl Slot {
     pub(crate) const ALL: [Self; 2] = [Self::Mlx, Self::Cpu];
@@ -59,7 +57,7 @@ impl Slot {
     }
 
     const fn mask(self) -> u64 {
-        (0xffff_ffff << self.shift()) & !WATCHED
+        (0xffff_ffff << self.shift()) & !SLOW
     }
 
     /// Returns the content of this slot.
@@ -73,13 +71,9 @@ impl Slot {
     }
 }
 
-/// Set in `DROPPED_EARLY_COUNT` together with `WATCHED`, so the way out of all scopes is the slow one.
-const COUNT_WATCHED: usize = 1 << (usize::BITS - 1);
-
 thread_local! {
     // None of these has a destructor, so scopes still work in the destructors of other thread-locals.
     static STATE: Cell<u64> = const { Cell::new(0) };
-    static DROPPED_EARLY_COUNT: Cell<usize> = const { Cell::new(0) };
     // For each slot, sorted by depth.
     static DROPPED_EARLY: RefCell<ManuallyDrop<[Vec<DroppedEarly>; 2]>> =
         const { RefCell::new(ManuallyDrop::new([Vec::new(), Vec::new()])) };
@@ -145,20 +139,15 @@ pub(crate) fn word() -> u64 {
     STATE.get()
 }
 
-/// Returns whether the places of scopes are recorded on this thread.
-#[inline]
-pub(crate) fn is_watched() -> bool {
-    STATE.get() & WATCHED != 0
+/// Sets or clears `SLOW`: places of scopes are recorded from now on, or no longer.
+pub(crate) fn update_slow() {
+    DROPPED_EARLY.with_borrow(|dropped_early| set_slow(dropped_early));
 }
 
-/// Starts or ends the recording of places on this thread.
-pub(crate) fn set_watched(watched: bool) {
-    let (state, count) = (STATE.get() & !WATCHED, DROPPED_EARLY_COUNT.get() & !COUNT_WATCHED);
-    if watched && state & OVERFLOW_WHILE_WATCHED != 0 {
-        too_many_guards();
-    }
-    STATE.set(if watched { state | WATCHED } else { state });
-    DROPPED_EARLY_COUNT.set(if watched { count | COUNT_WATCHED } else { count });
+fn set_slow(dropped_early: &[Vec<DroppedEarly>; 2]) {
+    let slow = places::are_recorded() || dropped_early.iter().any(|ranges| !ranges.is_empty());
+    let state = STATE.get() & !SLOW;
+    STATE.set(if slow { state | SLOW } else { state });
 }
 
 /// Returns the modes of this thread as `pack` makes them: without the counts of guards.
@@ -201,28 +190,26 @@ impl Entered {
     #[inline]
     #[track_caller]
     pub(crate) fn universal(scope: Scope, switches: Option<NonZeroU32>) -> Self {
-        let mut before = STATE.get();
+        let before = STATE.get();
         let after = apply(scope, before) + EACH_SLOT * ONE_GUARD;
-        if after & (OVERFLOW | WATCHED) == 0 {
-            STATE.set(after);
-        } else {
-            before = record_scope(before, after, scope, switches, Location::caller());
+        if after & (OVERFLOW | SLOW) != 0 {
+            return Self::enter_slow_scope(before, after, scope, switches, Location::caller());
         }
-        Self { before, after: STATE.get() }
+        STATE.set(after);
+        Self { before, after }
     }
 
     /// Sets every slot to its mode in `snapshot`, whatever is in force.
     #[inline]
     #[track_caller]
     pub(crate) fn exactly(snapshot: &'static Snapshot, switches: Option<NonZeroU32>) -> Self {
-        let mut before = STATE.get();
+        let before = STATE.get();
         let after = ((before & !(EACH_SLOT * MODE_BITS)) | snapshot.slots()) + EACH_SLOT * ONE_GUARD;
-        if after & (OVERFLOW | WATCHED) == 0 {
-            STATE.set(after);
-        } else {
-            before = record_snapshot(before, after, snapshot, switches, Location::caller());
+        if after & (OVERFLOW | SLOW) != 0 {
+            return Self::enter_slow_snapshot(before, after, snapshot, switches, Location::caller());
         }
-        Self { before, after: STATE.get() }
+        STATE.set(after);
+        Self { before, after }
     }
 
     /// Enters `scope` in one slot.
@@ -235,11 +222,11 @@ impl Entered {
         let before = STATE.get();
         let universal = apply(scope, before) + EACH_SLOT * ONE_GUARD;
         let after = (before & !slot.mask()) | (universal & slot.mask());
-        if after & (WATCHED | SLOT_OVERFLOW << slot.shift()) != 0 {
-            if slot.of(after) & SLOT_OVERFLOW != 0 {
-                too_many_guards();
-            }
-            record(before, after, ScopeKind::Scope(scope), Some(slot.name()), switch, place);
+        let overflow = SLOT_OVERFLOW << slot.shift();
+        if after & (SLOW | overflow) != 0 {
+            let entry = (ScopeKind::Scope(scope), Some(slot.name()), place);
+            let (before, after) = Self::enter_slow(before, after, overflow, entry, switch);
+            return Self { before, after };
         }
         STATE.set(after);
         Self { before, after }
@@ -253,13 +240,62 @@ impl Entered {
         place: &'static Location<'static>,
     ) -> Self {
         let before = STATE.get();
-        if before & WATCHED != 0 {
-            record(before, before, ScopeKind::Scope(scope), Some(backend.name()), Some(switch), place);
+        if before & SLOW != 0 {
+            let entry = (ScopeKind::Scope(scope), Some(backend.name()), place);
+            Self::enter_slow(before, before, 0, entry, Some(switch));
             // No state has both bits, so the guard takes the slow way out, which finds its record by the number.
-            let id = WATCHED | OVERFLOW_WHILE_WATCHED | u64::from(switch.get());
+            let id = SLOW | OVERFLOW | u64::from(switch.get());
             return Self { before: id, after: id };
         }
         Self { before, after: before }
+    }
+
+    // The fast path calls one of these two in place of a panic. They take few words and return two, in registers, so the path that
+    // does not come here is compiled with hardly a trace of them.
+
+    #[cold]
+    fn enter_slow_scope(
+        before: u64,
+        after: u64,
+        scope: Scope,
+        switches: Option<NonZeroU32>,
+        place: &'static Location<'static>,
+    ) -> Self {
+        let entry = (ScopeKind::Scope(scope), None, place);
+        let (before, after) = Self::enter_slow(before, after, OVERFLOW, entry, switches);
+        Self { before, after }
+    }
+
+    #[cold]
+    fn enter_slow_snapshot(
+        before: u64,
+        after: u64,
+        snapshot: &'static Snapshot,
+        switches: Option<NonZeroU32>,
+        place: &'static Location<'static>,
+    ) -> Self {
+        let entry = (ScopeKind::Carried(snapshot.into()), None, place);
+        let (before, after) = Self::enter_slow(before, after, OVERFLOW, entry, switches);
+        Self { before, after }
+    }
+
+    /// The slow way in: there are too many guards, or the scope is to be recorded, or guards were dropped early.
+    fn enter_slow(
+        before: u64,
+        after: u64,
+        overflow: u64,
+        (kind, backend, place): (ScopeKind, Option<&'static str>, &'static Location<'static>),
+        switches: Option<NonZeroU32>,
+    ) -> (u64, u64) {
+        if after & overflow != 0 {
+            too_many_guards();
+        }
+        STATE.set(after);
+        let entered = (before & !SLOW, after & !SLOW);
+        if places::are_recorded() {
+            places::add(Record::new(kind, backend, place, entered, switches));
+        }
+        entered
     }
 
     /// Returns the modes of `slot` before and after the scope was entered, if it covers the slot.
@@ -272,7 +308,7 @@ impl Entered {
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        if STATE.get() == self.after && DROPPED_EARLY_COUNT.get() == 0 {
+        if STATE.get() == self.after {
             STATE.set(self.before);
         } else {
             leave_slot_by_slot(self.before, self.after);
@@ -291,49 +327,6 @@ impl fmt::Debug for Entered {
         }
         map.finish()
     }
-}
-
-// The way into a universal scope calls one of these two if its test finds anything. They return `before`, and the caller reads the
-// state again, so it has nothing to keep across the call: the path that does not come here is compiled as if there were no call.
-
-#[cold]
-fn record_scope(
-    before: u64,
-    after: u64,
-    scope: Scope,
-    switches: Option<NonZeroU32>,
-    place: &'static Location<'static>,
-) -> u64 {
-    record(before, after, ScopeKind::Scope(scope), None, switches, place);
-    before
-}
-
-#[cold]
-fn record_snapshot(
-    before: u64,
-    after: u64,
-    snapshot: &'static Snapshot,
-    switches: Option<NonZeroU32>,
-    place: &'static Location<'static>,
-) -> u64 {
-    record(before, after, ScopeKind::Carried(snapshot.into()), None, switches, place);
-    before
-}
-
-/// Enters a scope and records it; panics if the test on the way in has found too many guards instead.
-fn record(
-    before: u64,
-    after: u64,
-    kind: ScopeKind,
-    backend: Option<&'static str>,
-    switches: Option<NonZeroU32>,
-    place: &'static Location<'static>,
-) {
-    if before & WATCHED == 0 || after & OVERFLOW_WHILE_WATCHED != 0 {
-        too_many_guards();
-    }
-    STATE.set(after);
-    places::add(Record::new(kind, backend, place, (before, after), switches));
 }
 
 #[cold]
@@ -389,10 +382,10 @@ pub(crate) fn below_dropped_early(slot: Slot, depth: u64) -> Option<(u64, GradMo
 /// The slow way out: places are recorded, or this guard is not the innermost, or others were dropped early, or a mode was set directly.
 #[cold]
 fn leave_slot_by_slot(before: u64, after: u64) {
-    if is_watched() {
-        // A scope without a slot has stored a number in place of a state: see `no_slot`.
-        let switch = if before == after { NonZeroU32::new(after as u32) } else { None };
-        places::remove(before, after, switch);
+    if places::are_recorded() {
+        // A scope without a slot may have stored a number in place of a state: see `no_slot`.
+        let number = u32::try_from(after & u64::from(u32::MAX)).ok().filter(|_| after & SLOW != 0);
+        places::remove(before, after, number.and_then(NonZeroU32::new));
     }
     DROPPED_EARLY.with_borrow_mut(|dropped_early| {
         for slot in Slot::ALL {
@@ -412,8 +405,7 @@ fn leave_slot_by_slot(before: u64, after: u64) {
             let others = STATE.get() & !slot.mask();
             STATE.set(others | ((depth * ONE_GUARD + found as u64) << slot.shift()));
         }
-        let count: usize = dropped_early.iter().map(Vec::len).sum();
-        DROPPED_EARLY_COUNT.set(count | (DROPPED_EARLY_COUNT.get() & COUNT_WATCHED));
+        set_slow(dropped_early);
         for ranges in dropped_early.iter_mut().filter(|ranges| ranges.is_empty()) {
             *ranges = Vec::new(); // Frees the memory: the thread-local has no destructor.
         }
@@ -451,5 +443,25 @@ mod tests {
                 assert_eq!((mode_in(pack(cpu, mlx), Slot::Cpu), mode_in(pack(cpu, mlx), Slot::Mlx)), (cpu, mlx));
             }
         }
+    }
+
+    /// One guard more than a slot can count is refused on the fast path and on the slow one, and changes nothing.
+    #[test]
+    fn too_many_guards_are_refused() {
+        let full = SLOT_OVERFLOW - ONE_GUARD;
+        let state = full << Slot::Cpu.shift() | full << Slot::Mlx.shift();
+        let enter: [fn() -> Entered; 3] = [
+            || Entered::universal(Scope::NoGrad, None),
+            || Entered::selective(Scope::NoGrad, Slot::Cpu, None, Location::caller()),
+            || Entered::selective(Scope::NoGrad, Slot::Mlx, None, Location::caller()),
+        ];
+        for slow in [0, SLOW] {
+            for enter in enter {
+                STATE.set(state | slow);
+                assert!(std::panic::catch_unwind(enter).is_err());
+                assert_eq!(STATE.get(), state | slow);
+            }
+        }
+        STATE.set(0);
     }
 }
