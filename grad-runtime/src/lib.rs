@@ -140,9 +140,10 @@ pub use error::Operand;
 pub use error::{Error, Result};
 #[doc(inline)]
 pub use grad_core::{
-    AlreadyInstalled, Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, OpenScope, Scope, ScopeKind, Torch,
-    Unavailable, WatchGuard, assert_grad_mode, cutting_scopes, enable_grad, grad_mode, inference_mode, install,
-    installed, is_grad_enabled, no_grad, open_scopes, set_grad_enabled, watch_scopes,
+    AlreadyInstalled, Backend, Cpu, GradGuard, GradMode, Mlx, ModeSnapshot, NotRecorded, OpenScope, Scope,
+    ScopeKind, Torch, Unavailable, WatchGuard, assert_grad_mode, cutting_scopes, enable_grad, grad_mode,
+    inference_mode, install, installed, is_grad_enabled, no_grad, not_recorded, open_scopes, set_grad_enabled,
+    take_not_recorded, watch_scopes,
 };
 pub use grad_macros::Detach;
 #[cfg(any(feature = "cpu", feature = "mlx"))]

@@ -204,7 +204,10 @@ fn guarantee_14_an_unchanged_program() {
     };
     assert_eq!(explained("0"), "");
     let text = explained("1");
-    assert!(text.starts_with("at tests/programs/training_step.rs:20:25: 2 parameters: 1 receives a gradient"), "{text}");
+    assert!(
+        text.starts_with("at tests/programs/training_step.rs:20:25: 2 parameters: 1 receives a gradient"),
+        "{text}"
+    );
     assert!(text.contains("encoder  float32[2]  no gradient: cut by no_grad at "), "{text}");
     assert_eq!(text.matches("encoder").count(), 1, "{text}");
 }

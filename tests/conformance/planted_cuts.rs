@@ -72,7 +72,8 @@ fn run<A: Array>(random: &Random, parameters: &[A]) -> Result<Value<A>> {
             1 => Value::made_of(x.array.multiply(&y.array)?, &[x, y]),
             2 => Value::made_of(x.array.add(&y.array)?, &[x, y]),
             3 => {
-                let gradient = A::grad(|x| x[0].square()?.sum_all(), std::slice::from_ref(&x.array))?.swap_remove(0);
+                let gradient =
+                    A::grad(|x| x[0].square()?.sum_all(), std::slice::from_ref(&x.array))?.swap_remove(0);
                 Value::made_of(gradient, &[x])
             }
             _ => {

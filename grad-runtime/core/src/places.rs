@@ -193,6 +193,11 @@ pub(crate) fn remove(before: u64, after: u64, switch: Option<NonZeroU32>) {
     });
 }
 
+/// Returns whether places are recorded on this thread.
+pub(crate) fn is_watching() -> bool {
+    WATCHES.get() > 0
+}
+
 /// Records the place of each scope that this thread enters, until the guard is dropped.
 ///
 /// A program that never calls it pays nothing for it. While places are recorded, entering and leaving a scope takes longer. If calls

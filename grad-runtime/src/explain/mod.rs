@@ -49,9 +49,9 @@ mod watching;
 use std::cell::Cell;
 use std::panic::Location;
 
+pub use grad_core::{OpenScope, WatchGuard, open_scopes as scopes, watch_scopes};
 pub use report::{Cause, Cut, Gradient, InVain, Parameter, Report, Step};
 pub use strict::strict;
-pub use grad_core::{OpenScope, WatchGuard, open_scopes as scopes, watch_scopes};
 pub use watching::{Watch, watch};
 
 use crate::array::Array;
@@ -92,7 +92,7 @@ where
     let observed = |params: &P| {
         record::parameters(&callers, &params.arrays(), place);
         let result = function(params)?;
-        value.set(recording.end(&result));
+        value.set(record::end(&result));
         Ok::<A, E>(result)
     };
     let (_, gradients) = crate::params::value_and_grad(observed, params)?;

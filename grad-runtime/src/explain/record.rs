@@ -96,14 +96,11 @@ impl Recording {
         Self { outer: RECORD.replace(Some(Record::default())), was_recording: IS_RECORDING.replace(true) }
     }
 
-    /// Ends the record, where the function that is explained has returned. Returns the node of its value.
-    pub fn end<A: Array>(&self, value: &A) -> Option<Index> {
-        IS_RECORDING.set(false);
-        find(value)
-    }
-
+    /// Returns what has been recorded.
     pub fn finish(self) -> Record {
-        RECORD.take().unwrap_or_default()
+        let record = RECORD.take().unwrap_or_default();
+        drop(self);
+        record
     }
 }
 
@@ -114,15 +111,25 @@ impl Drop for Recording {
     }
 }
 
+/// Ends the record, where the function that is explained has returned. Returns the node of its value, if that depends on a
+/// parameter.
+pub fn end<A: Array>(value: &A) -> Option<Index> {
+    IS_RECORDING.set(false);
+    with_record(|record| record.find(value)).flatten()
+}
+
 /// Pauses the record, while MLX calls functions again to derive them.
+#[cfg(feature = "mlx")]
 pub struct Paused(bool);
 
+#[cfg(feature = "mlx")]
 impl Paused {
     pub fn start() -> Self {
         Self(IS_RECORDING.replace(false))
     }
 }
 
+#[cfg(feature = "mlx")]
 impl Drop for Paused {
     fn drop(&mut self) {
         IS_RECORDING.set(self.0);
@@ -204,6 +211,7 @@ pub fn operation<A: Array>(op: &'static str, operands: &[A], outputs: &[A], plac
 }
 
 /// Records an array of given elements.
+#[cfg(feature = "mlx")]
 #[cold]
 pub fn creation<A: Array>(array: &A) {
     with_record(|record| record.by_key.remove(&array.key()));
@@ -251,14 +259,11 @@ pub fn inputs<A: Array>(given: &[A], seen: &[A], place: &'static Location<'stati
     });
 }
 
-/// Returns the node of an array, if it depends on a parameter.
-pub fn find<A: Array>(array: &A) -> Option<Index> {
-    with_record(|record| record.find(array)).flatten()
-}
-
 /// A function that is running, to which what it captures is a constant.
+#[cfg(feature = "mlx")]
 pub struct Closed(());
 
+#[cfg(feature = "mlx")]
 impl Closed {
     #[cold]
     pub fn enter<A: Array>(inputs: &[A]) -> Self {
@@ -271,6 +276,7 @@ impl Closed {
     }
 }
 
+#[cfg(feature = "mlx")]
 impl Drop for Closed {
     fn drop(&mut self) {
         with_record(|record| record.closed.pop());

@@ -112,7 +112,7 @@ impl Watched {
 
     pub(crate) fn returned<A: Array>(&self, value: &A) {
         if let Some(inner) = &self.0 {
-            inner.value.set(inner.recording.end(value));
+            inner.value.set(record::end(value));
         }
     }
 
