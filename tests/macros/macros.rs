@@ -15,6 +15,7 @@ mod functions;
 mod impls_and_traits;
 mod imports;
 mod iterator_consumers;
+mod places;
 
 use std::cell::RefCell;
 

@@ -82,6 +82,27 @@ impl OpenScope {
         self.backend
     }
 
+    /// Returns the place where modes that were carried here were taken, on the thread that they come from; `None` for another scope,
+    /// and if places were not recorded there.
+    ///
+    /// ```
+    /// use grad_core::{ModeSnapshot, no_grad, open_scopes, watch_scopes};
+    ///
+    /// let _watch = watch_scopes();
+    /// let guard = no_grad();
+    /// let (modes, line) = (ModeSnapshot::current(), line!());
+    /// drop(guard);
+    /// let _carried = modes.enter();
+    /// assert_eq!(open_scopes()[0].carried_from().unwrap().line(), line);
+    /// ```
+    #[must_use]
+    pub fn carried_from(&self) -> Option<&'static Location<'static>> {
+        match self.kind {
+            ScopeKind::Carried(modes) => modes.taken_at(),
+            _ => None,
+        }
+    }
+
     /// Returns the place of the call, macro or attribute that entered the scope; `None` if it was entered before places were
     /// recorded.
     ///
@@ -109,20 +130,34 @@ impl OpenScope {
 /// let _carried = ModeSnapshot::all(GradMode::Enabled).enter();
 /// let lines: Vec<String> = open_scopes().iter().map(|scope| scope.to_string()).collect();
 /// assert_eq!(lines[0], "a scope in mode no_grad, entered before places were recorded");
-/// assert!(lines[1].starts_with("modes carried to this thread at "));
+/// assert!(lines[1].starts_with("modes carried from "));
 /// ```
 impl fmt::Display for OpenScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             ScopeKind::Scope(scope) => write!(f, "{scope}")?,
-            ScopeKind::Carried(_) => f.write_str("modes carried to this thread")?,
+            ScopeKind::Carried(modes) => {
+                return match modes.taken_at() {
+                    Some(place) => write!(f, "modes carried from {place}"),
+                    None => write!(f, "modes carried to this thread{}", At(self.place)),
+                };
+            }
             ScopeKind::Unrecorded { mode: Some(mode) } => write!(f, "a scope in mode {mode}")?,
             ScopeKind::Unrecorded { mode: None } => f.write_str("a scope")?,
         }
         if let Some(backend) = self.backend {
             write!(f, " for {backend}")?;
         }
-        match self.place {
+        write!(f, "{}", At(self.place))
+    }
+}
+
+/// Displays the place of a scope.
+struct At(Option<&'static Location<'static>>);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
             Some(place) => write!(f, " at {place}"),
             None => f.write_str(", entered before places were recorded"),
         }

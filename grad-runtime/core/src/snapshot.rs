@@ -1,15 +1,16 @@
 //! `ModeSnapshot`: the modes of a thread, each backend's own, to be set on another thread or at another time.
 
 use std::fmt;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::{Mutex, PoisonError};
 
 use crate::backend::{Backend, Cpu, Mlx, WITH_SLOTS};
 use crate::guard::GradGuard;
 use crate::mode::GradMode;
+use crate::places::is_watching;
 use crate::registry::{any_installed_switch, installed_switches};
 use crate::saved::{RestoreGuard, mode_in_force};
-use crate::thread_state::{Entered, mode_in, modes, pack};
+use crate::thread_state::{Entered, is_slow, mode_in, modes, pack};
 
 use GradMode::{Enabled, Inference, NoGrad};
 
@@ -40,6 +41,8 @@ pub struct ModeSnapshot(&'static Snapshot);
 pub struct Snapshot {
     slots: u64,
     switches: Switches,
+    /// Where the snapshot was taken, if places were recorded there.
+    taken_at: Option<&'static Location<'static>>,
 }
 
 /// The modes of backends with a native switch.
@@ -82,13 +85,15 @@ impl ModeSnapshot {
     /// ```
     #[must_use]
     #[inline]
+    #[track_caller]
     pub fn current() -> Self {
-        if any_installed_switch() {
+        if any_installed_switch() || is_slow() {
             return Self::intern(Snapshot {
                 slots: modes(),
                 switches: Switches::Listed(
                     installed_switches().map(|backend| (backend, mode_in_force(backend))).collect(),
                 ),
+                taken_at: is_watching().then_some(Location::caller()),
             });
         }
         Self(&OF_SLOTS[index(Cpu.grad_mode())][index(Mlx.grad_mode())])
@@ -104,8 +109,17 @@ impl ModeSnapshot {
     /// assert_eq!(grad_mode(), GradMode::NoGrad);
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn all(mode: GradMode) -> Self {
+        if is_watching() {
+            return Self::intern(Snapshot { taken_at: Some(Location::caller()), ..Snapshot::uniform(mode) });
+        }
         Self(&UNIFORM[index(mode)])
+    }
+
+    /// Returns the place where the snapshot was taken, if places were recorded there.
+    pub(crate) fn taken_at(self) -> Option<&'static Location<'static>> {
+        self.0.taken_at
     }
 
     /// Sets exactly these modes on this thread until the guard is dropped.
@@ -180,11 +194,11 @@ impl fmt::Debug for ModeSnapshot {
 
 impl Snapshot {
     const fn of_slots(cpu: GradMode, mlx: GradMode) -> Self {
-        Self { slots: pack(cpu, mlx), switches: Switches::Listed(Vec::new()) }
+        Self { slots: pack(cpu, mlx), switches: Switches::Listed(Vec::new()), taken_at: None }
     }
 
     const fn uniform(mode: GradMode) -> Self {
-        Self { slots: pack(mode, mode), switches: Switches::All(mode) }
+        Self { slots: pack(mode, mode), switches: Switches::All(mode), taken_at: None }
     }
 
     /// Sets exactly these modes on this thread until the guard is dropped.
@@ -232,6 +246,7 @@ impl Snapshot {
     fn is(&self, other: &Self) -> bool {
         let names_and_modes = |(backend, mode): &(&'static dyn Backend, GradMode)| (backend.name(), *mode);
         self.slots == other.slots
+            && self.taken_at == other.taken_at
             && match (&self.switches, &other.switches) {
                 (Switches::Listed(a), Switches::Listed(b)) => {
                     a.iter().map(names_and_modes).eq(b.iter().map(names_and_modes))

@@ -139,6 +139,12 @@ pub(crate) fn word() -> u64 {
     STATE.get()
 }
 
+/// Returns whether scopes take the slow path on this thread.
+#[inline]
+pub(crate) fn is_slow() -> bool {
+    STATE.get() & SLOW != 0
+}
+
 /// Sets or clears `SLOW`: places of scopes are recorded from now on, or no longer.
 pub(crate) fn update_slow() {
     DROPPED_EARLY.with_borrow(|dropped_early| set_slow(dropped_early));

@@ -27,6 +27,7 @@ use crate::carry::scoped;
 ///
 /// A closure with arguments, or one that is called more than once, is carried by the macro of the same name,
 /// [`carry!`](crate::carry!).
+#[track_caller]
 pub fn carry<F, R>(f: F) -> impl FnOnce() -> R
 where
     F: FnOnce() -> R,

@@ -34,6 +34,7 @@ pub trait Carry: Sized {
     /// let future = async { is_grad_enabled() }.with_grad_mode(GradMode::NoGrad);
     /// assert!(!futures::executor::block_on(future));
     /// ```
+    #[track_caller]
     fn with_grad_mode(self, mode: GradMode) -> Scoped<Self> {
         scoped(ModeSnapshot::all(mode), self)
     }
@@ -48,6 +49,7 @@ pub trait Carry: Sized {
     /// };
     /// assert!(iterator.eq([false, false]));
     /// ```
+    #[track_caller]
     fn in_current_grad_mode(self) -> Scoped<Self> {
         scoped(ModeSnapshot::current(), self)
     }

@@ -18,6 +18,7 @@ use crate::carry::carry;
 /// # Panics
 ///
 /// If the operating system cannot start a thread.
+#[track_caller]
 pub fn spawn<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
