@@ -49,7 +49,7 @@ struct Service;
 const BLOCK: u32 = line!() + 1;
 #[no_grad]
 impl Service {
-    fn method(&self) -> Vec<(String, u32)> {
+    fn method() -> Vec<(String, u32)> {
         places()
     }
 }
@@ -78,7 +78,7 @@ fn guarantee_14_places_of_attributes() {
     assert_eq!(run(async_function()), here(ASYNC));
     assert_eq!(iterator().next().unwrap(), here(ITERATOR));
     assert_eq!(closure()(), here(CLOSURE));
-    assert_eq!(Service.method(), here(BLOCK));
+    assert_eq!(Service::method(), here(BLOCK));
     assert_eq!(of_a_macro()[0].0, file!());
 }
 

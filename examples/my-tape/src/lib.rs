@@ -59,7 +59,7 @@ pub struct Var<'t> {
 }
 
 impl Default for Tape {
-    /// Returns a tape that obeys this thread's mode, which universal scopes and scopes on [`Cpu`](grad_core::Cpu) switch.
+    /// Returns a tape that obeys this thread's mode, which universal scopes and scopes on [`Cpu`] switch.
     fn default() -> Self {
         Self { nodes: RefCell::default(), backend: &Cpu }
     }

@@ -24,8 +24,8 @@
 //! 12. A scope without any backend is not an error: it sets the mode of the thread.
 //! 13. If MLX gets a switch of its own, scopes use it where its headers have it. Code that uses scopes does not change.
 //!
-//! 14. Every parameter without a gradient can be explained: which scope or operation cut it, at which file and line; see
-//!     [`explain`](crate::explain). A program that does not ask pays nothing: a scope takes no instruction more, an array no byte.
+//! 14. Every parameter without a gradient can be explained: which scope or operation cut it, at which file and line; see the
+//!     module `explain`. A program that does not ask pays nothing: a scope takes no instruction more, an array no byte.
 //!
 //! Guarantee 15, about processes that train together, is planned.
 //!
@@ -33,4 +33,4 @@
 //!
 //! Graphs may be long: a chain of a million operations is recorded, evaluated, differentiated and dropped on a thread with 2 MiB
 //! of stack, on both backends, in scopes and outside. MLX's compiler calls itself for each operation of a chain, so
-//! [`compile`](crate::mlx::compile) returns an error for one that does not fit on the stack: 8,000 operations on 2 MiB.
+//! `mlx::compile` returns an error for one that does not fit on the stack: 8,000 operations on 2 MiB.
