@@ -26,8 +26,8 @@ array floats_of(const array& a) {
 namespace ops {
 
 // Operations over several axes.
-#define REDUCTION(name)                                                              \
-  array name(const array& a, const std::vector<int>& axes, bool keepdims) {          \
+#define REDUCTION(name)                                                                \
+  array name(const array& a, const std::vector<int>& axes, bool keepdims) {            \
     return in_float32(a, [&](const array& x) { return mx::name(x, axes, keepdims); }); \
   }
 REDUCTION(sum)
@@ -60,8 +60,8 @@ array std(const array& a, const std::vector<int>& axes, bool keepdims, int ddof)
 }
 
 // Operations along an axis.
-#define SCAN(name)                                                                            \
-  array name(const array& a, int axis, bool reverse, bool inclusive) {                        \
+#define SCAN(name)                                                                               \
+  array name(const array& a, int axis, bool reverse, bool inclusive) {                           \
     return in_float32(a, [&](const array& x) { return mx::name(x, axis, reverse, inclusive); }); \
   }
 SCAN(cumsum)

@@ -104,9 +104,8 @@ Transformable closed(const Transformable& function) {
         }
       }
     };
-    auto marks = end_trace(inputs, outputs, Follow::Everything, [&](array& a, const auto& marks, bool) {
-      close(a.inputs(), marks);
-    });
+    auto marks = end_trace(
+        inputs, outputs, Follow::Everything, [&](array& a, const auto& marks, bool) { close(a.inputs(), marks); });
     close(outputs, marks);
     return outputs;
   };
@@ -115,7 +114,7 @@ Transformable closed(const Transformable& function) {
 // What a function has instead of derived derivatives. Each may be null.
 struct OwnDerivatives {
   Transformable backward; // Takes primals, cotangents and outputs; returns a cotangent for each primal.
-  Transformable forward; // Takes primals, and a tangent for each; returns one for each output.
+  Transformable forward;  // Takes primals, and a tangent for each; returns one for each output.
   // To derive what is not given, compute the function again, when a transform has got to its cotangents.
   bool recomputes = false;
 

@@ -108,7 +108,8 @@ array broadcast_over_first_axis(const array& a, int length) {
 Mapped map_every_input(const Operation& operation, Arrays inputs, std::vector<int> axes) {
   int length = mapped_length(inputs, axes);
   for (size_t i = 0; i < inputs.size(); ++i) {
-    inputs[i] = axes[i] == NOT_MAPPED ? broadcast_over_first_axis(inputs[i], length) : mx::moveaxis(inputs[i], axes[i], 0);
+    inputs[i] =
+        axes[i] == NOT_MAPPED ? broadcast_over_first_axis(inputs[i], length) : mx::moveaxis(inputs[i], axes[i], 0);
     axes[i] = 0;
   }
   return operation.primitive->vmap(inputs, axes);
@@ -145,11 +146,14 @@ Mapped map_one_by_one(const Operation& operation, const Arrays& inputs, const st
 // Maps an operation over an axis of each input that has one. Returns the axes of the outputs, too.
 Mapped map_operation(const Operation& operation, const Arrays& inputs, const std::vector<int>& axes) {
   const auto& primitive = *operation.primitive;
-  if (is_one_of(primitive, {"AddMM", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "LeftShift", "NotEqual", "RightShift", "SliceUpdate"})) {
+  if (is_one_of(
+          primitive,
+          {"AddMM", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "LeftShift", "NotEqual", "RightShift", "SliceUpdate"})) {
     return map_every_input(operation, inputs, axes);
   }
   bool maps_weight = is_one_of(primitive, {"Convolution"}) && axes[1] != NOT_MAPPED;
-  if (maps_weight || is_one_of(primitive, {"AsStrided", "GatherMM", "GatherQMM", "LUF", "QRF", "QuantizedMatmul", "SearchSorted"})) {
+  if (maps_weight ||
+      is_one_of(primitive, {"AsStrided", "GatherMM", "GatherQMM", "LUF", "QRF", "QuantizedMatmul", "SearchSorted"})) {
     return map_one_by_one(operation, inputs, axes);
   }
   return operation.primitive->vmap(inputs, axes);

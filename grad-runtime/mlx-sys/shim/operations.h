@@ -113,15 +113,15 @@ Arrays divmod(const array& a, const array& b) {
 }
 
 // MLX refuses every empty array, also where the axis is not.
-#define INDEX_OF(name)                                    \
-  array name(const array& a, int axis, bool keepdims) {   \
-    if (a.size() == 0) {                                  \
-      array sums = mx::sum(a, axis, keepdims);            \
-      if (sums.size() == 0) {                             \
-        return mx::astype(sums, mx::uint32);              \
-      }                                                   \
-    }                                                     \
-    return mx::name(a, axis, keepdims);                   \
+#define INDEX_OF(name)                                  \
+  array name(const array& a, int axis, bool keepdims) { \
+    if (a.size() == 0) {                                \
+      array sums = mx::sum(a, axis, keepdims);          \
+      if (sums.size() == 0) {                           \
+        return mx::astype(sums, mx::uint32);            \
+      }                                                 \
+    }                                                   \
+    return mx::name(a, axis, keepdims);                 \
   }
 INDEX_OF(argmax)
 INDEX_OF(argmin)

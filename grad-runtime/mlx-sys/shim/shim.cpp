@@ -2,7 +2,7 @@
 //   - an array crosses as a pointer to one on the heap, which the receiver owns;
 //   - no exception leaves: a function that fails returns null, false or -1 and stores a message for grad_mlx_error;
 //   - Rust decides what it can. This translates, and adds what MLX lacks: checks where a call would read out of bounds
-//     (operations.h), and the state of nested transforms (transforms.h, tracer_flags.h).
+//     (operations.h), transforms that do not recurse (transforms.h), and what operations lack (derivatives.h).
 
 #include <cstring>
 #include <type_traits>
