@@ -1,7 +1,7 @@
 //! Guarantee 14: why each parameter without a gradient has none.
 
 use grad_runtime::explain::{self, Cause, Gradient, Report};
-use grad_runtime::{Array, Dtype, Error, Result, no_grad};
+use grad_runtime::{Array, Dtype, Error, Result, carry, no_grad};
 use support::arrays::{array, elements};
 
 type Model<A> = (A, A);
@@ -158,6 +158,31 @@ crate::on_every_backend! {
         assert!(text.starts_with("cannot differentiate by every parameter: 2 parameters: 1 receives"), "{text}");
     }
 
+    /// Modes that were carried are told by the place that they come from.
+    fn guarantee_14_a_carried_scope<A>() {
+        let report = explain::<A>(|(a, b)| {
+            let square = no_grad!(carry(|| a.square()));
+            square()?.multiply(b)?.sum_all()
+        });
+        assert_second_receives(&report);
+        let expected = "cut by modes carried from tests/conformance/explanations.rs:";
+        assert!(report.to_string().contains(expected), "{report}");
+    }
+
+    fn guarantee_14_a_constant_value<A>() {
+        let report = explain::<A>(|(a, b)| no_grad!(a.multiply(b)?.sum_all()));
+        assert_eq!(report.missing().count(), 2);
+        assert_eq!(report.to_string().matches("cut by no_grad at ").count(), 2, "{report}");
+    }
+
+    fn guarantee_14_colours<A>() {
+        let report = explain::<A>(|(_, b)| b.sum_all());
+        assert!(!report.to_string().contains('\x1b'));
+        let coloured = format!("{report:#}");
+        assert!(coloured.contains("\x1b[31mno gradient: the function does not use it\x1b[0m"), "{coloured}");
+        assert!(coloured.contains("\x1b[32mreceives a gradient"), "{coloured}");
+    }
+
     fn guarantee_14_strict<A>() {
         let constant = |x: &[A]| no_grad!(x[0].square()?).sum_all();
         let x: A = array(&[3.0], &[1]);
@@ -189,6 +214,15 @@ crate::on_every_backend! {
         assert!(failed.unwrap_err().to_string().starts_with("cannot reshape"));
         assert_eq!(elements(&A::grad(|x| x[0].square()?.sum_all(), &[array(&[3.0], &[1])]).unwrap()[0]), [6.0]);
     }
+}
+
+/// What explanations need is kept outside of arrays.
+#[test]
+fn guarantee_14_arrays_have_the_size_of_what_they_refer_to() {
+    #[cfg(feature = "mlx")]
+    assert_eq!(size_of::<grad_runtime::mlx::Array>(), size_of::<usize>());
+    #[cfg(feature = "cpu")]
+    assert_eq!(size_of::<grad_runtime::cpu::Array>(), 2 * size_of::<usize>());
 }
 
 /// A program that is not changed, with `GRAD_EXPLAIN=1`: the report of its three steps is printed once.
