@@ -45,7 +45,7 @@ fn gradient<'a>(report: &'a Report, path: &str) -> &'a Gradient {
 
 #[track_caller]
 fn assert_received(report: &Report, path: &str) {
-    assert!(matches!(gradient(report, path), Gradient::Received(norm) if *norm > 0.0), "{report}");
+    assert!(matches!(gradient(report, path), Gradient::Received(Some(norm)) if *norm > 0.0), "{report}");
 }
 
 /// Asserts that the line of a parameter says `text`.

@@ -26,6 +26,22 @@ fn guarantee_14_mapped_functions() {
     assert!(report.to_string().contains("(square -> float32[])"), "{report}");
 }
 
+/// Inside a function that is mapped, where gradients have no elements, and where watching must not fail.
+#[test]
+fn guarantee_14_explanations_inside_of_vmap() {
+    let rows = array::<A>(&[1.0, 2.0], &[2]);
+    let loss = |x: &[A]| x[0].multiply(&no_grad!(x[1].square()?));
+    let of_row = |x: &[A]| {
+        let report = explain::gradients(|x: &Vec<A>| loss(x), &x.to_vec())?;
+        assert_received(&report, [true, false]);
+        assert!(report.to_string().contains("receives a gradient\n"), "{report}");
+        let _watch = explain::watch();
+        Ok::<_, Error>(A::grad(loss, x)?)
+    };
+    let found = mlx::vmap(of_row, &[rows.clone(), rows], &[Some(0), Some(0)], &[0, 0]).unwrap();
+    assert_eq!(found[0].to_vec::<f32>().unwrap(), [1.0, 4.0]);
+}
+
 #[test]
 fn guarantee_14_compiled_functions() {
     let product = mlx::compile(|x| Ok(vec![x[0].multiply(&no_grad!(x[1].square()?))?]));

@@ -177,7 +177,7 @@ where
     let gradients =
         operation(op, &primals.iter().collect::<Vec<_>>(), || Ok(backward(&value, first_leaf, &leaves)?))?;
     drop(enabled);
-    watched.finish(&gradients)?;
+    watched.finish(&gradients);
     // Not in a closure, whose calls have a place of their own.
     let mut outputs = Vec::with_capacity(gradients.len());
     for gradient in &gradients {

@@ -98,11 +98,14 @@ where
     let (_, gradients) = crate::params::value_and_grad(observed, params)?;
     let record = recording.finish();
 
-    let described = paths_of(params)
-        .into_iter()
-        .zip(gradients.arrays())
-        .map(|(path, gradient)| Ok((path, gradient.shape(), gradient.dtype(), norm(&gradient)?)));
-    Ok(Report::new(&record, value.get(), described.collect::<Result<_>>()?))
+    let described = paths_of(params).into_iter().zip(gradients.arrays());
+    Ok(Report::new(&record, value.get(), described.map(|(path, gradient)| describe(path, &gradient)).collect()))
+}
+
+/// Returns what a report says of the parameter of this gradient: path, shape, dtype and the norm of the gradient.
+fn describe<A: Array>(path: String, gradient: &A) -> (String, Vec<usize>, Dtype, Option<f32>) {
+    // Inside a function that is mapped it cannot be computed.
+    (path, gradient.shape(), gradient.dtype(), norm(gradient).ok())
 }
 
 /// Returns the Euclidean norm.

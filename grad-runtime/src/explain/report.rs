@@ -53,8 +53,9 @@ pub struct Parameter {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Gradient {
-    /// The parameter receives a gradient, which may be zero, infinite or NaN. This is its Euclidean norm, in float32.
-    Received(f32),
+    /// The parameter receives a gradient, which may be zero, infinite or NaN. This is its Euclidean norm, in float32; `None` where it
+    /// has no elements yet, inside a function that is mapped or compiled.
+    Received(Option<f32>),
     /// The gradient is cut on every way to the parameter, at these places: the nearest to the parameter first.
     Cut(Vec<Cut>),
     /// The function used the array that it captured, not the one in its argument; only its argument is differentiated.
@@ -116,7 +117,7 @@ impl Report {
     pub(super) fn new(
         record: &Record,
         value: Option<Index>,
-        parameters: Vec<(String, Vec<usize>, Dtype, f32)>,
+        parameters: Vec<(String, Vec<usize>, Dtype, Option<f32>)>,
     ) -> Self {
         let paths = Paths::new(record, value);
         let parameters = parameters.into_iter().enumerate().map(|(at, (path, shape, dtype, norm))| {
@@ -185,7 +186,7 @@ fn step(record: &Record, index: Index) -> Step {
     Step { op: node.op, shape: node.shape.clone(), dtype: node.dtype, place: node.place }
 }
 
-fn gradient(record: &Record, fate: Fate, norm: f32) -> Gradient {
+fn gradient(record: &Record, fate: Fate, norm: Option<f32>) -> Gradient {
     match fate {
         Fate::Reached => Gradient::Received(norm),
         Fate::Cut(indices) => Gradient::Cut(cuts(record, &indices)),
@@ -275,7 +276,8 @@ impl fmt::Display for Cut {
 impl fmt::Display for Gradient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Received(norm) => write!(f, "receives a gradient, norm {norm:.3}"),
+            Self::Received(Some(norm)) => write!(f, "receives a gradient, norm {norm:.3}"),
+            Self::Received(None) => f.write_str("receives a gradient"),
             Self::Cut(cuts) => {
                 f.write_str("no gradient: cut by ")?;
                 for (at, cut) in cuts.iter().enumerate() {

@@ -53,7 +53,7 @@ impl<'r> ParameterData<'r> {
     fn new(parameter: &'r Parameter) -> Self {
         let Parameter { path, shape, dtype, gradient } = parameter;
         let (norm, reason) = match gradient {
-            Gradient::Received(norm) => (Some(*norm), None),
+            Gradient::Received(norm) => (*norm, None),
             missing => {
                 let text = missing.to_string();
                 (None, Some(text.strip_prefix("no gradient: ").unwrap_or(&text).to_owned()))

@@ -10,9 +10,8 @@ use std::sync::OnceLock;
 use grad_core::{WatchGuard, watch_scopes};
 
 use super::record::{self, Index, Recording};
-use super::{Report, norm};
+use super::{Report, describe};
 use crate::array::Array;
-use crate::error::Result;
 
 thread_local! {
     static WATCHES: Cell<usize> = const { Cell::new(0) };
@@ -117,20 +116,17 @@ impl Watched {
     }
 
     /// Prints the report, if a gradient is missing.
-    pub(crate) fn finish<A: Array>(self, gradients: &[A]) -> Result<()> {
-        let Some(inner) = self.0 else { return Ok(()) };
+    pub(crate) fn finish<A: Array>(self, gradients: &[A]) {
+        let Some(inner) = self.0 else { return };
         let record = inner.recording.finish();
-        let paths = inner.paths.unwrap_or_else(|| (0..gradients.len()).map(|index| index.to_string()).collect());
-        let described = paths
-            .into_iter()
-            .zip(gradients)
-            .map(|(path, gradient)| Ok((path, gradient.shape(), gradient.dtype(), norm(gradient)?)));
-        let report = Report::new(&record, inner.value.get(), described.collect::<Result<_>>()?);
+        let paths = inner.paths.filter(|paths| paths.len() == gradients.len());
+        let paths = paths.unwrap_or_else(|| (0..gradients.len()).map(|index| index.to_string()).collect());
+        let described = paths.into_iter().zip(gradients).map(|(path, gradient)| describe(path, gradient));
+        let report = Report::new(&record, inner.value.get(), described.collect());
         let missing = report.missing().map(|parameter| format!("{}: {}\n", parameter.path, parameter.gradient));
         let missing = format!("{}\n{}", inner.place, missing.collect::<String>());
         if report.missing().next().is_some() && LAST_PRINTED.replace(missing.clone()) != missing {
             eprintln!("at {}: {report}", inner.place);
         }
-        Ok(())
     }
 }

@@ -121,7 +121,7 @@ where
     let derived = ffi::vjp(on_handles(scalar), ffi::as_handles(primals), &[one]);
     drop(differentiating);
     let (mut values, gradients) = finish_derived(name, primals, &[], derived, &observed)?;
-    watched.finish(&gradients)?;
+    watched.finish(&gradients);
     Ok((values.swap_remove(0), gradients))
 }
 
