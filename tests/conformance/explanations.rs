@@ -167,6 +167,8 @@ crate::on_every_backend! {
         assert_second_receives(&report);
         let expected = "cut by modes carried from tests/conformance/explanations.rs:";
         assert!(report.to_string().contains(expected), "{report}");
+        let thread = format!(" to thread `{}` (square -> float32[3])", std::thread::current().name().unwrap());
+        assert!(report.to_string().contains(&thread), "{report}");
     }
 
     fn guarantee_14_a_constant_value<A>() {

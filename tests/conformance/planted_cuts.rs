@@ -40,13 +40,16 @@ struct Value<A> {
     recorded: BTreeSet<usize>,
     /// The cuts on the ways from each parameter.
     cuts: BTreeMap<usize, Lines>,
+    /// The parameters that it depends on as the caller has them.
+    captured: BTreeSet<usize>,
 }
 
 impl<A: Array> Value<A> {
     fn made_of(array: A, operands: &[&Self]) -> Self {
-        let mut made = Self { array, recorded: BTreeSet::new(), cuts: BTreeMap::new() };
+        let mut made = Self { array, recorded: BTreeSet::new(), cuts: BTreeMap::new(), captured: BTreeSet::new() };
         for operand in operands {
             made.recorded.extend(&operand.recorded);
+            made.captured.extend(&operand.captured);
             for (parameter, lines) in &operand.cuts {
                 made.cuts.entry(*parameter).or_default().extend(lines);
             }
@@ -55,17 +58,25 @@ impl<A: Array> Value<A> {
     }
 }
 
-/// Runs a random program, and returns its value.
-fn run<A: Array>(random: &Random, parameters: &[A]) -> Result<Value<A>> {
+/// Runs a random program. Returns its value, and the lines that read elements of what is made of each parameter.
+fn run<A: Array>(random: &Random, callers: &[A], parameters: &[A]) -> Result<(Value<A>, BTreeMap<usize, Lines>)> {
+    let mut reads = BTreeMap::<usize, Lines>::new();
     let mut values: Vec<Value<A>> = Vec::new();
-    for (at, array) in parameters.iter().enumerate() {
-        let cuts = BTreeMap::from([(at, Lines::new())]);
-        values.push(Value { array: array.clone(), recorded: BTreeSet::from([at]), cuts });
+    for (at, (caller, array)) in callers.iter().zip(parameters).enumerate() {
+        let mut argument = Value::made_of(array.clone(), &[]);
+        argument.recorded.insert(at);
+        argument.cuts.insert(at, Lines::new());
+        values.push(argument);
+        if random.below(4) == 0 {
+            let mut captured = Value::made_of(caller.clone(), &[]);
+            captured.captured.insert(at);
+            values.push(captured);
+        }
     }
     for _ in 0..random.below(12) {
         let (x, y) = (random.below(values.len()), random.below(values.len()));
         let (x, y) = (&values[x], &values[y]);
-        let made = match random.below(6) {
+        let made = match random.below(7) {
             0 => Value::made_of(x.array.sin()?, &[x]),
             1 => Value::made_of(x.array.multiply(&y.array)?, &[x, y]),
             2 => Value::made_of(x.array.add(&y.array)?, &[x, y]),
@@ -73,6 +84,11 @@ fn run<A: Array>(random: &Random, parameters: &[A]) -> Result<Value<A>> {
                 let gradient =
                     A::grad(|x| x[0].square()?.sum_all(), std::slice::from_ref(&x.array))?.swap_remove(0);
                 Value::made_of(gradient, &[x])
+            }
+            4 => {
+                let (elements, line) = (x.array.to_vec::<f32>()?, line!());
+                x.cuts.keys().for_each(|at| _ = reads.entry(*at).or_default().insert(line));
+                Value::made_of(array(&elements, &[3]), &[])
             }
             _ => {
                 let (array, line) = cut(random.below(KINDS), &x.array)?;
@@ -86,7 +102,7 @@ fn run<A: Array>(random: &Random, parameters: &[A]) -> Result<Value<A>> {
     }
     let ends: Vec<&Value<A>> = (0..3).map(|_| &values[random.below(values.len())]).collect();
     let sum = ends[0].array.add(&ends[1].array)?.multiply(&ends[2].array)?.sum_all()?;
-    Ok(Value::made_of(sum, &ends))
+    Ok((Value::made_of(sum, &ends), reads))
 }
 
 fn line_of(cut: &Cut) -> u32 {
@@ -100,21 +116,26 @@ crate::on_every_backend! {
     fn guarantee_14_planted_cuts<A>() {
         for seed in 0..400 {
             let parameters: Vec<A> = [0.5, 0.6, 0.7, 0.8].map(|first| array(&[first, -0.3, 1.2], &[3])).into();
-            let mut expected = None;
+            let (callers, mut expected) = (parameters.clone(), None);
             let report = explain::gradients(
                 |parameters: &Vec<A>| {
-                    let value = run(&Random::new(seed), parameters)?;
+                    let (value, reads) = run(&Random::new(seed), &callers, parameters)?;
                     let array = value.array.clone();
-                    expected = Some(value);
+                    expected = Some((value, reads));
                     Ok::<_, grad_runtime::Error>(array)
                 },
                 &parameters,
             );
-            let (report, expected) = (report.unwrap(), expected.unwrap());
+            let (report, (expected, reads)) = (report.unwrap(), expected.unwrap());
             for (at, parameter) in report.parameters().iter().enumerate() {
                 let found = &parameter.gradient;
                 let is_right = match (expected.recorded.contains(&at), expected.cuts.get(&at)) {
                     (true, _) => matches!(found, Gradient::Received(_)),
+                    (false, None) if expected.captured.contains(&at) => matches!(found, Gradient::Captured),
+                    (false, None) if reads.contains_key(&at) => {
+                        let lines = |steps: &[explain::Step]| steps.iter().map(|step| step.place.line()).collect();
+                        matches!(found, Gradient::Read(steps) if reads[&at] == lines(steps))
+                    }
                     (false, None) => matches!(found, Gradient::Unused | Gradient::Dropped(_)),
                     (false, Some(lines)) => {
                         matches!(found, Gradient::Cut(cuts) if cuts.iter().map(line_of).collect::<Lines>() == *lines)

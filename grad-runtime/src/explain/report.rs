@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::panic::Location;
-use std::{env, fmt};
+use std::{env, fmt, thread};
 
 use grad_core::OpenScope;
 
@@ -88,6 +88,8 @@ pub enum Cause {
         backend: &'static str,
         /// The scopes. The list is empty if the mode was set directly.
         scopes: Vec<OpenScope>,
+        /// The name of the thread that they were on, if it has one.
+        thread: Option<String>,
     },
     /// `stop_gradient`, or [`Detach`](crate::Detach).
     Stopped,
@@ -223,7 +225,8 @@ fn cuts(record: &Record, indices: &[Index]) -> Vec<Cut> {
         let step = step(record, index);
         let (cause, identity) = match cut {
             RecordedCut::Scopes { backend, scopes } => {
-                let cause = Cause::Scopes { backend, scopes: scopes.clone() };
+                let thread = thread::current().name().map(str::to_owned);
+                let cause = Cause::Scopes { backend, scopes: scopes.clone(), thread };
                 let text = scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 (cause, text)
             }
@@ -252,11 +255,14 @@ impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Step { op, place, .. } = &self.step;
         match &self.cause {
-            Cause::Scopes { backend, scopes } => {
+            Cause::Scopes { backend, scopes, thread } => {
                 match scopes.split_first() {
                     None => write!(f, "the mode of {backend}, which was set directly")?,
                     Some((innermost, outer)) => {
                         write!(f, "{innermost}")?;
+                        if let (Some(_), Some(thread)) = (innermost.carried_from(), thread) {
+                            write!(f, " to thread `{thread}`")?;
+                        }
                         outer.iter().try_for_each(|scope| write!(f, ", inside {scope}"))?;
                     }
                 }
