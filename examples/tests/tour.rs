@@ -13,7 +13,7 @@ fn the_tour_explains_missing_gradients_on_each_backend() {
     assert_eq!(reports.len(), backends, "{text}");
     for report in reports {
         let mut lines = report.lines();
-        let mut line = || lines.next().unwrap_or_default();
+        let mut line = || lines.next().expect("a report has a line for each parameter");
         assert_eq!(line(), "    3 parameters: 1 receives a gradient, 2 do not");
         let encoder = line();
         let cut = "      encoder  float32[3, 2]  no gradient: cut by no_grad at ";

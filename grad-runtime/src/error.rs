@@ -122,7 +122,11 @@ impl fmt::Display for Error {
             }
             #[cfg(any(feature = "cpu", feature = "mlx"))]
             Self::MissingGradients(report) => {
-                write!(f, "cannot differentiate by every parameter: {report}")
+                write!(
+                    f,
+                    "cannot differentiate with respect to every parameter: {report}\nremove the cuts, or mark these parameters \
+                     `#[params(skip)]`"
+                )
             }
         }
     }

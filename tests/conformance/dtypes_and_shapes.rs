@@ -84,7 +84,7 @@ fn operations<A: Array>() -> Vec<(&'static str, usize, Function<A>)> {
     }
 }
 
-/// What an operation returns: dtype, shape and elements, or nothing.
+/// The result of an operation, dtype, shape and elements; `None` if it fails.
 type Outcome = Option<(Dtype, Vec<usize>, Vec<f32>)>;
 
 /// An operand.

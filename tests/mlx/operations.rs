@@ -33,6 +33,16 @@ macro_rules! names {
 }
 grad_mlx_sys::for_each_op!(names);
 
+/// Operations that take no array.
+const WITHOUT_OPERANDS: &[(&str, &str)] = &[
+    ("functions", "arange"),
+    ("functions", "linspace"),
+    ("functions", "eye"),
+    ("functions", "identity"),
+    ("functions", "tri"),
+    ("random", "key"),
+];
+
 /// Returns an array of float32.
 fn floats<const N: usize>(shape: &[usize], elements: [f32; N]) -> Mlx {
     Mlx::from_slice(&elements, shape).unwrap()

@@ -7,6 +7,7 @@ use std::slice::from_ref;
 
 use grad_runtime::prelude::*;
 use grad_runtime::{Result, enable_grad, inference_mode, mlx, no_grad};
+use support::arrays::assert_close;
 
 use crate::*;
 
@@ -509,5 +510,46 @@ fn a_captured_array_of_an_outer_transform() {
             transform(Rc::new(move |y| y.multiply(&captured)))(x)
         });
         assert_eq!(found.unwrap().item::<f32>().unwrap(), 3.0);
+    }
+}
+
+/// An array that a checkpointed or custom function captures is a constant to a transform further out too, when an inner one has
+/// derived the function: d/dx of d/dy (x · y), which is x.
+#[test]
+fn captured_arrays_are_constants_further_out() {
+    let with_its_vjp: fn(&A) -> F = |captured| {
+        let (value, slope) = (captured.clone(), captured.clone());
+        let custom = mlx::custom_function(move |y| Ok(vec![y[0].multiply(&value)?]))
+            .vjp(move |_, cotangents, _| Ok(vec![cotangents[0].multiply(&slope)?]));
+        Rc::new(move |y| Ok(custom.call(from_ref(y))?.swap_remove(0)))
+    };
+    let product: fn(&A) -> F = |captured| {
+        let captured = captured.clone();
+        Rc::new(move |y| y.multiply(&captured))
+    };
+    for inner in [grad as fn(F) -> F, vjp, jvp] {
+        for wrap in [checkpoint as fn(F) -> F, custom] {
+            let slope: F = Rc::new(move |x| inner(wrap(product(x)))(x));
+            assert_eq!(elements(&grad(slope)(&scalar(3.0)).unwrap()), [0.0]);
+        }
+        // Without a wrapper the captured array is one more variable.
+        let slope: F = Rc::new(move |x| inner(product(x))(x));
+        assert_eq!(elements(&grad(slope)(&scalar(3.0)).unwrap()), [1.0]);
+    }
+    let slope: F = Rc::new(move |x| grad(with_its_vjp(x))(x));
+    assert_eq!(elements(&grad(slope)(&scalar(3.0)).unwrap()), [0.0]);
+}
+
+/// When a function is called again for its jvp, an evaluated array may depend on one that becomes a constant.
+#[test]
+fn guarantee_16_gradients_evaluated_for_a_derived_jvp() {
+    for wrap in [checkpoint as fn(F) -> F, custom] {
+        let inner: F = Rc::new(|x| {
+            let gradients = A::grad(|y| y[0].gelu()?.square()?.sum_all(), from_ref(x))?;
+            gradients[0].eval()?;
+            gradients[0].multiply(x)
+        });
+        let found = jvp(wrap(inner.clone()))(&scalar(0.5)).unwrap();
+        assert_close(&elements(&found), &elements(&jvp(inner)(&scalar(0.5)).unwrap()), 1e-5);
     }
 }

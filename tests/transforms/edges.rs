@@ -127,7 +127,7 @@ fn guarantee_16_compiling_a_long_chain() {
         let long = compile(Rc::new(|x| (0..20_000).try_fold(x.clone(), |y, _| y.sin())));
         let refused = long(&scalar(1.0)).unwrap_err().to_string();
         assert_no_scope_is_open();
-        let short = compile(Rc::new(|x| (0..1000).try_fold(x.clone(), |y, _| y.abs())));
+        let short = compile(Rc::new(|x| (0..7000).try_fold(x.clone(), |y, _| y.abs())));
         assert_eq!(elements(&short(&scalar(-1.0)).unwrap()), [1.0]);
         refused
     });

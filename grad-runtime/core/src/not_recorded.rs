@@ -7,7 +7,7 @@ use std::panic::Location;
 use crate::backend::Backend;
 use crate::places::{OpenScope, cutting_scopes, is_watching};
 
-/// An operation that an engine would have recorded, and the scopes that kept it from that.
+/// An operation that an engine would have recorded, and the scopes that kept it from that; see [`not_recorded`] for an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotRecorded {
@@ -68,7 +68,7 @@ fn keep(found: NotRecorded) {
     });
 }
 
-/// Returns what [`not_recorded`] has kept on this thread, in order, and forgets it.
+/// Returns what [`not_recorded`] has kept on this thread, in order, and forgets it; see there for an example.
 #[must_use]
 pub fn take_not_recorded() -> Vec<NotRecorded> {
     NOT_RECORDED.take()

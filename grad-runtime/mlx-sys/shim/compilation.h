@@ -10,7 +10,7 @@ namespace {
 
 // Requires that the longest chain of operations fits on this thread's stack: MLX's compiler calls a function for each of them.
 void require_depth(const Arrays& inputs, const Arrays& outputs) {
-  constexpr size_t FRAME = 256; // Twice what was measured.
+  constexpr size_t FRAME = 256; // On 2 MiB, 10,000 operations fit and 20,000 do not: at most 210 bytes each.
   Marks<size_t> depths;
   for (const auto& input : inputs) {
     depths[input.id()] = 0;

@@ -45,28 +45,25 @@ Transformable to_transformable(abi::Callback callback) {
   };
 }
 
-// MLX keeps flagged graphs only while one of its transforms runs, so these two run one, of no arrays.
-
-template <typename F>
-auto while_differentiating(F&& f) {
+// Calls `f` in the function of one of MLX's transforms, which gets no arrays: MLX keeps flagged graphs only while one runs.
+template <typename Transform, typename F>
+auto while_running(Transform&& transform, F&& f) {
   std::optional<decltype(f())> result;
-  auto function = [&](const Arrays&) {
+  transform([&](const Arrays&) {
     result = f();
     return Arrays{};
-  };
-  mx::vjp(function, Arrays{}, Arrays{});
+  });
   return std::move(*result);
 }
 
 template <typename F>
+auto while_differentiating(F&& f) {
+  return while_running([](const Transformable& function) { mx::vjp(function, Arrays{}, Arrays{}); }, f);
+}
+
+template <typename F>
 auto while_mapping(F&& f) {
-  std::optional<decltype(f())> result;
-  auto function = [&](const Arrays&) {
-    result = f();
-    return Arrays{};
-  };
-  mx::detail::vmap_trace(function, {}, {});
-  return std::move(*result);
+  return while_running([](const Transformable& function) { mx::detail::vmap_trace(function, {}, {}); }, f);
 }
 
 // Returns copies, to be told from all other arrays, whose dependents MLX flags.

@@ -18,7 +18,7 @@ use crate::array::{self, Sealed, all_axes, check_length, forward_to_inherent};
 use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::{Error, Result};
-use crate::explain::record as record_of_explanation;
+use crate::explain;
 use grad_core::{Backend, Cpu};
 
 /// An n-dimensional array on the CPU: the fallback where there is no MLX.
@@ -62,8 +62,8 @@ impl fmt::Debug for Array {
 impl Detach for Array {
     #[track_caller]
     fn detach_in_place(&mut self) {
-        if self.node.is_some() || record_of_explanation::is_recording() {
-            *self = self.made_constant("detach");
+        if self.node.is_some() || explain::record::is_recording() {
+            *self = self.constant_from("detach");
         }
     }
 }
@@ -78,7 +78,7 @@ impl Sealed for Array {
         tape::value_and_grad(op, function, primals)
     }
 
-    fn key(&self) -> record_of_explanation::Key {
+    fn key(&self) -> explain::record::Key {
         self.explain_key()
     }
 }
@@ -194,8 +194,8 @@ impl Array {
         fn read<T: candle_core::WithDType>(x: &Array) -> Result<Vec<T>, Reason> {
             Ok(elements(&x.tensor)?)
         }
-        if record_of_explanation::is_recording() {
-            record_of_explanation::read(self, Location::caller());
+        if explain::record::is_recording() {
+            explain::record::read(self, Location::caller());
         }
         operation("to_buffer", &[self], || {
             Ok(match self.dtype() {
@@ -991,7 +991,7 @@ impl Array {
     #[doc = array_doc!(stop_gradient, "cpu")]
     #[track_caller]
     pub fn stop_gradient(&self) -> Result<Self> {
-        Ok(self.made_constant("stop_gradient"))
+        Ok(self.constant_from("stop_gradient"))
     }
 
     #[doc = array_doc!(value_and_grad, "cpu")]

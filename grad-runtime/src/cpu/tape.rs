@@ -81,7 +81,7 @@ fn record_or_make_constant(
 /// As [`record`], for an array that exists already: the output of an operation that changes nothing, or of a transform.
 #[track_caller]
 pub(super) fn finish_output(op: &'static str, array: &Array) -> Array {
-    if Cpu.grad_mode().is_enabled() { array.without_stale_node() } else { array.made_constant(op) }
+    if Cpu.grad_mode().is_enabled() { array.without_stale_node() } else { array.constant_from(op) }
 }
 
 fn running_transforms(arrays: &[&Array]) -> Vec<Arc<Transform>> {
@@ -109,7 +109,7 @@ impl Array {
 
     /// As [`constant_copy`](Self::constant_copy), for the function `op` that was called to cut the gradient, or in a scope.
     #[track_caller]
-    pub(super) fn made_constant(&self, op: &'static str) -> Self {
+    pub(super) fn constant_from(&self, op: &'static str) -> Self {
         if !explain::record::is_recording() {
             return self.constant_copy();
         }

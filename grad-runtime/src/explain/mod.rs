@@ -50,7 +50,7 @@ use std::cell::Cell;
 use std::panic::Location;
 
 pub use grad_core::{OpenScope, WatchGuard, open_scopes as scopes, watch_scopes};
-pub use report::{Cause, Cut, Gradient, InVain, Parameter, Report, Step};
+pub use report::{Cause, Cut, Gradient, Parameter, Report, Step, Undifferentiated};
 pub use strict::strict;
 pub use watching::{Watch, watch};
 

@@ -1,12 +1,12 @@
-//! What a record says of each parameter: whether a gradient reaches it, and if not, where it is cut.
+//! The paths from parameters to the value: whether a gradient reaches a parameter, and if not, where it is cut.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use super::record::{Cut, Index, Record, Source};
 
-/// What becomes of a parameter.
+/// Whether a gradient reaches a parameter, and if not, why.
 #[derive(Debug)]
-pub enum Fate {
+pub enum Outcome {
     /// A gradient reaches it.
     Reached,
     /// On every way from the parameter to the value the gradient is cut, at these nodes, the first on the way first.
@@ -50,7 +50,7 @@ impl<'r> Paths<'r> {
     }
 
     /// Returns the nodes that are made of these, these included, along edges to which `follow` agrees.
-    fn made_of(&self, from: &[Index], follow: impl Fn(Index) -> bool) -> BTreeSet<Index> {
+    fn computed_from(&self, from: &[Index], follow: impl Fn(Index) -> bool) -> BTreeSet<Index> {
         let mut made: BTreeSet<Index> = from.iter().copied().collect();
         let mut left: VecDeque<Index> = from.iter().copied().collect();
         while let Some(index) = left.pop_front() {
@@ -64,14 +64,14 @@ impl<'r> Paths<'r> {
     }
 
     /// Returns the arrays that were recorded and that the value does not depend on.
-    pub fn recorded_in_vain(&self) -> Vec<Index> {
+    pub fn undifferentiated(&self) -> Vec<Index> {
         let nodes = &self.record.nodes;
         let is_argument = |source: &Source| matches!(source, Source::Argument(_));
         let arguments: Vec<Index> =
             self.record.sources.iter().filter(|(_, source)| is_argument(source)).map(|(index, _)| *index).collect();
-        let recorded = self.made_of(&arguments, |next| nodes[next].cut.is_none());
-        let in_vain = |index: &Index| !self.before_value.contains(index) && !arguments.contains(index);
-        recorded.into_iter().filter(in_vain).collect()
+        let recorded = self.computed_from(&arguments, |next| nodes[next].cut.is_none());
+        let undifferentiated = |index: &Index| !self.before_value.contains(index) && !arguments.contains(index);
+        recorded.into_iter().filter(undifferentiated).collect()
     }
 
     fn sources(&self, wanted: Source) -> Vec<Index> {
@@ -79,29 +79,29 @@ impl<'r> Paths<'r> {
     }
 
     /// Returns what becomes of the parameter of this number.
-    pub fn fate(&self, parameter: usize) -> Fate {
+    pub fn outcome(&self, parameter: usize) -> Outcome {
         let nodes = &self.record.nodes;
         let argument = self.sources(Source::Argument(parameter));
-        let differentiable = self.made_of(&argument, |next| nodes[next].cut.is_none());
+        let differentiable = self.computed_from(&argument, |next| nodes[next].cut.is_none());
         if self.value.is_some_and(|value| differentiable.contains(&value)) {
-            return Fate::Reached;
+            return Outcome::Reached;
         }
-        let made = self.made_of(&argument, |_| true);
+        let made = self.computed_from(&argument, |_| true);
         if argument.iter().any(|index| self.before_value.contains(index)) {
             let is_cut = |index: &Index| self.before_value.contains(index) && nodes[*index].cut.is_some();
-            return Fate::Cut(made.into_iter().filter(is_cut).collect());
+            return Outcome::Cut(made.into_iter().filter(is_cut).collect());
         }
         if self.sources(Source::Captured(parameter)).iter().any(|index| self.before_value.contains(index)) {
-            return Fate::Captured;
+            return Outcome::Captured;
         }
         let reads: Vec<Index> =
             made.iter().copied().filter(|index| matches!(nodes[*index].cut, Some(Cut::Read))).collect();
         if !reads.is_empty() {
-            return Fate::Read(reads);
+            return Outcome::Read(reads);
         }
         match made.into_iter().next_back().filter(|last| !argument.contains(last)) {
-            Some(last) => Fate::Dropped(last),
-            None => Fate::Unused,
+            Some(last) => Outcome::Dropped(last),
+            None => Outcome::Unused,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The record of what a function computed, while an explanation is wanted: which array was made of which, and where a gradient
 //! was cut.
 //!
-//! Each backend calls [`operation`] where it hands out an array that it has computed, [`read`] where it hands out elements, and
+//! Each backend calls [`operation`] where it returns an array that it has computed, [`read`] where it returns elements, and
 //! the others where a transform calls a function. None does anything unless a record is being made.
 
 use std::cell::{Cell, RefCell};
@@ -56,7 +56,7 @@ pub struct Node {
     pub cut: Option<Cut>,
 }
 
-/// What a node stands for at the start.
+/// The origin of a node that no operation has computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// A parameter as the function's argument has it.
@@ -98,7 +98,7 @@ impl Recording {
 
     /// Returns what has been recorded.
     pub fn finish(self) -> Record {
-        let record = RECORD.take().unwrap_or_default();
+        let record = RECORD.take().expect("the record is there until this is dropped");
         drop(self);
         record
     }

@@ -1,4 +1,4 @@
-//! What an explanation says, as values and as text.
+//! `Report`: the explanation of missing gradients, as values and as text.
 
 use std::io::{self, IsTerminal};
 use std::panic::Location;
@@ -6,7 +6,7 @@ use std::{env, fmt, thread};
 
 use grad_core::OpenScope;
 
-use super::paths::{Fate, Paths};
+use super::paths::{Outcome, Paths};
 use super::record::{Cut as RecordedCut, Index, Node, Record};
 use crate::dtype::Dtype;
 use crate::error::Error;
@@ -17,14 +17,14 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub struct Report {
     parameters: Vec<Parameter>,
-    in_vain: Vec<InVain>,
+    undifferentiated: Vec<Undifferentiated>,
 }
 
 /// Arrays that were recorded for a gradient by the calls at one place, and that the value does not depend on: a scope around these
 /// calls would save their memory.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct InVain {
+pub struct Undifferentiated {
     /// The operation.
     pub op: &'static str,
     /// The place of the calls.
@@ -35,7 +35,7 @@ pub struct InVain {
     pub bytes: usize,
 }
 
-/// A parameter, and its gradient or the reason that it has none.
+/// A parameter, and its gradient or the reason that it has none; see [`Report::parameters`] for an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Parameter {
@@ -45,11 +45,11 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// The dtype of the parameter.
     pub dtype: Dtype,
-    /// What becomes of its gradient.
+    /// Whether the parameter receives a gradient, and if not, why.
     pub gradient: Gradient,
 }
 
-/// What becomes of a parameter's gradient.
+/// Whether a parameter receives a gradient, and if not, why; see [`Report::missing`] for an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Gradient {
@@ -68,17 +68,17 @@ pub enum Gradient {
     Unused,
 }
 
-/// A place where a gradient is cut.
+/// A place where a gradient is cut; see [`Report::missing`] for an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Cut {
-    /// What cuts it.
+    /// The cause of the cut.
     pub cause: Cause,
     /// The operation whose result is a constant.
     pub step: Step,
 }
 
-/// What cuts a gradient.
+/// The cause of a cut; see [`Report::missing`] for an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Cause {
@@ -101,7 +101,7 @@ pub enum Cause {
     Captured,
 }
 
-/// A call that made an array, or read its elements.
+/// A call that made an array, or read its elements; see [`Report::missing`] for an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Step {
@@ -123,13 +123,29 @@ impl Report {
     ) -> Self {
         let paths = Paths::new(record, value);
         let parameters = parameters.into_iter().enumerate().map(|(at, (path, shape, dtype, norm))| {
-            let gradient = gradient(record, paths.fate(at), norm);
+            let gradient = gradient(record, paths.outcome(at), norm);
             Parameter { path, shape, dtype, gradient }
         });
-        Self { parameters: parameters.collect(), in_vain: in_vain(record, &paths.recorded_in_vain()) }
+        Self {
+            parameters: parameters.collect(),
+            undifferentiated: undifferentiated(record, &paths.undifferentiated()),
+        }
     }
 
     /// Returns the parameters, in the order of [`Params::arrays`](crate::Params::arrays).
+    ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use grad_runtime::explain::{self, Gradient};
+    /// use grad_runtime::{Array, cpu};
+    ///
+    /// let x = cpu::Array::scalar(3.0_f32)?;
+    /// let report = explain::gradients(|x: &cpu::Array| x.square(), &x)?;
+    /// let [parameter] = report.parameters() else { unreachable!() };
+    /// assert!(matches!(parameter.gradient, Gradient::Received(Some(6.0))));
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
@@ -149,17 +165,27 @@ impl Report {
     ///     },
     ///     &x,
     /// )?;
-    /// let forgotten = &report.recorded_in_vain()[0];
+    /// let forgotten = &report.undifferentiated()[0];
     /// assert_eq!((forgotten.op, forgotten.arrays, forgotten.bytes), ("exp", 1, 8));
     /// # }
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
     #[must_use]
-    pub fn recorded_in_vain(&self) -> &[InVain] {
-        &self.in_vain
+    pub fn undifferentiated(&self) -> &[Undifferentiated] {
+        &self.undifferentiated
     }
 
-    /// Prints the report to standard output, in colour where that is a terminal.
+    /// Prints the report to standard output, in colour where that is a terminal and `NO_COLOR` is not set.
+    ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use grad_runtime::{cpu, explain};
+    ///
+    /// let x = cpu::Array::scalar(3.0_f32)?;
+    /// explain::gradients(|x: &cpu::Array| x.square(), &x)?.print();
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     pub fn print(&self) {
         if io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none() {
             println!("{self:#}");
@@ -169,11 +195,29 @@ impl Report {
     }
 
     /// Returns the parameters that receive no gradient.
+    ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use grad_runtime::explain::{self, Cause, Gradient};
+    /// use grad_runtime::{Array, cpu};
+    ///
+    /// let x = cpu::Array::scalar(3.0_f32)?;
+    /// let report = explain::gradients(|x: &cpu::Array| x.stop_gradient()?.square(), &x)?;
+    /// let missing = report.missing().next().unwrap();
+    /// let Gradient::Cut(cuts) = &missing.gradient else { unreachable!() };
+    /// assert!(matches!(cuts[0].cause, Cause::Stopped));
+    /// assert_eq!(cuts[0].step.op, "stop_gradient");
+    /// assert!(report.require_all().is_err());
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     pub fn missing(&self) -> impl Iterator<Item = &Parameter> {
         self.parameters.iter().filter(|parameter| !matches!(parameter.gradient, Gradient::Received(_)))
     }
 
     /// Returns an error that names each parameter without a gradient, and why, if there is one.
+    ///
+    /// See [`missing`](Self::missing) for an example.
     ///
     /// # Errors
     ///
@@ -188,19 +232,19 @@ fn step(record: &Record, index: Index) -> Step {
     Step { op: node.op, shape: node.shape.clone(), dtype: node.dtype, place: node.place }
 }
 
-fn gradient(record: &Record, fate: Fate, norm: Option<f32>) -> Gradient {
-    match fate {
-        Fate::Reached => Gradient::Received(norm),
-        Fate::Cut(indices) => Gradient::Cut(cuts(record, &indices)),
-        Fate::Captured => Gradient::Captured,
-        Fate::Read(indices) => Gradient::Read(indices.into_iter().map(|index| step(record, index)).collect()),
-        Fate::Dropped(index) => Gradient::Dropped(step(record, index)),
-        Fate::Unused => Gradient::Unused,
+fn gradient(record: &Record, outcome: Outcome, norm: Option<f32>) -> Gradient {
+    match outcome {
+        Outcome::Reached => Gradient::Received(norm),
+        Outcome::Cut(indices) => Gradient::Cut(cuts(record, &indices)),
+        Outcome::Captured => Gradient::Captured,
+        Outcome::Read(indices) => Gradient::Read(indices.into_iter().map(|index| step(record, index)).collect()),
+        Outcome::Dropped(index) => Gradient::Dropped(step(record, index)),
+        Outcome::Unused => Gradient::Unused,
     }
 }
 
-fn in_vain(record: &Record, indices: &[Index]) -> Vec<InVain> {
-    let mut found: Vec<InVain> = Vec::new();
+fn undifferentiated(record: &Record, indices: &[Index]) -> Vec<Undifferentiated> {
+    let mut found: Vec<Undifferentiated> = Vec::new();
     for &index in indices {
         let Node { op, place, shape, dtype, .. } = &record.nodes[index];
         let bytes = shape.iter().product::<usize>() * dtype.size();
@@ -209,7 +253,7 @@ fn in_vain(record: &Record, indices: &[Index]) -> Vec<InVain> {
                 known.arrays += 1;
                 known.bytes += bytes;
             }
-            None => found.push(InVain { op, place, arrays: 1, bytes }),
+            None => found.push(Undifferentiated { op, place, arrays: 1, bytes }),
         }
     }
     found.sort_by_key(|known| std::cmp::Reverse(known.bytes));
@@ -337,10 +381,10 @@ impl fmt::Display for Report {
             let [start, end] = colour;
             write!(f, "\n  {path:width$}  {kind:kind_width$}  {start}{}{end}", parameter.gradient)?;
         }
-        if !self.in_vain.is_empty() {
+        if !self.undifferentiated.is_empty() {
             f.write_str("\nrecorded, and never differentiated:")?;
         }
-        for InVain { op, place, arrays, bytes } in &self.in_vain {
+        for Undifferentiated { op, place, arrays, bytes } in &self.undifferentiated {
             write!(f, "\n  {op} at {place}: {arrays} {}, {bytes} bytes", plural(*arrays, "array", "arrays"))?;
         }
         Ok(())

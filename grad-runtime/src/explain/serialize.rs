@@ -2,9 +2,9 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Gradient, InVain, Parameter, Report};
+use super::{Gradient, Parameter, Report, Undifferentiated};
 
-/// Serializes a report as `parameters`, an entry for each parameter, and `recorded_in_vain`, an entry for each place.
+/// Serializes a report as `parameters`, an entry for each parameter, and `undifferentiated`, an entry for each place.
 ///
 /// A parameter has `path`, `shape`, `dtype`, `receives_gradient`, `norm` and `reason`. `norm` is null where there is no gradient, and
 /// `reason` is null where there is one. JSON has no number for an infinite or NaN norm, so it is null there too.
@@ -25,7 +25,7 @@ impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         ReportData {
             parameters: self.parameters().iter().map(ParameterData::new).collect(),
-            recorded_in_vain: self.recorded_in_vain().iter().map(InVainData::new).collect(),
+            undifferentiated: self.undifferentiated().iter().map(UndifferentiatedData::new).collect(),
         }
         .serialize(serializer)
     }
@@ -35,7 +35,7 @@ impl Serialize for Report {
 #[serde(rename = "Report")]
 struct ReportData<'r> {
     parameters: Vec<ParameterData<'r>>,
-    recorded_in_vain: Vec<InVainData>,
+    undifferentiated: Vec<UndifferentiatedData>,
 }
 
 #[derive(Serialize)]
@@ -64,8 +64,8 @@ impl<'r> ParameterData<'r> {
 }
 
 #[derive(Serialize)]
-#[serde(rename = "InVain")]
-struct InVainData {
+#[serde(rename = "Undifferentiated")]
+struct UndifferentiatedData {
     op: &'static str,
     file: &'static str,
     line: u32,
@@ -74,9 +74,9 @@ struct InVainData {
     bytes: usize,
 }
 
-impl InVainData {
-    fn new(in_vain: &InVain) -> Self {
-        let InVain { op, place, arrays, bytes } = *in_vain;
+impl UndifferentiatedData {
+    fn new(undifferentiated: &Undifferentiated) -> Self {
+        let Undifferentiated { op, place, arrays, bytes } = *undifferentiated;
         Self { op, file: place.file(), line: place.line(), column: place.column(), arrays, bytes }
     }
 }
@@ -115,13 +115,13 @@ mod tests {
         let reason = found["parameters"][1]["reason"].as_str().unwrap();
         assert!(reason.starts_with("only its elements were read, at ") && reason.contains(file!()), "{reason}");
 
-        let in_vain = &found["recorded_in_vain"];
-        assert_eq!(in_vain.as_array().unwrap().len(), 1);
-        let column = in_vain[0]["column"].as_u64().unwrap();
+        let undifferentiated = &found["undifferentiated"];
+        assert_eq!(undifferentiated.as_array().unwrap().len(), 1);
+        let column = undifferentiated[0]["column"].as_u64().unwrap();
         assert!(column > 0);
         let expected =
             json!({"op": "exp", "file": file!(), "line": line, "column": column, "arrays": 1, "bytes": 16});
-        assert_eq!(in_vain[0], expected);
+        assert_eq!(undifferentiated[0], expected);
         assert_eq!(found.as_object().unwrap().len(), 2);
     }
 

@@ -18,7 +18,7 @@ thread_local! {
     static IS_WATCHED_BY_ENVIRONMENT: Cell<bool> = const { Cell::new(false) };
     /// The paths of the parameters of the next transform, where they have paths.
     static PATHS: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
-    /// What was missing in the last report that was printed.
+    /// The missing gradients of the last report that was printed.
     static LAST_PRINTED: RefCell<String> = const { RefCell::new(String::new()) };
 }
 

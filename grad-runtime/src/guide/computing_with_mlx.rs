@@ -80,6 +80,6 @@
 //! [`searchsorted`](crate::mlx::Array::searchsorted), [`qr`](crate::mlx::linalg::qr), [`lu`](crate::mlx::linalg::lu), and
 //! convolutions whose weight is mapped.
 //!
-//! What cannot be mapped is what needs elements: reading an array that is mapped, and a choice in Rust that depends on it. A
+//! Code that needs elements cannot be mapped: reading an array that is mapped, or a choice in Rust that depends on it. A
 //! [`checkpoint`](crate::mlx::checkpoint) or a [`custom_function`](crate::mlx::custom_function) cannot capture an array that is
 //! mapped around it; make it an input.

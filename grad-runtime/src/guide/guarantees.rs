@@ -33,4 +33,4 @@
 //!
 //! Graphs may be long: a chain of a million operations is recorded, evaluated, differentiated and dropped on a thread with 2 MiB
 //! of stack, on both backends, in scopes and outside. MLX's compiler calls itself for each operation of a chain, so
-//! `mlx::compile` returns an error for one that does not fit on the stack: 8,000 operations on 2 MiB.
+//! `mlx::compile` returns an error for one that does not fit on the stack: 7,000 operations fit on 2 MiB.

@@ -272,7 +272,7 @@
 //!
 //! # Why does memory grow?
 //!
-//! What is recorded for a gradient stays in memory until the gradient is computed. [`Report::recorded_in_vain`] lists the arrays that
+//! Arrays that are recorded for a gradient stay in memory until the gradient is computed. [`Report::undifferentiated`] lists the arrays that
 //! were recorded and that the value does not depend on, by the line that made them, the largest first. They are the work of metrics,
 //! logs and targets; `no_grad!` around them keeps their values and frees the record:
 //!
@@ -292,7 +292,7 @@
 //!     },
 //!     &logits,
 //! )?;
-//! let largest = &recorded.recorded_in_vain()[0];
+//! let largest = &recorded.undifferentiated()[0];
 //! assert_eq!((largest.op, largest.bytes), ("softmax", 64 * 10 * 4));
 //! println!("{recorded}"); // … softmax at src/main.rs:5:12: 1 array, 2560 bytes …
 //!
@@ -303,7 +303,7 @@
 //!     },
 //!     &logits,
 //! )?;
-//! assert!(in_scope.recorded_in_vain().is_empty());
+//! assert!(in_scope.undifferentiated().is_empty());
 //! # }
 //! # Ok::<(), grad_runtime::Error>(())
 //! ```
@@ -329,4 +329,4 @@
 //! [`explain::watch_scopes`]: crate::explain::watch_scopes
 //! [`Report::parameters`]: crate::explain::Report::parameters
 //! [`Report::require_all`]: crate::explain::Report::require_all
-//! [`Report::recorded_in_vain`]: crate::explain::Report::recorded_in_vain
+//! [`Report::undifferentiated`]: crate::explain::Report::undifferentiated

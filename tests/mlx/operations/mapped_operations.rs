@@ -7,7 +7,7 @@ use support::gradients::Range::{Positive, Signed};
 use support::gradients::operands;
 use support::mapped::assert_mapped;
 
-use super::{NAMES, operation_gradients, scalar};
+use super::{NAMES, WITHOUT_OPERANDS, operation_gradients, scalar};
 
 type Operation = support::gradients::Operation<Mlx>;
 
@@ -31,16 +31,6 @@ macro_rules! mapped {
         const TESTED: &[(&str, &str)] = &[$($((stringify!($section), stringify!($name)),)*)*];
     };
 }
-
-/// Operations that take no array.
-const WITHOUT_OPERANDS: &[(&str, &str)] = &[
-    ("functions", "arange"),
-    ("functions", "linspace"),
-    ("functions", "eye"),
-    ("functions", "identity"),
-    ("functions", "tri"),
-    ("random", "key"),
-];
 
 #[test]
 fn every_operation_is_mapped() {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::{Function, Observed, on_handles, transform_error};
+use super::{Function, TransformRecord, on_handles, transform_error};
 use crate::error::{Error, Result};
 use crate::explain::record::Paused;
 use crate::mlx::Array;
@@ -78,24 +78,23 @@ impl Checkpoint {
             return (self.0)(inputs);
         }
         ffi::api()?;
-        let observed = Rc::new(Observed::new());
-        let outputs = ffi::checkpoint(store_fn(&self.0, &observed), ffi::as_handles(inputs));
+        let record = Rc::new(TransformRecord::new());
+        let outputs = ffi::checkpoint(store_fn(&self.0, &record), ffi::as_handles(inputs));
         let outputs = outputs.map_err(|failure| transform_error::<Error>("checkpoint", inputs, failure))?;
         let outputs: Vec<Array> = outputs.into_iter().map(Array::from_trace).collect();
-        observed.made("checkpoint", &[], &outputs);
+        record.add_results("checkpoint", &[], &outputs);
         Ok(outputs)
     }
 }
 
 /// Returns `function` as MLX stores it: called once, and called again for a transform in the modes of now.
-pub(super) fn store_fn(function: &Function, observed: &Rc<Observed>) -> ffi::StoredFn {
-    let (function, observed) = (function.clone(), Rc::clone(observed));
+pub(super) fn store_fn(function: &Function, record: &Rc<TransformRecord>) -> ffi::StoredFn {
+    let (function, record) = (function.clone(), Rc::clone(record));
     let (modes, called) = (ModeSnapshot::current(), Cell::new(false));
     Box::new(move |inputs| {
         let again = called.replace(true).then(|| (Differentiating::restart(modes), Paused::start()));
         on_handles(|inputs: &[Array]| {
-            let outputs =
-                if again.is_some() { function(inputs) } else { observed.call_closed(inputs, &*function) }?;
+            let outputs = if again.is_some() { function(inputs) } else { record.call_closed(inputs, &*function) }?;
             Ok(outputs)
         })(inputs)
     })

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::checkpoint::store_fn;
-use super::{Function, Observed, finish_outputs, on_handles, transform_error};
+use super::{Function, TransformRecord, finish_outputs, on_handles, transform_error};
 use crate::error::{Error, Result};
 use crate::explain::record::Paused;
 use crate::mlx::Array;
@@ -152,16 +152,16 @@ impl CustomFunction {
                 })(given)
             })
         });
-        let observed = Rc::new(Observed::new());
-        let outputs = ffi::custom(store_fn(&self.function, &observed), backward, forward, ffi::as_handles(inputs));
+        let record = Rc::new(TransformRecord::new());
+        let outputs = ffi::custom(store_fn(&self.function, &record), backward, forward, ffi::as_handles(inputs));
         let outputs = outputs.map_err(|failure| transform_error::<Error>(NAME, inputs, failure))?;
         let outputs: Vec<Array> = outputs.into_iter().map(Array::from_trace).collect();
         if self.vjp.is_some() {
             // What the function does to its inputs plays no part.
-            observed.returned(&[]);
-            observed.made(NAME, inputs, &outputs);
+            record.keep_outputs(&[]);
+            record.add_results(NAME, inputs, &outputs);
         } else {
-            observed.made(NAME, &[], &outputs);
+            record.add_results(NAME, &[], &outputs);
         }
         Ok(outputs)
     }

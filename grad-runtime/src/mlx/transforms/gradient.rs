@@ -2,7 +2,7 @@
 
 use grad_core::{Backend, Mlx};
 
-use super::{Observed, finish_outputs, on_handles, transform_error};
+use super::{TransformRecord, finish_outputs, on_handles, transform_error};
 use crate::array::docs::array_doc;
 use crate::array::{Sealed, require_loss, require_primals};
 use crate::error::{Error, Result};
@@ -48,12 +48,12 @@ where
 {
     const NAME: &str = "vjp";
     require_primals(NAME, primals)?;
-    let observed = Observed::new();
+    let record = TransformRecord::new();
     let differentiating = Differentiating::start();
-    let function = observe(&observed, primals, function);
+    let function = observe(&record, primals, function);
     let derived = ffi::vjp(on_handles(function), ffi::as_handles(primals), ffi::as_handles(cotangents));
     drop(differentiating);
-    finish_derived(NAME, primals, cotangents, derived, &observed)
+    finish_derived(NAME, primals, cotangents, derived, &record)
 }
 
 /// Computes the outputs of a function, and the product of its Jacobian with `tangents`: an array for each output, of its shape.
@@ -88,12 +88,12 @@ where
 {
     const NAME: &str = "jvp";
     require_primals(NAME, primals)?;
-    let observed = Observed::new();
+    let record = TransformRecord::new();
     let differentiating = Differentiating::start();
-    let function = observe(&observed, primals, function);
+    let function = observe(&record, primals, function);
     let derived = ffi::jvp(on_handles(function), ffi::as_handles(primals), ffi::as_handles(tangents));
     drop(differentiating);
-    finish_derived(NAME, primals, tangents, derived, &observed)
+    finish_derived(NAME, primals, tangents, derived, &record)
 }
 
 /// Computes the value and the gradient for the array's method.
@@ -115,18 +115,18 @@ where
     // The cotangent takes the dtype of the loss.
     let one = ffi::Handle::full(&[], 1.0, crate::Dtype::Float32)?;
     let one = one.map_err(|reason| super::operation_error(name, primals, reason))?;
-    let observed = Observed::new();
+    let record = TransformRecord::new();
     let differentiating = Differentiating::start();
-    let scalar = observe(&observed, primals, scalar);
+    let scalar = observe(&record, primals, scalar);
     let derived = ffi::vjp(on_handles(scalar), ffi::as_handles(primals), &[one]);
     drop(differentiating);
-    let (mut values, gradients) = finish_derived(name, primals, &[], derived, &observed)?;
+    let (mut values, gradients) = finish_derived(name, primals, &[], derived, &record)?;
     watched.finish(&gradients);
     Ok((values.swap_remove(0), gradients))
 }
 
 fn observe<F, E>(
-    observed: &Observed,
+    record: &TransformRecord,
     given: &[Array],
     function: F,
 ) -> impl FnOnce(&[Array]) -> Result<Vec<Array>, E>
@@ -134,9 +134,9 @@ where
     F: FnOnce(&[Array]) -> Result<Vec<Array>, E>,
 {
     move |primals| {
-        observed.called(given, primals);
+        record.add_inputs(given, primals);
         let outputs = function(primals)?;
-        observed.returned(&outputs);
+        record.keep_outputs(&outputs);
         Ok(outputs)
     }
 }
@@ -147,16 +147,16 @@ fn finish_derived<E: From<Error>>(
     primals: &[Array],
     directions: &[Array],
     derived: ffi::Derived<E>,
-    observed: &Observed,
+    record: &TransformRecord,
 ) -> Result<(Vec<Array>, Vec<Array>), E> {
     let (outputs, derivatives) = derived.map_err(|failure| transform_error(name, primals, failure))?;
     let (outputs, derivatives) =
         (finish_outputs(name, primals, outputs)?, finish_outputs(name, primals, derivatives)?);
     // In a scope the outputs are new arrays.
     if !Mlx.grad_mode().is_enabled() {
-        observed.made(name, &[], &outputs);
+        record.add_results(name, &[], &outputs);
     }
-    observed.made(name, &[primals, directions].concat(), &derivatives);
+    record.add_results(name, &[primals, directions].concat(), &derivatives);
     Ok((outputs, derivatives))
 }
 

@@ -39,27 +39,26 @@ fn on_handles<E>(
     }
 }
 
-/// What a transform's function was called with and has returned, for the record of an explanation. It stays empty where none is
-/// made.
-struct Observed {
+/// The part of an explanation's record that one transform writes. It does nothing where no record is made.
+struct TransformRecord {
     place: &'static Location<'static>,
     outputs: RefCell<Vec<Array>>,
 }
 
-impl Observed {
+impl TransformRecord {
     #[track_caller]
     fn new() -> Self {
         Self { place: Location::caller(), outputs: RefCell::default() }
     }
 
     /// Notes that the function is called with `seen` for what the transform was given.
-    fn called(&self, given: &[Array], seen: &[Array]) {
+    fn add_inputs(&self, given: &[Array], seen: &[Array]) {
         if record::is_recording() {
             record::inputs(given, seen, self.place);
         }
     }
 
-    fn returned(&self, outputs: &[Array]) {
+    fn keep_outputs(&self, outputs: &[Array]) {
         if record::is_recording() {
             self.outputs.replace(outputs.to_vec());
         }
@@ -73,12 +72,12 @@ impl Observed {
     ) -> Result<Vec<Array>> {
         let _closed = record::is_recording().then(|| Closed::enter(inputs));
         let outputs = function(inputs)?;
-        self.returned(&outputs);
+        self.keep_outputs(&outputs);
         Ok(outputs)
     }
 
     /// Notes that the transform `op` returns `results`, which depend on what its function returned and on `others`.
-    fn made(&self, op: &'static str, others: &[Array], results: &[Array]) {
+    fn add_results(&self, op: &'static str, others: &[Array], results: &[Array]) {
         if record::is_recording() {
             let operands = [&self.outputs.borrow()[..], others].concat();
             record::operation(op, &operands, results, self.place);

@@ -1,6 +1,6 @@
 //! Functions mapped over an axis.
 
-use super::{Observed, finish_outputs, on_handles, operation_error, transform_error};
+use super::{TransformRecord, finish_outputs, on_handles, operation_error, transform_error};
 use crate::error::{Error, Result};
 use crate::mlx::Array;
 use crate::mlx::depth::Tracing;
@@ -47,12 +47,12 @@ where
 {
     const NAME: &str = "vmap";
     let mapped = resolve_axes(inputs, in_axes).map_err(|reason| operation_error(NAME, inputs, reason))?;
-    let observed = Observed::new();
+    let record = TransformRecord::new();
     let traced = |entries: &[Array]| {
         let _tracing = Tracing::start();
-        observed.called(inputs, entries);
+        record.add_inputs(inputs, entries);
         let outputs = function(entries)?;
-        observed.returned(&outputs);
+        record.keep_outputs(&outputs);
         Ok::<_, E>(outputs)
     };
     let outputs = ffi::vmap(on_handles(traced), ffi::as_handles(inputs), &mapped)
@@ -66,7 +66,7 @@ where
         return Err(operation_error(NAME, inputs, reason).into());
     }
     let outputs: Vec<Array> = finish_outputs(NAME, inputs, outputs)?;
-    observed.made(NAME, &[], &outputs);
+    record.add_results(NAME, &[], &outputs);
     let moved = outputs.into_iter().zip(out_axes).map(|(output, &axis)| match axis {
         0 => Ok(output),
         axis => output.moveaxis(0, axis),
