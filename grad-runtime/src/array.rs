@@ -11,9 +11,15 @@ use grad_core::Backend;
 use grad_core::GradMode;
 
 pub(crate) mod docs;
+mod forward;
+pub(crate) mod into_operand;
+pub(crate) mod length;
 pub(crate) mod operands;
 
 use docs::{array_doc, array_doc_of_first_backend};
+pub(crate) use forward::forward_to_inherent;
+pub use into_operand::IntoOperand;
+pub use length::Length;
 
 /// An n-dimensional array: `mlx::Array` or `cpu::Array`. Write a model once, over `A: Array`.
 ///
@@ -28,14 +34,14 @@ use docs::{array_doc, array_doc_of_first_backend};
 ///
 /// | kind | methods |
 /// | --- | --- |
-/// | creation | [`from_slice`](Array::from_slice), [`from_buffer`](Array::from_buffer), [`scalar`](Array::scalar), [`full`](Array::full), [`zeros`](Array::zeros), [`ones`](Array::ones) |
+/// | creation | [`from_slice`](Array::from_slice), [`from_buffer`](Array::from_buffer), [`scalar`](Array::scalar), [`full`](Array::full), [`zeros`](Array::zeros), [`ones`](Array::ones), [`arange`](Array::arange), [`eye`](Array::eye) |
 /// | inspection | [`shape`](Array::shape), [`ndim`](Array::ndim), [`size`](Array::size), [`dtype`](Array::dtype), [`to_vec`](Array::to_vec), [`item`](Array::item), [`to_buffer`](Array::to_buffer), [`eval`](Array::eval), [`backend`](Array::backend) |
-/// | elementwise functions | [`abs`](Array::abs), [`negative`](Array::negative), [`exp`](Array::exp), [`log`](Array::log), [`sqrt`](Array::sqrt), [`square`](Array::square), [`sin`](Array::sin), [`cos`](Array::cos), [`tanh`](Array::tanh), [`erf`](Array::erf), [`sigmoid`](Array::sigmoid), [`relu`](Array::relu), [`gelu`](Array::gelu) |
-/// | arithmetic | [`add`](Array::add), [`subtract`](Array::subtract), [`multiply`](Array::multiply), [`divide`](Array::divide), [`maximum`](Array::maximum), [`minimum`](Array::minimum), [`power`](Array::power) |
-/// | comparison and selection | [`equal`](Array::equal), [`greater`](Array::greater), [`less`](Array::less), [`where_cond`](Array::where_cond) |
-/// | reductions | [`sum`](Array::sum), [`sum_all`](Array::sum_all), [`mean`](Array::mean), [`mean_all`](Array::mean_all), [`max`](Array::max), [`min`](Array::min), [`logsumexp`](Array::logsumexp), [`argmax`](Array::argmax) |
-/// | linear algebra and normalization | [`matmul`](Array::matmul), [`softmax`](Array::softmax), [`layer_norm`](Array::layer_norm) |
-/// | shapes and indexing | [`reshape`](Array::reshape), [`transpose`](Array::transpose), [`expand_dims`](Array::expand_dims), [`squeeze`](Array::squeeze), [`broadcast_to`](Array::broadcast_to), [`concatenate`](Array::concatenate), [`slice`](Array::slice), [`take`](Array::take) |
+/// | elementwise functions | [`abs`](Array::abs), [`negative`](Array::negative), [`exp`](Array::exp), [`log`](Array::log), [`sqrt`](Array::sqrt), [`square`](Array::square), [`sin`](Array::sin), [`cos`](Array::cos), [`tanh`](Array::tanh), [`erf`](Array::erf), [`sigmoid`](Array::sigmoid), [`relu`](Array::relu), [`gelu`](Array::gelu), [`sign`](Array::sign), [`floor`](Array::floor), [`ceil`](Array::ceil), [`reciprocal`](Array::reciprocal), [`rsqrt`](Array::rsqrt), [`expm1`](Array::expm1), [`log1p`](Array::log1p), [`silu`](Array::silu) |
+/// | arithmetic | [`add`](Array::add), [`subtract`](Array::subtract), [`multiply`](Array::multiply), [`divide`](Array::divide), [`maximum`](Array::maximum), [`minimum`](Array::minimum), [`power`](Array::power), [`clip`](Array::clip) |
+/// | comparison and selection | [`equal`](Array::equal), [`greater`](Array::greater), [`less`](Array::less), [`where_cond`](Array::where_cond), [`not_equal`](Array::not_equal), [`greater_equal`](Array::greater_equal), [`less_equal`](Array::less_equal), [`logical_and`](Array::logical_and), [`logical_or`](Array::logical_or), [`logical_not`](Array::logical_not), [`isnan`](Array::isnan) |
+/// | reductions | [`sum`](Array::sum), [`sum_all`](Array::sum_all), [`mean`](Array::mean), [`mean_all`](Array::mean_all), [`max`](Array::max), [`min`](Array::min), [`logsumexp`](Array::logsumexp), [`argmax`](Array::argmax), [`argmin`](Array::argmin), [`var`](Array::var), [`std`](Array::std), [`all`](Array::all), [`any`](Array::any) |
+/// | linear algebra and normalization | [`matmul`](Array::matmul), [`softmax`](Array::softmax), [`layer_norm`](Array::layer_norm), [`log_softmax`](Array::log_softmax), [`cross_entropy`](Array::cross_entropy) |
+/// | shapes and indexing | [`reshape`](Array::reshape), [`transpose`](Array::transpose), [`expand_dims`](Array::expand_dims), [`squeeze`](Array::squeeze), [`broadcast_to`](Array::broadcast_to), [`concatenate`](Array::concatenate), [`slice`](Array::slice), [`take`](Array::take), [`narrow`](Array::narrow), [`split`](Array::split), [`stack`](Array::stack), [`flatten`](Array::flatten), [`swapaxes`](Array::swapaxes), [`take_along_axis`](Array::take_along_axis), [`one_hot`](Array::one_hot), [`tril`](Array::tril), [`triu`](Array::triu) |
 /// | conversion | [`astype`](Array::astype) |
 /// | gradients | [`stop_gradient`](Array::stop_gradient), [`value_and_grad`](Array::value_and_grad), [`grad`](Array::grad) |
 ///
@@ -68,9 +74,8 @@ use docs::{array_doc, array_doc_of_first_backend};
 ///
 /// The arrays of this crate also have `+`, `-`, `*`, `/` and unary `-`, with owned or borrowed operands. The operators call
 /// [`add`](Array::add), [`subtract`](Array::subtract), [`multiply`](Array::multiply), [`divide`](Array::divide) and
-/// [`negative`](Array::negative), so they return a [`Result`] and obey scopes. An `f32` may stand on either side. It takes
-/// the dtype of the array, so float16 stays float16; beside an integer or bool array it is float32, and so is the
-/// result, as in MLX.
+/// [`negative`](Array::negative), so they return a [`Result`] and obey scopes. An `f32` or `i32` may stand on either side. It takes
+/// the dtype of the array where it fits that, as an operand of the methods does ([`IntoOperand`]).
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
@@ -84,8 +89,7 @@ use docs::{array_doc, array_doc_of_first_backend};
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 ///
-/// Generic code calls the methods, or bounds the operators that it uses:
-/// `where for<'a> &'a A: Mul<&'a A, Output = Result<A>>`.
+/// Generic code calls the methods, or has the bound [`Operators`](crate::Operators).
 pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + Sized + 'static {
     // Creation
 
@@ -100,13 +104,19 @@ pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + Sized + '
     fn scalar<T: Element>(value: T) -> Result<Self>;
     #[doc = array_doc!(full)]
     #[track_caller]
-    fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self>;
+    fn full<T: Element>(shape: &[usize], value: T, dtype: Dtype) -> Result<Self>;
     #[doc = array_doc!(zeros)]
     #[track_caller]
     fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self>;
     #[doc = array_doc!(ones)]
     #[track_caller]
     fn ones(shape: &[usize], dtype: Dtype) -> Result<Self>;
+    #[doc = array_doc!(arange)]
+    #[track_caller]
+    fn arange(start: f64, stop: f64, step: f64, dtype: Dtype) -> Result<Self>;
+    #[doc = array_doc!(eye)]
+    #[track_caller]
+    fn eye(n: usize, m: usize, k: i32, dtype: Dtype) -> Result<Self>;
 
     // Inspection
 
@@ -181,45 +191,93 @@ pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + Sized + '
     #[doc = array_doc!(gelu)]
     #[track_caller]
     fn gelu(&self) -> Result<Self>;
+    #[doc = array_doc!(sign)]
+    #[track_caller]
+    fn sign(&self) -> Result<Self>;
+    #[doc = array_doc!(floor)]
+    #[track_caller]
+    fn floor(&self) -> Result<Self>;
+    #[doc = array_doc!(ceil)]
+    #[track_caller]
+    fn ceil(&self) -> Result<Self>;
+    #[doc = array_doc!(reciprocal)]
+    #[track_caller]
+    fn reciprocal(&self) -> Result<Self>;
+    #[doc = array_doc!(rsqrt)]
+    #[track_caller]
+    fn rsqrt(&self) -> Result<Self>;
+    #[doc = array_doc!(expm1)]
+    #[track_caller]
+    fn expm1(&self) -> Result<Self>;
+    #[doc = array_doc!(log1p)]
+    #[track_caller]
+    fn log1p(&self) -> Result<Self>;
+    #[doc = array_doc!(silu)]
+    #[track_caller]
+    fn silu(&self) -> Result<Self>;
 
     // Arithmetic
 
     #[doc = array_doc!(add)]
     #[track_caller]
-    fn add(&self, other: &Self) -> Result<Self>;
+    fn add(&self, other: impl IntoOperand<Self>) -> Result<Self>;
     #[doc = array_doc!(subtract)]
     #[track_caller]
-    fn subtract(&self, other: &Self) -> Result<Self>;
+    fn subtract(&self, other: impl IntoOperand<Self>) -> Result<Self>;
     #[doc = array_doc!(multiply)]
     #[track_caller]
-    fn multiply(&self, other: &Self) -> Result<Self>;
+    fn multiply(&self, other: impl IntoOperand<Self>) -> Result<Self>;
     #[doc = array_doc!(divide)]
     #[track_caller]
-    fn divide(&self, other: &Self) -> Result<Self>;
+    fn divide(&self, other: impl IntoOperand<Self>) -> Result<Self>;
     #[doc = array_doc!(maximum)]
     #[track_caller]
-    fn maximum(&self, other: &Self) -> Result<Self>;
+    fn maximum(&self, other: impl IntoOperand<Self>) -> Result<Self>;
     #[doc = array_doc!(minimum)]
     #[track_caller]
-    fn minimum(&self, other: &Self) -> Result<Self>;
+    fn minimum(&self, other: impl IntoOperand<Self>) -> Result<Self>;
     #[doc = array_doc!(power)]
     #[track_caller]
-    fn power(&self, other: &Self) -> Result<Self>;
+    fn power(&self, other: impl IntoOperand<Self>) -> Result<Self>;
+    #[doc = array_doc!(clip)]
+    #[track_caller]
+    fn clip(&self, min: impl IntoOperand<Self>, max: impl IntoOperand<Self>) -> Result<Self>;
 
     // Comparison and selection
 
     #[doc = array_doc!(equal)]
     #[track_caller]
-    fn equal(&self, other: &Self) -> Result<Self>;
+    fn equal(&self, other: impl IntoOperand<Self>) -> Result<Self>;
     #[doc = array_doc!(greater)]
     #[track_caller]
-    fn greater(&self, other: &Self) -> Result<Self>;
+    fn greater(&self, other: impl IntoOperand<Self>) -> Result<Self>;
     #[doc = array_doc!(less)]
     #[track_caller]
-    fn less(&self, other: &Self) -> Result<Self>;
+    fn less(&self, other: impl IntoOperand<Self>) -> Result<Self>;
     #[doc = array_doc!(where_cond)]
     #[track_caller]
-    fn where_cond(&self, on_true: &Self, on_false: &Self) -> Result<Self>;
+    fn where_cond(&self, on_true: impl IntoOperand<Self>, on_false: impl IntoOperand<Self>) -> Result<Self>;
+    #[doc = array_doc!(not_equal)]
+    #[track_caller]
+    fn not_equal(&self, other: impl IntoOperand<Self>) -> Result<Self>;
+    #[doc = array_doc!(greater_equal)]
+    #[track_caller]
+    fn greater_equal(&self, other: impl IntoOperand<Self>) -> Result<Self>;
+    #[doc = array_doc!(less_equal)]
+    #[track_caller]
+    fn less_equal(&self, other: impl IntoOperand<Self>) -> Result<Self>;
+    #[doc = array_doc!(logical_and)]
+    #[track_caller]
+    fn logical_and(&self, other: impl IntoOperand<Self>) -> Result<Self>;
+    #[doc = array_doc!(logical_or)]
+    #[track_caller]
+    fn logical_or(&self, other: impl IntoOperand<Self>) -> Result<Self>;
+    #[doc = array_doc!(logical_not)]
+    #[track_caller]
+    fn logical_not(&self) -> Result<Self>;
+    #[doc = array_doc!(isnan)]
+    #[track_caller]
+    fn isnan(&self) -> Result<Self>;
 
     // Reductions
 
@@ -247,6 +305,21 @@ pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + Sized + '
     #[doc = array_doc!(argmax)]
     #[track_caller]
     fn argmax(&self, axis: isize, keepdims: bool) -> Result<Self>;
+    #[doc = array_doc!(argmin)]
+    #[track_caller]
+    fn argmin(&self, axis: isize, keepdims: bool) -> Result<Self>;
+    #[doc = array_doc!(var)]
+    #[track_caller]
+    fn var(&self, axes: &[isize], keepdims: bool, ddof: usize) -> Result<Self>;
+    #[doc = array_doc!(std)]
+    #[track_caller]
+    fn std(&self, axes: &[isize], keepdims: bool, ddof: usize) -> Result<Self>;
+    #[doc = array_doc!(all)]
+    #[track_caller]
+    fn all(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
+    #[doc = array_doc!(any)]
+    #[track_caller]
+    fn any(&self, axes: &[isize], keepdims: bool) -> Result<Self>;
 
     // Linear algebra and normalization
 
@@ -259,12 +332,18 @@ pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + Sized + '
     #[doc = array_doc!(layer_norm)]
     #[track_caller]
     fn layer_norm(&self, weight: &Self, bias: &Self, eps: f32) -> Result<Self>;
+    #[doc = array_doc!(log_softmax)]
+    #[track_caller]
+    fn log_softmax(&self, axis: isize) -> Result<Self>;
+    #[doc = array_doc!(cross_entropy)]
+    #[track_caller]
+    fn cross_entropy(&self, targets: &Self) -> Result<Self>;
 
     // Shapes and indexing
 
     #[doc = array_doc!(reshape)]
     #[track_caller]
-    fn reshape(&self, shape: &[usize]) -> Result<Self>;
+    fn reshape<L: Length>(&self, shape: &[L]) -> Result<Self>;
     #[doc = array_doc!(transpose)]
     #[track_caller]
     fn transpose(&self, axes: &[isize]) -> Result<Self>;
@@ -286,6 +365,33 @@ pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + Sized + '
     #[doc = array_doc!(take)]
     #[track_caller]
     fn take(&self, indices: &Self, axis: isize) -> Result<Self>;
+    #[doc = array_doc!(narrow)]
+    #[track_caller]
+    fn narrow(&self, axis: isize, start: usize, length: usize) -> Result<Self>;
+    #[doc = array_doc!(split)]
+    #[track_caller]
+    fn split(&self, parts: usize, axis: isize) -> Result<Vec<Self>>;
+    #[doc = array_doc!(stack)]
+    #[track_caller]
+    fn stack(arrays: &[Self], axis: isize) -> Result<Self>;
+    #[doc = array_doc!(flatten)]
+    #[track_caller]
+    fn flatten(&self, start_axis: isize, end_axis: isize) -> Result<Self>;
+    #[doc = array_doc!(swapaxes)]
+    #[track_caller]
+    fn swapaxes(&self, axis1: isize, axis2: isize) -> Result<Self>;
+    #[doc = array_doc!(take_along_axis)]
+    #[track_caller]
+    fn take_along_axis(&self, indices: &Self, axis: isize) -> Result<Self>;
+    #[doc = array_doc!(one_hot)]
+    #[track_caller]
+    fn one_hot(&self, classes: usize, dtype: Dtype) -> Result<Self>;
+    #[doc = array_doc!(tril)]
+    #[track_caller]
+    fn tril(&self, k: i32) -> Result<Self>;
+    #[doc = array_doc!(triu)]
+    #[track_caller]
+    fn triu(&self, k: i32) -> Result<Self>;
 
     // Conversion
 
@@ -325,153 +431,6 @@ pub trait Sealed: Sized {
     #[doc(hidden)]
     fn key(&self) -> crate::explain::record::Key;
 }
-
-/// Implements [`Array`] for a type that has all its methods itself.
-macro_rules! forward_to_inherent {
-    ($array:ty) => {
-        // A method that the type lacks would call itself.
-        #[deny(unconditional_recursion)]
-        impl $crate::array::Array for $array {
-            #[track_caller]
-            fn from_slice<T: $crate::dtype::Element>(elements: &[T], shape: &[usize]) -> $crate::Result<Self> {
-                Self::from_slice(elements, shape)
-            }
-
-            #[track_caller]
-            fn scalar<T: $crate::dtype::Element>(value: T) -> $crate::Result<Self> {
-                Self::scalar(value)
-            }
-
-            #[track_caller]
-            fn to_vec<T: $crate::dtype::Element>(&self) -> $crate::Result<Vec<T>> {
-                Self::to_vec(self)
-            }
-
-            #[track_caller]
-            fn item<T: $crate::dtype::Element>(&self) -> $crate::Result<T> {
-                Self::item(self)
-            }
-
-            #[track_caller]
-            fn value_and_grad<F, E>(function: F, primals: &[Self]) -> $crate::Result<(Self, Vec<Self>), E>
-            where
-                F: FnOnce(&[Self]) -> $crate::Result<Self, E>,
-                E: From<$crate::Error>,
-            {
-                Self::value_and_grad(function, primals)
-            }
-
-            #[track_caller]
-            fn grad<F, E>(function: F, primals: &[Self]) -> $crate::Result<Vec<Self>, E>
-            where
-                F: FnOnce(&[Self]) -> $crate::Result<Self, E>,
-                E: From<$crate::Error>,
-            {
-                Self::grad(function, primals)
-            }
-
-            fn shape(&self) -> Vec<usize> {
-                Self::shape(self)
-            }
-
-            fn ndim(&self) -> usize {
-                Self::ndim(self)
-            }
-
-            fn size(&self) -> usize {
-                Self::size(self)
-            }
-
-            fn dtype(&self) -> $crate::dtype::Dtype {
-                Self::dtype(self)
-            }
-
-            fn is_traced(&self) -> bool {
-                Self::is_traced(self)
-            }
-
-            #[track_caller]
-            fn to_buffer(&self) -> $crate::Result<$crate::dtype::Buffer<'static>> {
-                Self::to_buffer(self)
-            }
-
-            fn eval(&self) -> $crate::Result<()> {
-                Self::eval(self)
-            }
-
-            fn backend() -> &'static dyn $crate::Backend {
-                Self::backend()
-            }
-
-            $crate::array::forward_to_inherent! { @functions
-                from_buffer(buffer: $crate::dtype::Buffer<'_>, shape: &[usize]);
-                full(shape: &[usize], value: f32, dtype: $crate::dtype::Dtype);
-                zeros(shape: &[usize], dtype: $crate::dtype::Dtype);
-                ones(shape: &[usize], dtype: $crate::dtype::Dtype);
-                concatenate(arrays: &[Self], axis: isize);
-            }
-            $crate::array::forward_to_inherent! { @methods
-                abs();
-                negative();
-                exp();
-                log();
-                sqrt();
-                square();
-                sin();
-                cos();
-                tanh();
-                erf();
-                sigmoid();
-                relu();
-                gelu();
-                add(other: &Self);
-                subtract(other: &Self);
-                multiply(other: &Self);
-                divide(other: &Self);
-                maximum(other: &Self);
-                minimum(other: &Self);
-                power(other: &Self);
-                equal(other: &Self);
-                greater(other: &Self);
-                less(other: &Self);
-                where_cond(on_true: &Self, on_false: &Self);
-                sum(axes: &[isize], keepdims: bool);
-                sum_all();
-                mean(axes: &[isize], keepdims: bool);
-                mean_all();
-                max(axes: &[isize], keepdims: bool);
-                min(axes: &[isize], keepdims: bool);
-                logsumexp(axes: &[isize], keepdims: bool);
-                argmax(axis: isize, keepdims: bool);
-                matmul(other: &Self);
-                softmax(axis: isize);
-                layer_norm(weight: &Self, bias: &Self, eps: f32);
-                reshape(shape: &[usize]);
-                transpose(axes: &[isize]);
-                expand_dims(axis: isize);
-                squeeze(axis: isize);
-                broadcast_to(shape: &[usize]);
-                slice(start: &[usize], stop: &[usize]);
-                take(indices: &Self, axis: isize);
-                astype(dtype: $crate::dtype::Dtype);
-                stop_gradient();
-            }
-        }
-    };
-    (@functions $($name:ident($($argument:ident: $type:ty),*);)*) => {
-        $(#[track_caller]
-        fn $name($($argument: $type),*) -> $crate::Result<Self> {
-            Self::$name($($argument),*)
-        })*
-    };
-    (@methods $($name:ident($($argument:ident: $type:ty),*);)*) => {
-        $(#[track_caller]
-        fn $name(&self $(, $argument: $type)*) -> $crate::Result<Self> {
-            Self::$name(self $(, $argument)*)
-        })*
-    };
-}
-pub(crate) use forward_to_inherent;
 
 /// Implements `to_vec` of either array type.
 #[track_caller]
@@ -521,7 +480,7 @@ pub(crate) fn require_primals<A: Array>(transform: &'static str, primals: &[A]) 
     if primals.is_empty() {
         return Err(refused::<A>(transform, &[], "there are no primals; pass at least one array".into()));
     }
-    if let Some(index) = primals.iter().position(|primal| !primal.dtype().is_float()) {
+    if let Some(index) = primals.iter().position(|primal| !primal.dtype().is_inexact()) {
         let reason = format!(
             "primal {index} is not floating point and has no gradient; convert it with `astype`, or capture it"
         );

@@ -130,7 +130,7 @@ pub mod safetensors;
 pub mod testing;
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
-pub use array::Array;
+pub use array::{Array, IntoOperand, Length};
 pub use carry::{Carry, Mapped, Scoped, carry, thread};
 pub use detach::Detach;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
@@ -151,6 +151,11 @@ pub use grad_macros::Params;
 /// The elements of float16 and bfloat16 arrays.
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use half::{bf16, f16};
+/// The elements of complex64 arrays.
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use num_complex::Complex32;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use operators::Operators;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use params::Params;
 

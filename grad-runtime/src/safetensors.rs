@@ -27,12 +27,35 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use half::{bf16, f16};
+use num_complex::Complex32;
 use safetensors::tensor::{TensorView, View};
 use safetensors::{Dtype as Stored, SafeTensors};
 
 use crate::array::Array;
 use crate::dtype::{Buffer, Dtype};
 use crate::error::{Error, Result};
+
+/// Calls a macro with each dtype, its name in the format, and how an element is read from and written to little-endian bytes.
+macro_rules! for_each_stored {
+    ($with:ident) => {
+        $with! {
+            Float32 F32 f32::from_le_bytes, f32::to_le_bytes;
+            Float64 F64 f64::from_le_bytes, f64::to_le_bytes;
+            Float16 F16 f16::from_le_bytes, f16::to_le_bytes;
+            BFloat16 BF16 bf16::from_le_bytes, bf16::to_le_bytes;
+            Int8 I8 i8::from_le_bytes, i8::to_le_bytes;
+            Int16 I16 i16::from_le_bytes, i16::to_le_bytes;
+            Int32 I32 i32::from_le_bytes, i32::to_le_bytes;
+            Int64 I64 i64::from_le_bytes, i64::to_le_bytes;
+            UInt8 U8 u8::from_le_bytes, u8::to_le_bytes;
+            UInt16 U16 u16::from_le_bytes, u16::to_le_bytes;
+            UInt32 U32 u32::from_le_bytes, u32::to_le_bytes;
+            UInt64 U64 u64::from_le_bytes, u64::to_le_bytes;
+            Bool BOOL |[byte]: [u8; 1]| byte != 0, |element| [u8::from(element)];
+            Complex64 C64 complex_from_bytes, complex_to_bytes;
+        }
+    };
+}
 
 /// The name that the format reserves for metadata.
 const METADATA: &str = "__metadata__";
@@ -197,14 +220,14 @@ struct Tensor {
 
 impl View for Tensor {
     fn dtype(&self) -> Stored {
-        match self.elements.dtype() {
-            Dtype::Float32 => Stored::F32,
-            Dtype::Float16 => Stored::F16,
-            Dtype::BFloat16 => Stored::BF16,
-            Dtype::Int32 => Stored::I32,
-            Dtype::UInt32 => Stored::U32,
-            Dtype::Bool => Stored::BOOL,
+        macro_rules! stored {
+            ($($dtype:ident $stored:ident $read:expr, $write:expr;)*) => {
+                match self.elements.dtype() {
+                    $(Dtype::$dtype => Stored::$stored,)*
+                }
+            };
         }
+        for_each_stored!(stored)
     }
 
     fn shape(&self) -> &[usize] {
@@ -212,14 +235,14 @@ impl View for Tensor {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(match &self.elements {
-            Buffer::Float32(elements) => bytes(elements, f32::to_le_bytes),
-            Buffer::Float16(elements) => bytes(elements, f16::to_le_bytes),
-            Buffer::BFloat16(elements) => bytes(elements, bf16::to_le_bytes),
-            Buffer::Int32(elements) => bytes(elements, i32::to_le_bytes),
-            Buffer::UInt32(elements) => bytes(elements, u32::to_le_bytes),
-            Buffer::Bool(elements) => bytes(elements, |element| [u8::from(element)]),
-        })
+        macro_rules! write {
+            ($($dtype:ident $stored:ident $read:expr, $write:expr;)*) => {
+                match &self.elements {
+                    $(Buffer::$dtype(elements) => bytes(elements, $write),)*
+                }
+            };
+        }
+        Cow::Owned(for_each_stored!(write))
     }
 
     fn data_len(&self) -> usize {
@@ -233,19 +256,30 @@ fn bytes<T: Copy, const N: usize>(elements: &[T], bytes: impl Fn(T) -> [u8; N]) 
 
 /// Returns the elements that `bytes` hold, if [`Dtype`] has the dtype.
 fn elements(dtype: Stored, bytes: &[u8]) -> Option<Buffer<'static>> {
-    Some(match dtype {
-        Stored::F32 => Buffer::Float32(chunks(bytes, f32::from_le_bytes)),
-        Stored::F16 => Buffer::Float16(chunks(bytes, f16::from_le_bytes)),
-        Stored::BF16 => Buffer::BFloat16(chunks(bytes, bf16::from_le_bytes)),
-        Stored::I32 => Buffer::Int32(chunks(bytes, i32::from_le_bytes)),
-        Stored::U32 => Buffer::UInt32(chunks(bytes, u32::from_le_bytes)),
-        Stored::BOOL => Buffer::Bool(chunks(bytes, |[byte]| byte != 0)),
-        _ => return None,
-    })
+    macro_rules! read {
+        ($($dtype:ident $stored:ident $read:expr, $write:expr;)*) => {
+            match dtype {
+                $(Stored::$stored => Buffer::$dtype(chunks(bytes, $read)),)*
+                _ => return None,
+            }
+        };
+    }
+    Some(for_each_stored!(read))
 }
 
 fn chunks<T: Clone, const N: usize>(bytes: &[u8], element: impl Fn([u8; N]) -> T) -> Cow<'static, [T]> {
     let (chunks, rest) = bytes.as_chunks::<N>();
     assert!(rest.is_empty(), "safetensors checks each length");
     chunks.iter().map(|&chunk| element(chunk)).collect()
+}
+
+/// Reads the real part, which comes first, and the imaginary part.
+fn complex_from_bytes(bytes: [u8; 8]) -> Complex32 {
+    let part = |at: usize| f32::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+    Complex32::new(part(0), part(4))
+}
+
+fn complex_to_bytes(element: Complex32) -> [u8; 8] {
+    let parts = [element.re.to_le_bytes(), element.im.to_le_bytes()];
+    std::array::from_fn(|byte| parts[byte / 4][byte % 4])
 }

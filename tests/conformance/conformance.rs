@@ -5,6 +5,7 @@
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 #![allow(clippy::float_cmp, reason = "small whole numbers are exact")]
 
+mod dtypes;
 #[cfg(all(feature = "cpu", feature = "mlx"))]
 mod dtypes_and_shapes;
 mod error_messages;

@@ -3,12 +3,24 @@
 use grad_runtime::{Array, Dtype, Result, cpu, mlx};
 use support::arrays::{array, elements};
 
-const DTYPES: [Dtype; 6] =
-    [Dtype::Float32, Dtype::Float16, Dtype::BFloat16, Dtype::Int32, Dtype::UInt32, Dtype::Bool];
+/// Those of the CPU fallback.
+const DTYPES: [Dtype; 10] = [
+    Dtype::Float32,
+    Dtype::Float16,
+    Dtype::BFloat16,
+    Dtype::Float64,
+    Dtype::Int16,
+    Dtype::Int32,
+    Dtype::Int64,
+    Dtype::UInt8,
+    Dtype::UInt32,
+    Dtype::Bool,
+];
 
 type Function<A> = fn(&[A]) -> Result<A>;
 
 /// Returns the operations, with how many operands each takes.
+#[allow(clippy::too_many_lines, reason = "it is a table")]
 fn operations<A: Array>() -> Vec<(&'static str, usize, Function<A>)> {
     macro_rules! table {
         ($($name:literal($count:literal) $function:expr;)*) => {
@@ -81,6 +93,55 @@ fn operations<A: Array>() -> Vec<(&'static str, usize, Function<A>)> {
         "slice"(1) |x| x[0].slice(&[0, 1], &[2, 3]);
         "take"(2) |x| x[0].take(&x[1].slice(&[0, 0], &[1, 2])?.astype(x[1].dtype())?, 1);
         "stop_gradient"(1) |x| x[0].stop_gradient();
+        "sign"(1) |x| x[0].sign();
+        "floor"(1) |x| x[0].floor();
+        "ceil"(1) |x| x[0].ceil();
+        "reciprocal"(1) |x| x[0].reciprocal();
+        "rsqrt"(1) |x| x[0].rsqrt();
+        "expm1"(1) |x| x[0].expm1();
+        "log1p"(1) |x| x[0].log1p();
+        "silu"(1) |x| x[0].silu();
+        "isnan"(1) |x| x[0].isnan();
+        "logical_not"(1) |x| x[0].logical_not();
+        "clip"(2) |x| x[0].clip(&x[1], 2);
+        "clip to numbers"(1) |x| x[0].clip(0.5, 1.5);
+        "add a float"(1) |x| x[0].add(1.5);
+        "add an integer"(1) |x| x[0].add(2);
+        "add a bool"(1) |x| x[0].add(true);
+        "less than a number"(1) |x| x[0].less(1.5);
+        "where_cond of numbers"(1) |x| x[0].greater(0)?.where_cond(1, 0.5);
+        "where_cond of an array and a number"(1) |x| x[0].greater(0)?.where_cond(&x[0], 0.0);
+        "not_equal"(2) |x| x[0].not_equal(&x[1]);
+        "greater_equal"(2) |x| x[0].greater_equal(&x[1]);
+        "less_equal"(2) |x| x[0].less_equal(&x[1]);
+        "logical_and"(2) |x| x[0].logical_and(&x[1]);
+        "logical_or"(2) |x| x[0].logical_or(&x[1]);
+        "argmin over axis 0"(1) |x| x[0].argmin(0, false);
+        "argmin over axis 1"(1) |x| x[0].argmin(1, true);
+        "var over axis 0"(1) |x| x[0].var(&[0], false, 0);
+        "var over both axes"(1) |x| x[0].var(&[0, 1], true, 1);
+        "var over no axis"(1) |x| x[0].var(&[], true, 0);
+        "std over axis 1"(1) |x| x[0].std(&[1], false, 1);
+        "all over axis 0"(1) |x| x[0].all(&[0], false);
+        "all over both axes"(1) |x| x[0].all(&[0, 1], true);
+        "any over axis 1"(1) |x| x[0].any(&[1], false);
+        "any over no axis"(1) |x| x[0].any(&[], false);
+        "log_softmax over axis 0"(1) |x| x[0].log_softmax(0);
+        "cross_entropy"(2) |x| x[0].cross_entropy(&x[1].slice(&[0, 0], &[2, 1])?.reshape(&[-1])?);
+        "narrow"(1) |x| x[0].narrow(1, 1, 2);
+        "split"(1) |x| x[0].split(3, 1).map(|mut parts| parts.swap_remove(2));
+        "stack"(2) |x| A::stack(&[x[0].clone(), x[1].clone()], 1);
+        "flatten"(1) |x| x[0].flatten(0, 1);
+        "swapaxes"(1) |x| x[0].swapaxes(0, 1);
+        "take_along_axis"(2) |x| x[0].take_along_axis(&x[1], 1);
+        "take_along_axis of a broadcast index"(2) |x| x[0].take_along_axis(&x[1].narrow(0, 0, 1)?, 1);
+        "one_hot"(1) |x| x[0].one_hot(3, Dtype::BFloat16);
+        "tril"(1) |x| x[0].tril(0);
+        "triu"(1) |x| x[0].triu(1);
+        "reshape by -1"(1) |x| x[0].reshape(&[3, -1]);
+        "full"(1) |x| A::full(&[2], 2.75, x[0].dtype());
+        "arange"(1) |x| A::arange(1.0, 7.5, 1.5, x[0].dtype());
+        "eye"(1) |x| A::eye(2, 3, 1, x[0].dtype());
     }
 }
 
@@ -144,7 +205,7 @@ fn every_operation_for_every_dtype() {
     for first in DTYPES {
         for second in DTYPES {
             let second = Operand { dtype: second, shape, elements: &SECOND };
-            let is_signed = !matches!(first, Dtype::UInt32 | Dtype::Bool);
+            let is_signed = !matches!(first, Dtype::UInt8 | Dtype::UInt32 | Dtype::Bool);
             for elements in [FIRST, WITH_NEGATIVE].into_iter().take(1 + usize::from(is_signed)) {
                 failures.extend(differences(&Operand { dtype: first, shape, elements: &elements }, &second));
             }

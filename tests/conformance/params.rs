@@ -165,9 +165,9 @@ fn check<A: Array, P: Params<A>>(params: &P, names: &[&str]) -> P {
     let expected: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     assert_eq!(contents(params), (expected.clone(), numbers(1)));
     assert!(params.named().keys().eq(&expected.iter().cloned().collect::<BTreeSet<_>>()));
-    let more = params.try_map(|_, array| array.add(&number(1.0))).unwrap();
+    let more = params.try_map(|_, array| array.add(1.0)).unwrap();
     assert_eq!(contents(&more), (expected, numbers(2)));
-    let product = params.zip_with(&more, A::multiply).unwrap();
+    let product = params.zip_with(&more, |x, y| x.multiply(y)).unwrap();
     assert!(contents(&product).1.into_iter().eq(numbers(1).into_iter().map(|number| number * (number + 1.0))));
     more
 }
@@ -317,7 +317,7 @@ on_every_backend! {
             keys.map(|key| (key, number::<A>(f32::from(key.as_bytes()[0])))).collect::<HashMap<_, _>>()
         };
         let (one, other) = (map(&mut keys.into_iter()), map(&mut keys.into_iter().rev()));
-        let difference = one.zip_with(&other, A::subtract).unwrap();
+        let difference = one.zip_with(&other, |x, y| x.subtract(y)).unwrap();
         assert!(difference.values().all(|zero| zero.item::<f32>().unwrap() == 0.0));
     }
 
@@ -372,15 +372,15 @@ on_every_backend! {
         let message = |refused: Result<Vec<Option<A>>>| refused.unwrap_err().to_string();
         let (full, gap) = (vec![Some(a.clone()), Some(b.clone())], vec![None, Some(b)]);
         assert_eq!(
-            message(full.zip_with(&gap, A::add)),
+            message(full.zip_with(&gap, |x, y| x.add(y))),
             "cannot zip_with: the structures differ: the next is `0` on the left and `1` on the right; both must hold the same arrays"
         );
         assert_eq!(
-            message(full.zip_with(&vec![Some(a.clone())], A::add)),
+            message(full.zip_with(&vec![Some(a.clone())], |x, y| x.add(y))),
             "cannot zip_with: the structures differ: the next is `1` on the left and no array on the right; both must hold the same arrays"
         );
         assert_eq!(
-            message(vec![Some(a)].zip_with(&full, A::add)),
+            message(vec![Some(a)].zip_with(&full, |x, y| x.add(y))),
             "cannot zip_with: the structures differ: the next is no array on the left and `1` on the right; both must hold the same arrays"
         );
     }

@@ -108,7 +108,7 @@ on_every_backend! {
     fn an_unsupported_dtype_is_named<A>() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
-        for (dtype, size) in [("F64", 8), ("I64", 8), ("U8", 1), ("I16", 2), ("F8_E4M3", 1)] {
+        for (dtype, size) in [("F8_E4M3", 1), ("F8_E5M2", 1)] {
             let header = format!(
                 r#"{{"a":{{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}},"layer.ids":{{"dtype":"{dtype}","shape":[1],"data_offsets":[1,{}]}}}}"#,
                 1 + size

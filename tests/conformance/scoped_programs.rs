@@ -335,7 +335,7 @@ on_every_backend! {
         assert_eq!(product_rule::<A>(after_an_inner_transform), CONSTANT);
         let of_its_value = |x: &A| {
             let (value, _) = A::value_and_grad(|y| y[0].multiply(x), std::slice::from_ref(x))?;
-            no_grad!(value.reshape(&[]))
+            no_grad!(value.reshape::<usize>(&[]))
         };
         assert_eq!(product_rule::<A>(of_its_value), CONSTANT);
     }

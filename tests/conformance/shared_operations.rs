@@ -154,7 +154,7 @@ operations! {
     layer_norm_of_a_batch(Signed [2, 2, 4], Positive [4], Signed [4]) |x| x[0].layer_norm(&x[1], &x[2], 1e-5);
 
     reshape(Signed [2, 6]) |x| x[0].reshape(&[3, 2, 2]);
-    reshape_to_a_scalar(Signed [1, 1]) |x| x[0].reshape(&[]);
+    reshape_to_a_scalar(Signed [1, 1]) |x| x[0].reshape::<usize>(&[]);
     transpose(Signed [2, 3, 4]) |x| x[0].transpose(&[2, 0, -2]);
     expand_dims(Signed [2, 3]) |x| x[0].expand_dims(1);
     expand_dims_at_the_end(Signed [2, 3]) |x| x[0].expand_dims(-1);
@@ -166,6 +166,36 @@ operations! {
     slice_of_everything(Signed [2, 3]) |x| x[0].slice(&[0, 0], &[2, 3]);
     take(Signed [4, 2]) |x| x[0].take(&Array::from_slice(&[3_u32, 0, 3], &[3])?, 0);
     take_a_matrix_of_indices(Signed [2, 4]) |x| x[0].take(&Array::from_slice(&[3_i32, 0, 1, 1], &[2, 2])?, -1);
+
+    reciprocal(Positive [2, 3]) |x| x[0].reciprocal();
+    rsqrt(Positive [2, 3]) |x| x[0].rsqrt();
+    expm1(Signed [2, 3]) |x| x[0].expm1();
+    log1p(Positive [2, 3]) |x| x[0].log1p();
+    silu(Signed [2, 3]) |x| x[0].silu();
+    clip(Signed [2, 3], Signed [3]) |x| x[0].clip(&x[1].subtract(0.5)?, &x[1].add(1)?);
+    clip_to_numbers(Signed [2, 3]) |x| x[0].clip(-1.0, 1.0);
+    var(Signed [2, 3]) |x| x[0].var(&[1], false, 0);
+    var_of_a_sample(Signed [2, 3]) |x| x[0].var(&[0, 1], true, 1);
+    standard_deviation(Signed [2, 3]) |x| x[0].std(&[1], true, 1);
+    log_softmax(Signed [2, 3]) |x| x[0].log_softmax(-1);
+    log_softmax_over_the_first_axis(Signed [2, 3]) |x| x[0].log_softmax(0);
+    cross_entropy(Signed [2, 3]) |x| x[0].cross_entropy(&Array::from_slice(&[2_i64, 0], &[2])?);
+    cross_entropy_of_a_batch(Signed [2, 2, 3]) |x| x[0].cross_entropy(&Array::from_slice(&[2_u8, 0, 1, 1], &[2, 2])?);
+    narrow(Signed [3, 4]) |x| x[0].narrow(1, 1, 2);
+    split(Signed [3, 4]) |x| x[0].split(2, 1)?[1].multiply(&x[0].split(2, 1)?[0]);
+    stack(Signed [2, 3], Signed [2, 3]) |x| Array::stack(x, 1);
+    flatten(Signed [2, 3, 2]) |x| x[0].flatten(1, -1);
+    swapaxes(Signed [2, 3, 4]) |x| x[0].swapaxes(0, -1);
+    take_along_axis(Signed [2, 4]) |x| x[0].take_along_axis(&Array::from_slice(&[3_i64, 0, 0, 1, 1, 1], &[2, 3])?, 1);
+    take_along_axis_of_a_broadcast_index(Signed [3, 2]) |x| x[0].take_along_axis(&Array::from_slice(&[2, 0], &[2, 1])?, 0);
+    take_along_axis_of_a_broadcast_array(Signed [2, 1]) |x| x[0].take_along_axis(&Array::from_slice(&[1, 0, 1], &[1, 3])?, 0);
+    tril(Signed [2, 3, 3]) |x| x[0].tril(-1);
+    triu(Signed [3, 2]) |x| x[0].triu(0);
+    reshape_by_minus_one(Signed [2, 6]) |x| x[0].reshape(&[-1, 3]);
+    scalars(Positive [2, 3]) |x| x[0].multiply(0.5)?.add(1)?.power(2)?.divide(3.0)?.maximum(0.2);
+    scalar_in_where_cond(Signed [2, 3]) |x| x[0].greater(0)?.where_cond(&x[0], 0.5);
+    take_by_wide_indices(Signed [4, 2]) |x| x[0].take(&Array::from_slice(&[3_i64, 0, 3], &[3])?, 0);
+    take_by_narrow_indices(Signed [4, 2]) |x| x[0].take(&Array::from_slice(&[3_u8, 0, 3], &[3])?, 0);
 
     // Operations that change nothing. In a scope, their result is a constant too.
     astype_the_same(Signed [2, 3]) |x| x[0].astype(Dtype::Float32);
@@ -182,6 +212,37 @@ mod without_gradient {
     use super::*;
 
     crate::on_every_backend! {
+        fn steps<A>() {
+            let x: A = array(&[-1.5, 0.0, 2.5], &[3]);
+            let steps: [fn(&A) -> grad_runtime::Result<A>; 3] = [A::sign, A::floor, A::ceil];
+            for (step, expected) in steps.into_iter().zip([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 3.0]]) {
+                assert_eq!(elements(&step(&x).unwrap()), expected);
+                let gradients = A::grad(|x| step(&x[0])?.multiply(&x[0])?.sum_all(), std::slice::from_ref(&x)).unwrap();
+                assert_eq!(elements(&gradients[0]), expected, "the step is a constant factor");
+            }
+        }
+
+        fn logic<A>() {
+            let (x, y): (A, A) = (array(&[0.0, 0.0, 2.0, f32::NAN], &[4]), array(&[0.0, 3.0, 0.0, 1.0], &[4]));
+            assert_eq!(x.logical_and(&y).unwrap().to_vec::<bool>().unwrap(), [false, false, false, true]);
+            assert_eq!(x.logical_or(&y).unwrap().to_vec::<bool>().unwrap(), [false, true, true, true]);
+            assert_eq!(x.logical_not().unwrap().to_vec::<bool>().unwrap(), [true, true, false, false]);
+            assert_eq!(x.isnan().unwrap().to_vec::<bool>().unwrap(), [false, false, false, true]);
+            assert!(x.any(&[0], false).unwrap().item::<bool>().unwrap());
+            assert!(!x.all(&[0], false).unwrap().item::<bool>().unwrap());
+            let none = A::zeros(&[2, 0], Dtype::Float32).unwrap();
+            assert_eq!(none.all(&[1], false).unwrap().to_vec::<bool>().unwrap(), [true, true]);
+            assert_eq!(none.any(&[1], true).unwrap().to_vec::<bool>().unwrap(), [false, false]);
+        }
+
+        fn one_hot<A>() {
+            let classes = A::from_slice(&[2_i64, -1, 0, 3], &[2, 2]).unwrap();
+            let rows = classes.one_hot(3, Dtype::Int32).unwrap();
+            assert_eq!(rows.shape(), [2, 2, 3]);
+            assert_eq!(rows.to_vec::<i32>().unwrap(), [0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
+            assert_eq!(classes.one_hot(0, Dtype::Bool).unwrap().shape(), [2, 2, 0]);
+        }
+
         fn comparisons<A>() {
             let (x, y): (A, A) = (array(&[1.0, 2.0, 3.0], &[3]), array(&[2.0], &[1]));
             assert_eq!(x.equal(&y).unwrap().to_vec::<bool>().unwrap(), [false, true, false]);

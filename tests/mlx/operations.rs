@@ -11,13 +11,13 @@ use support::arrays::{assert_close, elements};
 
 /// Where an operation is: `shared` by both backends, one of the `methods` or `functions`, or in a module.
 macro_rules! place {
-    ($kind:ident $section:ident shared) => {
+    ($kind:ident $section:ident shared $($flag:ident)*) => {
         "shared"
     };
-    (module $section:ident) => {
+    (module $section:ident $($flag:ident)*) => {
         stringify!($section)
     };
-    ($kind:ident $section:ident) => {
+    ($kind:ident $section:ident $($flag:ident)*) => {
         stringify!($kind)
     };
 }
@@ -25,10 +25,10 @@ macro_rules! place {
 macro_rules! names {
     ($($(#[$about:meta])* $kind:ident $section:ident {$(
         $(#[$doc:meta])*
-        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $flag:ident)*;
     )*})*) => {
         /// The place and name of each operation.
-        const NAMES: &[(&str, &str)] = &[$($((place!($kind $section $($shared)?), stringify!($name)),)*)*];
+        const NAMES: &[(&str, &str)] = &[$($((place!($kind $section $($flag)*), stringify!($name)),)*)*];
     };
 }
 grad_mlx_sys::for_each_op!(names);
@@ -40,6 +40,12 @@ const WITHOUT_OPERANDS: &[(&str, &str)] = &[
     ("functions", "eye"),
     ("functions", "identity"),
     ("functions", "tri"),
+    ("functions", "hanning"),
+    ("functions", "hamming"),
+    ("functions", "blackman"),
+    ("functions", "bartlett"),
+    ("fft", "fftfreq"),
+    ("fft", "rfftfreq"),
     ("random", "key"),
 ];
 
@@ -66,6 +72,10 @@ fn scalar<T: Element>(value: T) -> Mlx {
 #[track_caller]
 fn assert_same(found: &Mlx, expected: &Mlx) {
     assert_eq!((found.shape(), found.dtype()), (expected.shape(), expected.dtype()), "of {found:?}");
+    if found.dtype() == Dtype::Complex64 {
+        assert_same(&found.real().unwrap(), &expected.real().unwrap());
+        return assert_same(&found.imag().unwrap(), &expected.imag().unwrap());
+    }
     let tolerance = match found.dtype() {
         Dtype::Float32 => 2e-5,
         Dtype::Float16 => 2e-3,

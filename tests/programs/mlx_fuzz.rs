@@ -8,7 +8,7 @@
 use std::cell::{Cell, OnceCell};
 use std::fmt::Debug;
 
-use grad_runtime::mlx::{self, Array, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
+use grad_runtime::mlx::{self, Array, FftNorm, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
 use grad_runtime::{Dtype, Result, no_grad};
 use support::random::Random;
 
@@ -74,8 +74,22 @@ struct Call {
     texts: Slots<String>,
 }
 
-const DTYPES: [Dtype; 6] =
-    [Dtype::Float32, Dtype::Float16, Dtype::BFloat16, Dtype::Int32, Dtype::UInt32, Dtype::Bool];
+const DTYPES: [Dtype; 14] = [
+    Dtype::Float32,
+    Dtype::Float16,
+    Dtype::BFloat16,
+    Dtype::Float64,
+    Dtype::Complex64,
+    Dtype::Int8,
+    Dtype::Int16,
+    Dtype::Int32,
+    Dtype::Int64,
+    Dtype::UInt8,
+    Dtype::UInt16,
+    Dtype::UInt32,
+    Dtype::UInt64,
+    Dtype::Bool,
+];
 
 impl Call {
     fn new(operation: &'static str, number: u64, seed: u64) -> Self {
@@ -154,9 +168,18 @@ impl Call {
             "fast::layer_norm" | "fast::rms_norm" | "shared::layer_norm" => {
                 of(&[(&[a, b, c], Float), (&[c], Float), (&[c], Float)])
             }
-            "fast::cross_entropy" => of(&[(&[a, b, c], Float), (&[a, b], Index)]),
+            "fast::cross_entropy" | "shared::cross_entropy" => of(&[(&[a, b, c], Float), (&[a, b], Index)]),
+            "shared::reshape" => Fitting {
+                axes: vec![(a * b).cast_signed(), self.random.of(&[-1, c.cast_signed()])],
+                ..of(&[(&[a, b, c], Any)])
+            },
+            "shared::one_hot" => of(&[(&[a, b], Index)]),
+            "shared::narrow" => Fitting { counts: vec![0, 1], ..of(&[(&[a, b], Any)]) },
+            operation if operation.starts_with("fft::") => {
+                Fitting { axes: vec![0, 1], lengths: vec![b, d], ..of(&[(&[a, b, c], Float)]) }
+            }
             "methods::searchsorted" => of(&[(&[a], Float), (&[b, c], Float)]),
-            "methods::take_along_axis" | "shared::take" => of(&[(&[a, b, c], Any), (&[a, b, c], Index)]),
+            "shared::take_along_axis" | "shared::take" => of(&[(&[a, b, c], Any), (&[a, b, c], Index)]),
             "methods::put_along_axis" | "methods::scatter_add_axis" => {
                 of(&[(&[a, b, c], Any), (&[a, b, c], Index), (&[a, b, c], Any)])
             }
@@ -246,8 +269,10 @@ impl Call {
         let dtype = match kind {
             _ if self.wild(6) => random.of(&DTYPES),
             Kind::Mask => Dtype::Bool,
-            Kind::Float if random.once_in(4) => random.of(&DTYPES[..3]),
-            Kind::Integer | Kind::Index => random.of(&[Dtype::Int32, Dtype::UInt32, Dtype::UInt32]),
+            Kind::Float if random.once_in(4) => random.of(&DTYPES[..4]),
+            Kind::Integer | Kind::Index => {
+                random.of(&[Dtype::Int32, Dtype::UInt32, Dtype::UInt32, Dtype::Int64, Dtype::UInt8])
+            }
             Kind::Any if random.once_in(2) => random.of(&DTYPES),
             _ => Dtype::Float32,
         };
@@ -268,6 +293,13 @@ impl Call {
                 Array::from_slice(&(0..size).map(element).collect::<Vec<u32>>(), shape)
             }
             Dtype::Bool => Array::from_slice(&(0..size).map(|_| random.once_in(2)).collect::<Vec<_>>(), shape),
+            integer if integer.is_integer() => {
+                let mild = [0, 1, 2, 1, 0, 3];
+                let any = [0, 1, -1, 2, 63, 64, -65, 127, -128, 255, 65_535, i64::MAX, i64::MIN, 1 << 62, 1 << 32];
+                let element = |_| if wild { random.of(&any) } else { random.of(&mild) };
+                Array::from_slice(&(0..size).map(element).collect::<Vec<i64>>(), shape)
+                    .and_then(|x| x.astype(integer))
+            }
             dtype => {
                 let mild = [0.5, 1.0, -1.0, 2.0, 0.0, 3.5, -0.25, 1.5];
                 let any = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38, -1e20, 1e-30, -0.0, 1e10, 65_504.0];
@@ -377,6 +409,18 @@ impl Argument<'_> for usize {
     }
 }
 
+impl Argument<'_> for Option<usize> {
+    fn any(call: &Call) -> Self {
+        call.random.once_in(2).then(|| usize::any(call))
+    }
+}
+
+impl<'a> Argument<'a> for Option<&'a [usize]> {
+    fn any(call: &'a Call) -> Self {
+        call.random.once_in(2).then(|| <&[usize]>::any(call))
+    }
+}
+
 impl Argument<'_> for isize {
     fn any(call: &Call) -> Self {
         let wild = [isize::MIN, isize::MAX, 1 << 31, -(1 << 31), (1 << 31) - 1, 1 << 32, 1000];
@@ -468,6 +512,7 @@ enums! {
     ScanDirection: Forward, Reverse;
     ScanBound: Inclusive, Exclusive;
     Triangle: Lower, Upper;
+    FftNorm: Backward, Ortho, Forward;
 }
 
 impl<'a> Argument<'a> for &'a str {
@@ -675,8 +720,8 @@ macro_rules! not_traced {
     )*};
 }
 not_traced!(bool, i32, u64, f32, f64, Option<f32>, usize, isize, Dtype, (usize, usize), (usize, usize, usize));
-not_traced!(PadMode, Side, Indexing, ScanDirection, ScanBound, Triangle);
-not_traced!(&'a [usize], &'a [isize], &'a [(usize, usize)], &'a str);
+not_traced!(PadMode, Side, Indexing, ScanDirection, ScanBound, Triangle, FftNorm, Option<usize>);
+not_traced!(Option<&'a [usize]>, &'a [usize], &'a [isize], &'a [(usize, usize)], &'a str);
 
 impl<'a> Traced<'a> for &'a [Array] {
     type With<'b>
@@ -685,7 +730,7 @@ impl<'a> Traced<'a> for &'a [Array] {
         'a: 'b;
 
     fn primals(self, every: bool, all: &mut Vec<Array>) {
-        if every || self.iter().all(|array| array.dtype().is_float()) {
+        if every || self.iter().all(|array| array.dtype().is_inexact()) {
             all.extend_from_slice(self);
         }
     }
@@ -694,7 +739,7 @@ impl<'a> Traced<'a> for &'a [Array] {
     where
         'a: 'b,
     {
-        if every || self.iter().all(|array| array.dtype().is_float()) {
+        if every || self.iter().all(|array| array.dtype().is_inexact()) {
             *at += self.len();
             &x[*at - self.len()..*at]
         } else {
@@ -795,29 +840,29 @@ macro_rules! one_operation {
 }
 
 macro_rules! path {
-    ($kind:ident $section:ident $name:ident shared) => {
+    ($kind:ident $section:ident $name:ident shared $($flag:ident)*) => {
         <Array as grad_runtime::Array>::$name
     };
-    (methods $section:ident $name:ident) => {
+    (methods $section:ident $name:ident $($flag:ident)*) => {
         Array::$name
     };
-    (functions $section:ident $name:ident) => {
+    (functions $section:ident $name:ident $($flag:ident)*) => {
         mlx::$name
     };
-    (module $section:ident $name:ident) => {
+    (module $section:ident $name:ident $($flag:ident)*) => {
         mlx::$section::$name
     };
 }
 
 /// The name of an operation, with its place: `shared` by both backends, one of the `methods` or `functions`, or in a module.
 macro_rules! full_name {
-    ($kind:ident $section:ident $name:ident shared) => {
+    ($kind:ident $section:ident $name:ident shared $($flag:ident)*) => {
         concat!("shared::", stringify!($name))
     };
-    (module $section:ident $name:ident) => {
+    (module $section:ident $name:ident $($flag:ident)*) => {
         concat!(stringify!($section), "::", stringify!($name))
     };
-    ($kind:ident $section:ident $name:ident) => {
+    ($kind:ident $section:ident $name:ident $($flag:ident)*) => {
         concat!(stringify!($kind), "::", stringify!($name))
     };
 }
@@ -825,24 +870,24 @@ macro_rules! full_name {
 macro_rules! by_name {
     ($($(#[$about:meta])* $kind:ident $section:ident {$(
         $(#[$doc:meta])*
-        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $flag:ident)*;
     )*})*) => {
-        const NAMES: &[&str] = &[$($(full_name!($kind $section $name $($shared)?),)*)*];
+        const NAMES: &[&str] = &[$($(full_name!($kind $section $name $($flag)*),)*)*];
 
         fn run(operation: &str, run: &Run) {
             $(mod $section {
                 use super::*;
                 $(pub fn $name(run: &Run) {
                     one_operation!(
-                        path!($kind $section $name $($shared)?),
-                        full_name!($kind $section $name $($shared)?),
+                        path!($kind $section $name $($flag)*),
+                        full_name!($kind $section $name $($flag)*),
                         ($($argument: $type),*),
                         run
                     );
                 })*
             })*
             match operation {
-                $($(full_name!($kind $section $name $($shared)?) => $section::$name(run),)*)*
+                $($(full_name!($kind $section $name $($flag)*) => $section::$name(run),)*)*
                 _ => panic!("there is no operation {operation}: name it with its section"),
             }
         }

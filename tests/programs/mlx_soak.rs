@@ -20,7 +20,7 @@ fn step(weight: &Mlx, x: &Mlx) -> Result<Mlx> {
 
     assert!(x.matmul(x).is_err());
     assert!(x.take(&Mlx::scalar(99_u32)?, 0).is_err());
-    assert!(Mlx::ones(&[1], Dtype::Int32)?.add(&Mlx::ones(&[1], Dtype::UInt32)?).is_err());
+    assert!(Mlx::ones(&[2], Dtype::Int32)?.add(&Mlx::ones(&[3], Dtype::Int32)?).is_err());
     let primals = std::slice::from_ref(&weight);
     let failed: Result<_> = Mlx::value_and_grad(|_| Err(Error::InferenceMode { transform: "a test" }), primals);
     assert!(failed.is_err());

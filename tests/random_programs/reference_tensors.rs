@@ -120,21 +120,21 @@ pub fn broadcast(x: &[usize], y: &[usize]) -> Option<Vec<usize>> {
 }
 
 /// Returns the dtype that an operation on both computes in.
-fn promote(x: Dtype, y: Dtype) -> Result<Dtype> {
+fn promote(x: Dtype, y: Dtype) -> Dtype {
     let rank = |dtype| match dtype {
         Dtype::Bool => 0,
         Dtype::UInt32 => 1,
         Dtype::Int32 => 2,
-        Dtype::Float16 => 3,
-        Dtype::BFloat16 => 4,
-        _ => 5,
+        Dtype::Int64 => 3,
+        Dtype::Float16 => 4,
+        Dtype::BFloat16 => 5,
+        _ => 6,
     };
     let (low, high) = if rank(x) <= rank(y) { (x, y) } else { (y, x) };
     match (low, high) {
-        // For want of int64, the CPU fallback refuses these.
-        (Dtype::UInt32, Dtype::Int32) => Err(Stop::Invalid),
-        (Dtype::Float16, Dtype::BFloat16) => Ok(Dtype::Float32),
-        _ => Ok(high),
+        (Dtype::UInt32, Dtype::Int32) => Dtype::Int64,
+        (Dtype::Float16, Dtype::BFloat16) => Dtype::Float32,
+        _ => high,
     }
 }
 
@@ -199,7 +199,7 @@ impl Tensor {
     /// Combines pairs of elements, broadcast, in their common dtype.
     fn zip(&self, other: &Self, function: impl Fn(&Number, &Number) -> Result<Number>) -> Result<Self> {
         let shape = broadcast(&self.shape, &other.shape).ok_or(Stop::Invalid)?;
-        let dtype = promote(self.dtype, other.dtype)?;
+        let dtype = promote(self.dtype, other.dtype);
         let (x, y) = (self.convert(dtype)?.broadcast_to(&shape)?, other.convert(dtype)?.broadcast_to(&shape)?);
         let elements = x.elements.iter().zip(&y.elements).map(|(x, y)| function(x, y)).collect::<Result<_>>()?;
         Ok(Self { shape, dtype, elements, traced: self.traced | other.traced })
@@ -246,13 +246,13 @@ impl Tensor {
             Dtype::Bool => {
                 Ok(Number::exact(f64::from(u8::from(compare(x, &Number::exact(0.0))? != Ordering::Equal))))
             }
-            Dtype::Int32 | Dtype::UInt32 => {
+            Dtype::Int32 | Dtype::UInt32 | Dtype::Int64 => {
                 let nearest = Number::exact(x.value().round());
                 if nearest.value() != 0.0 {
                     compare(x, &nearest)?;
                 }
                 // The conversion of a negative number is device-defined.
-                ensure(dtype == Dtype::Int32 || x.value() >= 0.0)?;
+                ensure(dtype != Dtype::UInt32 || x.value() >= 0.0)?;
                 Ok(Number::exact(x.value().trunc()))
             }
             _ if unit(dtype) > unit(self.dtype) && self.dtype.is_float() => Ok(x.clone().rounded(unit(dtype))),
@@ -273,7 +273,7 @@ impl Tensor {
     }
 
     fn matmul(&self, other: &Self) -> Result<Self> {
-        let dtype = promote(self.float()?.dtype, other.float()?.dtype)?;
+        let dtype = promote(self.float()?.dtype, other.float()?.dtype);
         ensure(!self.shape.is_empty() && !other.shape.is_empty())?;
         let (mut left, mut right) = (self.shape.clone(), other.shape.clone());
         if self.shape.len() == 1 {
@@ -326,7 +326,7 @@ impl Tensor {
         ensure(operands.len() == arity(op).unwrap_or(operands.len()))?;
         let x = *operands.first().ok_or(Stop::Invalid)?;
         let y = *operands.get(1).unwrap_or(&x);
-        let unit = unit(promote(x.dtype, y.dtype)?);
+        let unit = unit(promote(x.dtype, y.dtype));
         let smooth = |series: fn(f64, usize) -> Vec<f64>| x.float()?.map(|x| Ok(x.compose(unit, series)));
         let zero = Number::exact(0.0);
         let result = match op {
@@ -552,7 +552,7 @@ fn concatenate(arrays: &[&Tensor], axis: usize) -> Result<Tensor> {
     let mut dtype = arrays[0].dtype;
     for array in arrays {
         ensure(array.shape.len() == arrays[0].shape.len() && axis < array.shape.len())?;
-        dtype = promote(dtype, array.dtype)?;
+        dtype = promote(dtype, array.dtype);
     }
     let mut entries = Vec::new();
     for array in arrays {

@@ -161,6 +161,7 @@ pub struct Elements {
 }
 
 impl Elements {
+    #[allow(clippy::cast_precision_loss, reason = "they are small integers")]
     fn of<A: Array>(array: &A) -> Result<Self> {
         let values = match array.dtype() {
             Dtype::Float32 => array.to_vec::<f32>()?.into_iter().map(f64::from).collect(),
@@ -168,6 +169,7 @@ impl Elements {
             Dtype::BFloat16 => array.to_vec::<bf16>()?.into_iter().map(f64::from).collect(),
             Dtype::Int32 => array.to_vec::<i32>()?.into_iter().map(f64::from).collect(),
             Dtype::UInt32 => array.to_vec::<u32>()?.into_iter().map(f64::from).collect(),
+            Dtype::Int64 => array.to_vec::<i64>()?.into_iter().map(|x| x as f64).collect(),
             _ => array.to_vec::<bool>()?.into_iter().map(|x| f64::from(u8::from(x))).collect(),
         };
         Ok(Self { shape: array.shape(), dtype: array.dtype(), values })
@@ -479,6 +481,7 @@ fn read_and_make<A: Array>(array: &A) -> Result<(Elements, A)> {
         Dtype::BFloat16 => again!(bf16),
         Dtype::Int32 => again!(i32),
         Dtype::UInt32 => again!(u32),
+        Dtype::Int64 => again!(i64),
         _ => again!(bool),
     };
     Ok((Elements::of(&again)?, again))

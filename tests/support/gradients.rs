@@ -47,7 +47,7 @@ pub fn operands<A: Array>(parts: &[(Range, &[usize])]) -> Vec<A> {
 ///
 /// If it cannot be computed.
 pub fn weighted_sum<A: Array>(output: &A) -> Result<A> {
-    output.multiply(&operand(Range::Positive, &output.shape(), 5))?.sum_all()
+    output.multiply(&operand::<A>(Range::Positive, &output.shape(), 5))?.sum_all()
 }
 
 /// Returns the gradient with respect to each operand, all elements in a row.

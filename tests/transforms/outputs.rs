@@ -118,7 +118,7 @@ macro_rules! outputs {
             #[test]
             fn of_vmap() {
                 let f = |x: &[A]| mlx::vmap(all_of(PARTS), &[x[0].reshape(&[1])?], &[Some(0)], &[0; PARTS.len()]);
-                let f = |x: &[A]| -> Result<Vec<A>> { f(x)?.iter().map(|output| output.reshape(&[])).collect() };
+                let f = |x: &[A]| -> Result<Vec<A>> { f(x)?.iter().map(|output| output.reshape::<usize>(&[])).collect() };
                 assert_eq!((by_vjp(f), by_grad(f)), ($cotangent, $cotangent));
                 assert_eq!(by_jvp(f), $tangents);
             }

@@ -51,7 +51,7 @@ fn jvp(f: F) -> F {
 /// Returns f, applied to each element by `vmap`.
 fn vmap(f: F) -> F {
     Rc::new(move |x| {
-        let row = x.reshape(&[x.shape().iter().product()])?;
+        let row = x.reshape(&[-1])?;
         let mapped = mlx::vmap(|x| Ok::<_, Error>(vec![f(&x[0])?]), &[row], &[Some(0)], &[0])?;
         mapped[0].reshape(&x.shape())
     })

@@ -44,6 +44,11 @@ mx::Shape to_shape(abi::IntSlice slice) {
   return mx::Shape(slice.data, slice.data + slice.len);
 }
 
+// No data is no shape, as of Rust's `None`.
+std::optional<mx::Shape> to_optional_shape(abi::IntSlice slice) {
+  return slice.data ? std::make_optional(to_shape(slice)) : std::nullopt;
+}
+
 std::vector<int> to_ints(abi::IntSlice slice) {
   return std::vector<int>(slice.data, slice.data + slice.len);
 }
@@ -113,24 +118,23 @@ bool is_inclusive(abi::ScanBound bound) {
   return bound == abi::ScanBound::Inclusive;
 }
 
+mx::fft::FFTNorm to_fft_norm(abi::FftNorm norm) {
+  switch (norm) {
+    case abi::FftNorm::Backward:
+      return mx::fft::FFTNorm::Backward;
+    case abi::FftNorm::Ortho:
+      return mx::fft::FFTNorm::Ortho;
+    case abi::FftNorm::Forward:
+      return mx::fft::FFTNorm::Forward;
+  }
+  throw std::invalid_argument("unknown norm");
+}
+
 bool is_upper(abi::Triangle triangle) {
   return triangle == abi::Triangle::Upper;
 }
 
-// Returns whether Rust has this dtype.
-bool is_supported(mx::Dtype dtype) {
-  switch (dtype.val()) {
-#define CASE(name, number, mlx_dtype, element) \
-  case mlx_dtype.val():                        \
-    return true;
-    FOR_EACH_DTYPE(CASE)
-#undef CASE
-    default:
-      return false;
-  }
-}
-
-// Returns Rust's number of a dtype, or -1 if it has none.
+// Returns Rust's number of a dtype, or -1 if a newer MLX has one that Rust lacks.
 int32_t dtype_number(mx::Dtype dtype) {
   switch (dtype.val()) {
 #define CASE(name, number, mlx_dtype, element) \

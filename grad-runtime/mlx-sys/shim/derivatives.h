@@ -41,8 +41,25 @@ array tanh_derivative(const Operation& operation, const array& factor) {
   return mx::subtract(factor, mx::multiply(factor, mx::square(operation.outputs[0])));
 }
 
+// Returns complex numbers of magnitude 1 in the same directions, and 0 for 0: as MLX's `sign`, whose derivative is 0.
+array direction(const array& z) {
+  array magnitude = mx::abs(z), is_zero = mx::equal(magnitude, array(0.0f));
+  return mx::where(is_zero, mx::zeros_like(z), mx::divide(z, mx::where(is_zero, array(1.0f), magnitude)));
+}
+
+bool is_of_complex(const Operation& operation, std::string_view name) {
+  return is_one_of(*operation.primitive, {name}) && operation.inputs[0].dtype() == mx::complex64;
+}
+
 // Reverse mode. Returns a cotangent for each of the inputs `argnums`.
 Arrays operation_vjp(const Operation& operation, const Arrays& cotangents, const std::vector<int>& argnums) {
+  if (is_of_complex(operation, "Abs")) {
+    return {mx::multiply(cotangents[0], direction(operation.inputs[0]))};
+  }
+  if (is_of_complex(operation, "Sign")) {
+    auto sign = [](const Arrays& z) { return Arrays{direction(z[0])}; };
+    return vector_jacobian(sign, operation.inputs, cotangents).second;
+  }
   if (is_one_of(*operation.primitive, {"Tanh"})) {
     return {tanh_derivative(operation, cotangents[0])};
   }
@@ -74,11 +91,15 @@ Arrays operation_jvp(const Operation& operation, const Arrays& tangents, const s
   if (is_one_of(primitive, {"Tanh"})) {
     return {tanh_derivative(operation, tangents[0])};
   }
+  if (is_of_complex(operation, "Abs") || is_of_complex(operation, "Sign")) {
+    return transposed_vjp(operation, tangents, argnums);
+  }
   // MLX ignores the factors of an AddMM, and lacks the others.
   if (is_one_of(primitive, {"AddMM", "CumMax", "CumMin", "CumProd", "GatherMM", "GatherQMM", "Scatter"})) {
     return transposed_vjp(operation, tangents, argnums);
   }
-  if (is_one_of(primitive, {"Convolution"})) {
+  // MLX forgets an odd length of the transform to real numbers.
+  if (is_one_of(primitive, {"Convolution", "FFT"})) {
     return multilinear_jvp(operation, tangents, argnums);
   }
   return operation.primitive->jvp(operation.inputs, tangents, argnums);
@@ -143,6 +164,14 @@ Mapped map_one_by_one(const Operation& operation, const Arrays& inputs, const st
   return {stacked, std::vector<int>(stacked.size(), 0)};
 }
 
+// MLX takes the length of a transform to real numbers for even.
+Mapped map_fft(const Operation& operation, const Arrays& inputs, const std::vector<int>& axes) {
+  auto mapped = operation.primitive->vmap(inputs, axes);
+  auto shape = operation.outputs[0].shape();
+  shape.insert(shape.begin() + mapped.second[0], mapped_length(inputs, axes));
+  return mapped.first[0].shape() == shape ? mapped : map_one_by_one(operation, inputs, axes);
+}
+
 // Maps an operation over an axis of each input that has one. Returns the axes of the outputs, too.
 Mapped map_operation(const Operation& operation, const Arrays& inputs, const std::vector<int>& axes) {
   const auto& primitive = *operation.primitive;
@@ -150,6 +179,9 @@ Mapped map_operation(const Operation& operation, const Arrays& inputs, const std
           primitive,
           {"AddMM", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "LeftShift", "NotEqual", "RightShift", "SliceUpdate"})) {
     return map_every_input(operation, inputs, axes);
+  }
+  if (is_one_of(primitive, {"FFT"})) {
+    return map_fft(operation, inputs, axes);
   }
   bool maps_weight = is_one_of(primitive, {"Convolution"}) && axes[1] != NOT_MAPPED;
   if (maps_weight ||

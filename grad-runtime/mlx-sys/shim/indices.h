@@ -9,11 +9,13 @@
 namespace {
 
 // Returns indices of slices of length `size` along an axis of length `length`, in bounds; MLX would use them unchecked.
-// Indices that are computed are checked; others are clamped, as in JAX.
+// Indices that are computed are checked; others are clamped, as in JAX. Those of other integer dtypes than int32 and uint32, for
+// which MLX lacks some kernels, become int32.
 array in_bounds(const array& indices, int length, int size = 1) {
-  if (indices.dtype() != mx::int32 && indices.dtype() != mx::uint32) {
-    throw std::invalid_argument("the indices are neither int32 nor uint32; convert them with `astype`");
+  if (!mx::issubdtype(indices.dtype(), mx::integer)) {
+    throw std::invalid_argument("the indices are not integers; convert them with `astype`");
   }
+  bool has_kernels = indices.dtype() == mx::int32 || indices.dtype() == mx::uint32;
   if (size > length && indices.size() > 0) {
     throw std::out_of_range(
         size == 1 ? "the axis is empty, so no index is in bounds"
@@ -22,20 +24,25 @@ array in_bounds(const array& indices, int length, int size = 1) {
   }
   int last = length - size;
   if (!indices.is_available() || indices.is_tracer()) {
-    // Clamped in their own dtype, since a large uint32 would be a negative int32.
-    return mx::clip(indices, array(0, indices.dtype()), array(last, indices.dtype()));
+    // Clamped before they are converted, since a large uint32 would be a negative int32; in 32 bits at least, to hold the bounds.
+    auto dtype = has_kernels ? indices.dtype() : mx::promote_types(indices.dtype(), mx::uint32);
+    auto clamped = mx::clip(mx::astype(indices, dtype), array(0, dtype), array(last, dtype));
+    return has_kernels ? clamped : mx::astype(clamped, mx::int32);
   }
   // Contiguous indices are read in place: a copy by MLX would wait for the device.
-  array row = indices.flags().row_contiguous ? indices : mx::contiguous(indices);
+  array row = has_kernels ? indices : mx::astype(indices, mx::int64);
+  row = row.flags().row_contiguous && row.is_available() ? row : mx::contiguous(row);
   row.eval();
   for (size_t i = 0; i < row.size(); ++i) {
-    int64_t at = row.dtype() == mx::uint32 ? int64_t{row.data<uint32_t>()[i]} : int64_t{row.data<int32_t>()[i]};
+    int64_t at = row.dtype() == mx::int64    ? row.data<int64_t>()[i]
+                 : row.dtype() == mx::uint32 ? int64_t{row.data<uint32_t>()[i]}
+                                             : int64_t{row.data<int32_t>()[i]};
     if (at < 0 || at > last) {
       throw std::out_of_range(
           "index " + std::to_string(at) + " is out of bounds for an axis of length " + std::to_string(length));
     }
   }
-  return indices;
+  return has_kernels ? indices : mx::astype(row, mx::int32);
 }
 
 Arrays in_bounds(const array& a, const Arrays& indices, const std::vector<int>& axes, const mx::Shape& sizes) {

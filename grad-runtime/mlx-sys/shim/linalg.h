@@ -71,6 +71,21 @@ array eigvalsh(const array& a) {
   return finite.mask(mx::linalg::eigvalsh(finite.matrices, "L", Device::cpu));
 }
 
+std::pair<array, array> eig(const array& a) {
+  FiniteMatrices finite(a);
+  auto [values, vectors] = mx::linalg::eig(finite.matrices, Device::cpu);
+  return {finite.mask(values), finite.mask(vectors)};
+}
+
+array eigvals(const array& a) {
+  FiniteMatrices finite(a);
+  return finite.mask(mx::linalg::eigvals(finite.matrices, Device::cpu));
+}
+
+std::pair<array, array> lu_factor(const array& a) {
+  return mx::linalg::lu_factor(require_elements(a), Device::cpu);
+}
+
 Arrays lu(const array& a) {
   return mx::linalg::lu(require_elements(a), Device::cpu);
 }

@@ -9,6 +9,7 @@
 #include "accumulation.h"
 #include "convert.h"
 #include "convolution.h"
+#include "fourier.h"
 #include "gelu.h"
 #include "graph.h"
 #include "indices.h"
@@ -77,6 +78,60 @@ array layer_norm(const array& a, const array& weight, const array& bias, float e
   return layer_norm_with_gradient(has_floats ? a : floats_of(a), weight, bias, eps);
 }
 
+array reshape(const array& a, const std::vector<int>& shape) {
+  for (int length : shape) {
+    if (length < -1) {
+      throw std::invalid_argument("an axis cannot have length " + std::to_string(length));
+    }
+  }
+  return mx::reshape(a, Shape(shape.begin(), shape.end()));
+}
+
+// MLX would count an axis that is out of bounds as the nearest.
+array flatten(const array& a, int start_axis, int end_axis) {
+  if (a.ndim() == 0) {
+    array row = mx::reshape(a, {1});
+    axis_of(row, start_axis), axis_of(row, end_axis);
+    return row;
+  }
+  return mx::flatten(a, axis_of(a, start_axis), axis_of(a, end_axis));
+}
+
+array clip(const array& a, const array& min, const array& max) {
+  return mx::clip(a, min, max);
+}
+
+// Functions of the `Array` trait that MLX composes in Python.
+
+array log_softmax(const array& a, int axis) {
+  array x = floats_of(a);
+  return mx::subtract(x, ops::logsumexp(x, {axis}, true));
+}
+
+array cross_entropy(const array& logits, const array& targets) {
+  array x = floats_of(logits);
+  array indices = mx::expand_dims(in_bounds(targets, x.shape(axis_of(x, -1))), -1);
+  if (indices.ndim() != x.ndim() || !std::equal(x.shape().begin(), x.shape().end() - 1, indices.shape().begin())) {
+    throw std::invalid_argument("the targets have another shape than the axes of the logits but the last");
+  }
+  return mx::subtract(ops::logsumexp(x, {-1}, false), mx::squeeze(mx::take_along_axis(x, indices, -1), -1));
+}
+
+array one_hot(const array& a, int classes, Dtype dtype) {
+  if (!issubdtype(a.dtype(), integer)) {
+    throw std::invalid_argument("the classes are not integers; convert them with `astype`");
+  }
+  return mx::astype(mx::equal(mx::expand_dims(a, -1), mx::arange(0, classes, 1, mx::int64)), dtype);
+}
+
+array narrow(const array& a, int axis, int start, int length) {
+  axis = axis_of(a, axis);
+  Shape starts(a.ndim(), 0), stops = a.shape();
+  starts[axis] = start;
+  stops[axis] = length > std::numeric_limits<int>::max() - start ? -1 : start + length;
+  return ops::slice(a, starts, stops);
+}
+
 Arrays split_at(const array& a, const Shape& indices, int axis) {
   return mx::split(a, indices, axis);
 }
@@ -85,26 +140,29 @@ array tile(const array& a, const Shape& repetitions) {
   return mx::tile(a, std::vector<int>(repetitions.begin(), repetitions.end()));
 }
 
-// Integer division. Dividing the smallest int32 by -1 is a trap, so nothing is divided by -1.
+// Integer division. Dividing the smallest int32 or int64 by -1 is a trap, so nothing is divided by -1.
 
-bool divides_int32(const array& a, const array& b) {
-  return mx::promote_types(a.dtype(), b.dtype()) == mx::int32;
+bool may_trap(mx::Dtype dtype) {
+  return dtype == mx::int32 || dtype == mx::int64;
 }
 
 array replace_minus_one(const array& b) {
-  return mx::where(mx::equal(b, array(-1)), array(1), b);
+  return mx::where(mx::equal(b, array(-1, b.dtype())), array(1, b.dtype()), b);
 }
 
 array floor_divide(const array& a, const array& b) {
-  if (!divides_int32(a, b)) {
+  auto dtype = mx::promote_types(a.dtype(), b.dtype());
+  if (!may_trap(dtype)) {
     return mx::floor_divide(a, b);
   }
-  auto negated = mx::negative(mx::astype(a, mx::int32));
-  return mx::where(mx::equal(b, array(-1)), negated, mx::floor_divide(a, replace_minus_one(b)));
+  auto divisor = mx::astype(b, dtype), negated = mx::negative(mx::astype(a, dtype));
+  auto by_minus_one = mx::equal(divisor, array(-1, dtype));
+  return mx::where(by_minus_one, negated, mx::floor_divide(a, replace_minus_one(divisor)));
 }
 
 array remainder(const array& a, const array& b) {
-  return mx::remainder(a, divides_int32(a, b) ? replace_minus_one(b) : b);
+  auto dtype = mx::promote_types(a.dtype(), b.dtype());
+  return mx::remainder(a, may_trap(dtype) ? replace_minus_one(mx::astype(b, dtype)) : b);
 }
 
 // MLX's divmod writes both results to one buffer where it may reuse an operand's, and traps on an integer division by zero.

@@ -155,8 +155,8 @@ extern "C" array* grad_mlx_from_data(const void* data, abi::IntSlice shape, abi:
   });
 }
 
-extern "C" array* grad_mlx_full(abi::IntSlice shape, float value, abi::Dtype dtype) noexcept {
-  return return_array([&] { return mx::full(to_shape(shape), array(value), to_dtype(dtype)); });
+extern "C" array* grad_mlx_full(abi::IntSlice shape, const array* value) noexcept {
+  return return_array([&] { return mx::full(to_shape(shape), *value, value->dtype()); });
 }
 
 extern "C" bool grad_mlx_to_data(const array* a, void* data, size_t size) noexcept {

@@ -146,6 +146,16 @@ enums! {
         Exclusive = 1,
     }
 
+    /// The `norm` of MLX's Fourier transforms.
+    pub enum FftNorm {
+        /// The inverse is divided by the number of elements.
+        Backward = 0,
+        /// Both are divided by its square root.
+        Ortho = 1,
+        /// The transform is divided by it.
+        Forward = 2,
+    }
+
     /// The `upper` of MLX's `linalg.cholesky` and other functions.
     pub enum Triangle {
         /// On and below the diagonal.
@@ -227,6 +237,14 @@ dtypes! {
     Int32 = 3: 4, "int32", "int32_t";
     UInt32 = 4: 4, "uint32", "uint32_t";
     Bool = 5: 1, "bool_", "bool";
+    Int8 = 6: 1, "int8", "int8_t";
+    Int16 = 7: 2, "int16", "int16_t";
+    Int64 = 8: 8, "int64", "int64_t";
+    UInt8 = 9: 1, "uint8", "uint8_t";
+    UInt16 = 10: 2, "uint16", "uint16_t";
+    UInt64 = 11: 8, "uint64", "uint64_t";
+    Float64 = 12: 8, "float64", "double";
+    Complex64 = 13: 8, "complex64", "mlx::core::complex64_t";
 }
 
 /// A struct, as the header has it: its name, and the types and names of its fields.
@@ -423,8 +441,8 @@ functions! {
     fn operation(array: *const Array) -> *const c_char;
     /// Creates an array from a copy of `data`, which holds an element for each place in `shape`.
     fn from_data(data: *const c_void, shape: IntSlice, dtype: Dtype) -> *mut Array;
-    /// Creates an array of one value, converted to `dtype`.
-    fn full(shape: IntSlice, value: f32, dtype: Dtype) -> *mut Array;
+    /// Creates an array of one value, that of a scalar.
+    fn full(shape: IntSlice, value: *const Array) -> *mut Array;
     /// Evaluates an array and copies its elements, `size` bytes, to `data` in row-major order.
     fn to_data(array: *const Array, data: *mut c_void, size: usize) -> bool;
     /// Evaluates an array.
@@ -511,6 +529,8 @@ crossings! {
         usize => i32, "same";
         isize => i32, "same";
         Option<f32> => *const f32, "to_optional";
+        Option<usize> => *const i32, "to_optional";
+        Option<&[usize]> => IntSlice, "to_optional_shape";
         &[usize] => IntSlice, "to_shape";
         &[isize] => IntSlice, "to_ints";
         &[(usize, usize)] => IntSlice, "to_pairs";
@@ -524,6 +544,7 @@ crossings! {
         ScanDirection => ScanDirection, "is_reverse";
         ScanBound => ScanBound, "is_inclusive";
         Triangle => Triangle, "is_upper";
+        FftNorm => FftNorm, "to_fft_norm";
         &Array => *const Array, "to_array";
         Option<&Array> => *const Array, "to_optional";
         &[Array] => ArraySlice, "to_arrays";
@@ -552,7 +573,7 @@ pub struct OperationInCpp {
 macro_rules! operations {
     ($($(#[$about:meta])* $kind:ident $section:ident {$(
         $(#[$doc:meta])*
-        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $flag:ident)*;
     )*})*) => {
         /// The functions of [`for_each_op!`], by section.
         #[repr(C)]
@@ -564,6 +585,7 @@ macro_rules! operations {
 
         #[allow(missing_docs, reason = "the list describes its operations")]
         #[allow(non_camel_case_types, reason = "each type is named after its section")]
+        #[allow(clippy::struct_field_names, reason = "`fft` has the function `fft`")]
         mod operations {
             use super::*;
 

@@ -3,7 +3,10 @@
 /// Calls a macro with the list of MLX's operations, one line each: names and argument order are MLX's.
 ///
 /// The list has sections of three kinds: `methods` of `mlx::Array`, whose first argument is the array, `functions` of the
-/// module `mlx`, and those of a `module` in it. Operations that end in `shared` are in the `Array` trait, too.
+/// module `mlx`, and those of a `module` in it.
+///
+/// Flags follow: `shared` for an operation that is in the `Array` trait, too; `scalar` for one whose second operand may be a
+/// number; `by_hand` for one whose public method is written in grad-runtime's operations.rs, because its arguments are generic.
 ///
 /// The build script calls it to write the C++ side, which for each operation calls the function of that name in the
 /// shim's namespace `ops` (for a module, in `ops::random` and so on). That is MLX's own unless the shim defines one.
@@ -14,7 +17,7 @@
 /// macro_rules! count {
 ///     ($($(#[$about:meta])* $kind:ident $section:ident {$(
 ///         $(#[$doc:meta])*
-///         fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
+///         fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $flag:ident)*;
 ///     )*})*) => {
 ///         [$($(stringify!($name)),*),*].len()
 ///     };
@@ -32,36 +35,9 @@ macro_rules! for_each_op {
             methods arithmetic {
                 fn abs(a: &Array) -> Array, shared;
                 fn negative(a: &Array) -> Array, shared;
-                /// Computes the sign: 1 for a positive element, -1 for a negative one, else 0.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[-1.5_f32, 0.0, 2.0], &[3])?;
-                /// assert_eq!(x.sign()?.to_vec::<f32>()?, [-1.0, 0.0, 1.0]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn sign(a: &Array) -> Array;
-                /// Rounds down to an integer.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[-1.5_f32, 1.5], &[2])?;
-                /// assert_eq!(x.floor()?.to_vec::<f32>()?, [-2.0, 1.0]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn floor(a: &Array) -> Array;
-                /// Rounds up to an integer.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[-1.5_f32, 1.5], &[2])?;
-                /// assert_eq!(x.ceil()?.to_vec::<f32>()?, [-1.0, 2.0]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn ceil(a: &Array) -> Array;
+                fn sign(a: &Array) -> Array, shared;
+                fn floor(a: &Array) -> Array, shared;
+                fn ceil(a: &Array) -> Array, shared;
                 /// Rounds towards zero to an integer.
                 ///
                 /// ```
@@ -84,39 +60,12 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn round(a: &Array, decimals: i32) -> Array;
-                /// Computes `1 / x`.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[4.0_f32, -0.5], &[2])?;
-                /// assert_eq!(x.reciprocal()?.to_vec::<f32>()?, [0.25, -2.0]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn reciprocal(a: &Array) -> Array;
+                fn reciprocal(a: &Array) -> Array, shared;
                 fn sqrt(a: &Array) -> Array, shared;
-                /// Computes `1 / sqrt(x)`.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let y = Array::scalar(4.0_f32)?.rsqrt()?;
-                /// assert!((y.item::<f32>()? - 0.5).abs() < 1e-6);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn rsqrt(a: &Array) -> Array;
+                fn rsqrt(a: &Array) -> Array, shared;
                 fn square(a: &Array) -> Array, shared;
                 fn exp(a: &Array) -> Array, shared;
-                /// Computes `exp(x) - 1`, precise for small `x`.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let y = Array::scalar(1e-6_f32)?.expm1()?;
-                /// assert!((y.item::<f32>()? - 1e-6).abs() < 1e-11);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn expm1(a: &Array) -> Array;
+                fn expm1(a: &Array) -> Array, shared;
                 fn log(a: &Array) -> Array, shared;
                 /// Computes the logarithm to base 2.
                 ///
@@ -138,16 +87,7 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn log10(a: &Array) -> Array;
-                /// Computes `log(1 + x)`, precise for small `x`.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let y = Array::scalar(1e-6_f32)?.log1p()?;
-                /// assert!((y.item::<f32>()? - 1e-6).abs() < 1e-11);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn log1p(a: &Array) -> Array;
+                fn log1p(a: &Array) -> Array, shared;
                 /// Computes `log(exp(x) + exp(y))` without overflow.
                 ///
                 /// ```
@@ -157,11 +97,11 @@ macro_rules! for_each_op {
                 /// assert!((x.logaddexp(&x)?.item::<f32>()? - 1000.6931).abs() < 1e-3);
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
-                fn logaddexp(a: &Array, other: &Array) -> Array;
-                fn add(a: &Array, other: &Array) -> Array, shared;
-                fn subtract(a: &Array, other: &Array) -> Array, shared;
-                fn multiply(a: &Array, other: &Array) -> Array, shared;
-                fn divide(a: &Array, other: &Array) -> Array, shared;
+                fn logaddexp(a: &Array, other: &Array) -> Array, scalar;
+                fn add(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn subtract(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn multiply(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn divide(a: &Array, other: &Array) -> Array, shared, scalar;
                 /// Computes the quotient rounded down. An integer divided by zero is device-defined.
                 ///
                 /// ```
@@ -171,7 +111,7 @@ macro_rules! for_each_op {
                 /// assert_eq!(x.floor_divide(&y)?.to_vec::<i32>()?, [-4, 3]);
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
-                fn floor_divide(a: &Array, other: &Array) -> Array;
+                fn floor_divide(a: &Array, other: &Array) -> Array, scalar;
                 /// Computes the remainder of the division, with the sign of the divisor.
                 ///
                 /// ```
@@ -181,7 +121,7 @@ macro_rules! for_each_op {
                 /// assert_eq!(x.remainder(&y)?.to_vec::<i32>()?, [2, -2]);
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
-                fn remainder(a: &Array, other: &Array) -> Array;
+                fn remainder(a: &Array, other: &Array) -> Array, scalar;
                 /// Computes `floor_divide` and `remainder`, in that order.
                 ///
                 /// ```
@@ -192,21 +132,11 @@ macro_rules! for_each_op {
                 /// assert_eq!(remainder.to_vec::<i32>()?, [1, 1]);
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
-                fn divmod(a: &Array, other: &Array) -> (Array, Array);
-                fn power(a: &Array, other: &Array) -> Array, shared;
-                fn maximum(a: &Array, other: &Array) -> Array, shared;
-                fn minimum(a: &Array, other: &Array) -> Array, shared;
-                /// Limits each element to `a_min..=a_max`, which broadcast; one of the bounds may be missing.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[-2, 1, 5], &[3])?;
-                /// assert_eq!(x.clip(Some(&Array::scalar(0)?), Some(&Array::scalar(3)?))?.to_vec::<i32>()?, [0, 1, 3]);
-                /// assert_eq!(x.clip(None, Some(&Array::scalar(3)?))?.to_vec::<i32>()?, [-2, 1, 3]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn clip(a: &Array, a_min: Option<&Array>, a_max: Option<&Array>) -> Array;
+                fn divmod(a: &Array, other: &Array) -> (Array, Array), scalar;
+                fn power(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn maximum(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn minimum(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn clip(a: &Array, a_min: &Array, a_max: &Array) -> Array, shared, by_hand;
                 /// Replaces NaN by `nan`, and infinities by `posinf` and `neginf`, by default the dtype's largest and
                 /// smallest number.
                 ///
@@ -349,6 +279,46 @@ macro_rules! for_each_op {
                 fn radians(a: &Array) -> Array;
             }
 
+            /// # Complex numbers
+            ///
+            /// Elementwise. Gradients follow MLX's convention: that with respect to a complex array is `∂/∂re + i ∂/∂im` of the value,
+            /// which is real: a step against it makes the value smaller.
+            methods complex {
+                /// Returns the real part of complex numbers, and real numbers as they are.
+                ///
+                /// ```
+                /// use grad_runtime::Complex32;
+                /// use grad_runtime::mlx::Array;
+                ///
+                /// let z = Array::scalar(Complex32::new(3.0, 4.0))?;
+                /// assert_eq!(z.real()?.item::<f32>()?, 3.0);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn real(a: &Array) -> Array;
+                /// Returns the imaginary part, which is 0 for real numbers.
+                ///
+                /// ```
+                /// use grad_runtime::Complex32;
+                /// use grad_runtime::mlx::Array;
+                ///
+                /// let z = Array::scalar(Complex32::new(3.0, 4.0))?;
+                /// assert_eq!(z.imag()?.item::<f32>()?, 4.0);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn imag(a: &Array) -> Array;
+                /// Returns the complex conjugate.
+                ///
+                /// ```
+                /// use grad_runtime::Complex32;
+                /// use grad_runtime::mlx::Array;
+                ///
+                /// let z = Array::scalar(Complex32::new(3.0, 4.0))?;
+                /// assert_eq!(z.conjugate()?.item::<Complex32>()?, Complex32::new(3.0, -4.0));
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn conjugate(a: &Array) -> Array;
+            }
+
             /// # Activations and normalization
             methods activations {
                 fn erf(a: &Array) -> Array, shared;
@@ -365,18 +335,11 @@ macro_rules! for_each_op {
                 fn sigmoid(a: &Array) -> Array, shared;
                 fn relu(a: &Array) -> Array, shared;
                 fn gelu(a: &Array) -> Array, shared;
-                /// Computes `x * sigmoid(x)`.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let y = Array::scalar(1.0_f32)?.silu()?;
-                /// assert!((y.item::<f32>()? - 0.7311).abs() < 1e-4);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn silu(a: &Array) -> Array;
+                fn silu(a: &Array) -> Array, shared;
                 fn softmax(a: &Array, axis: isize) -> Array, shared;
                 fn layer_norm(a: &Array, weight: &Array, bias: &Array, eps: f32) -> Array, shared;
+                fn log_softmax(a: &Array, axis: isize) -> Array, shared;
+                fn cross_entropy(a: &Array, targets: &Array) -> Array, shared;
             }
 
             /// # Comparison and logic
@@ -384,39 +347,12 @@ macro_rules! for_each_op {
             /// Elementwise. Two operands broadcast, and the result is of dtype bool. Shapes that do not broadcast are an
             /// error. In logic, numbers other than zero are true.
             methods comparison {
-                fn equal(a: &Array, other: &Array) -> Array, shared;
-                /// Tests whether two elements differ.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let (x, y) = (Array::from_slice(&[1, 2], &[2])?, Array::from_slice(&[2, 2], &[2])?);
-                /// assert_eq!(x.not_equal(&y)?.to_vec::<bool>()?, [true, false]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn not_equal(a: &Array, other: &Array) -> Array;
-                fn greater(a: &Array, other: &Array) -> Array, shared;
-                /// Tests whether an element is greater than or equal to the other.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let (x, y) = (Array::from_slice(&[1, 2, 3], &[3])?, Array::from_slice(&[2, 2, 2], &[3])?);
-                /// assert_eq!(x.greater_equal(&y)?.to_vec::<bool>()?, [false, true, true]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn greater_equal(a: &Array, other: &Array) -> Array;
-                fn less(a: &Array, other: &Array) -> Array, shared;
-                /// Tests whether an element is less than or equal to the other.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let (x, y) = (Array::from_slice(&[1, 2, 3], &[3])?, Array::from_slice(&[2, 2, 2], &[3])?);
-                /// assert_eq!(x.less_equal(&y)?.to_vec::<bool>()?, [true, true, false]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn less_equal(a: &Array, other: &Array) -> Array;
+                fn equal(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn not_equal(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn greater(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn greater_equal(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn less(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn less_equal(a: &Array, other: &Array) -> Array, shared, scalar;
                 /// Tests whether shapes and all elements are equal. If `equal_nan` is set, NaN equals NaN. Returns a
                 /// scalar.
                 ///
@@ -452,16 +388,7 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn allclose(a: &Array, other: &Array, rtol: f64, atol: f64, equal_nan: bool) -> Array;
-                /// Tests whether an element is NaN.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[f32::NAN, f32::INFINITY, 0.0], &[3])?;
-                /// assert_eq!(x.isnan()?.to_vec::<bool>()?, [true, false, false]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn isnan(a: &Array) -> Array;
+                fn isnan(a: &Array) -> Array, shared;
                 /// Tests whether an element is an infinity.
                 ///
                 /// ```
@@ -502,38 +429,9 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn isneginf(a: &Array) -> Array;
-                /// Tests whether an element is false or zero.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[0, 2], &[2])?;
-                /// assert_eq!(x.logical_not()?.to_vec::<bool>()?, [true, false]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn logical_not(a: &Array) -> Array;
-                /// Tests whether both are true.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[true, true, false], &[3])?;
-                /// let y = Array::from_slice(&[true, false, false], &[3])?;
-                /// assert_eq!(x.logical_and(&y)?.to_vec::<bool>()?, [true, false, false]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn logical_and(a: &Array, other: &Array) -> Array;
-                /// Tests whether at least one is true.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[true, true, false], &[3])?;
-                /// let y = Array::from_slice(&[true, false, false], &[3])?;
-                /// assert_eq!(x.logical_or(&y)?.to_vec::<bool>()?, [true, true, false]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn logical_or(a: &Array, other: &Array) -> Array;
+                fn logical_not(a: &Array) -> Array, shared;
+                fn logical_and(a: &Array, other: &Array) -> Array, shared, scalar;
+                fn logical_or(a: &Array, other: &Array) -> Array, shared, scalar;
                 /// Tests whether exactly one is true.
                 ///
                 /// ```
@@ -544,8 +442,8 @@ macro_rules! for_each_op {
                 /// assert_eq!(x.logical_xor(&y)?.to_vec::<bool>()?, [false, true, false]);
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
-                fn logical_xor(a: &Array, other: &Array) -> Array;
-                fn where_cond(condition: &Array, on_true: &Array, on_false: &Array) -> Array, shared;
+                fn logical_xor(a: &Array, other: &Array) -> Array, scalar;
+                fn where_cond(condition: &Array, on_true: &Array, on_false: &Array) -> Array, shared, by_hand;
             }
 
             /// # Bits
@@ -631,27 +529,8 @@ macro_rules! for_each_op {
                 /// ```
                 fn prod(a: &Array, axes: &[isize], keepdims: bool) -> Array;
                 fn mean(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
-                /// Computes the variance over `axes`: the sum of squared deviations, divided by their number minus `ddof`.
-                /// The result is float32 for integers and bools.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[1.0_f32, 3.0, 2.0, 2.0], &[2, 2])?;
-                /// assert_eq!(x.var(&[1], false, 0)?.to_vec::<f32>()?, [1.0, 0.0]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn var(a: &Array, axes: &[isize], keepdims: bool, ddof: usize) -> Array;
-                /// Computes the standard deviation over `axes`, the square root of `var`.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[1.0_f32, 5.0, 2.0, 2.0], &[2, 2])?;
-                /// assert_eq!(x.std(&[1], false, 0)?.to_vec::<f32>()?, [2.0, 0.0]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn std(a: &Array, axes: &[isize], keepdims: bool, ddof: usize) -> Array;
+                fn var(a: &Array, axes: &[isize], keepdims: bool, ddof: usize) -> Array, shared;
+                fn std(a: &Array, axes: &[isize], keepdims: bool, ddof: usize) -> Array, shared;
                 /// Computes the median over `axes`, the mean of the two middle elements of an even number. The result is
                 /// float32 for integers and bools.
                 ///
@@ -666,39 +545,10 @@ macro_rules! for_each_op {
                 fn max(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
                 fn min(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
                 fn argmax(a: &Array, axis: isize, keepdims: bool) -> Array, shared;
-                /// Computes the index of the smallest element along `axis`, the first of equal ones. The result is of dtype
-                /// uint32.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[5, 1, 1, 3, 2, 9], &[2, 3])?;
-                /// assert_eq!(x.argmin(1, false)?.to_vec::<u32>()?, [1, 1]);
-                /// assert_eq!(x.argmin(1, true)?.shape(), [2, 1]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn argmin(a: &Array, axis: isize, keepdims: bool) -> Array;
+                fn argmin(a: &Array, axis: isize, keepdims: bool) -> Array, shared;
                 fn logsumexp(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
-                /// Tests whether all elements over `axes` are true, or not zero. The result is of dtype bool.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[1, 1, 1, 0], &[2, 2])?;
-                /// assert_eq!(x.all(&[1], false)?.to_vec::<bool>()?, [true, false]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn all(a: &Array, axes: &[isize], keepdims: bool) -> Array;
-                /// Tests whether any element over `axes` is true, or not zero. The result is of dtype bool.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[0, 0, 1, 0], &[2, 2])?;
-                /// assert_eq!(x.any(&[1], false)?.to_vec::<bool>()?, [false, true]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn any(a: &Array, axes: &[isize], keepdims: bool) -> Array;
+                fn all(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
+                fn any(a: &Array, axes: &[isize], keepdims: bool) -> Array, shared;
                 /// Counts the elements over `axes` that are not zero. The result is of dtype int32.
                 ///
                 /// ```
@@ -857,17 +707,9 @@ macro_rules! for_each_op {
             ///
             /// An axis that is out of bounds, or a shape that does not fit the elements, is an error.
             methods shapes {
-                fn reshape(a: &Array, shape: &[usize]) -> Array, shared;
+                fn reshape(a: &Array, shape: &[isize]) -> Array, shared, by_hand;
                 fn transpose(a: &Array, axes: &[isize]) -> Array, shared;
-                /// Exchanges two axes.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// assert_eq!(Array::from_slice(&[1, 2, 3, 4], &[2, 2])?.swapaxes(0, 1)?.to_vec::<i32>()?, [1, 3, 2, 4]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn swapaxes(a: &Array, axis1: isize, axis2: isize) -> Array;
+                fn swapaxes(a: &Array, axis1: isize, axis2: isize) -> Array, shared;
                 /// Moves the axis `source` to `destination`.
                 ///
                 /// ```
@@ -880,16 +722,7 @@ macro_rules! for_each_op {
                 fn moveaxis(a: &Array, source: isize, destination: isize) -> Array;
                 fn expand_dims(a: &Array, axis: isize) -> Array, shared;
                 fn squeeze(a: &Array, axis: isize) -> Array, shared;
-                /// Merges the axes from `start_axis` up to `end_axis`, both included.
-                ///
-                /// ```
-                /// use grad_runtime::{Dtype, mlx::Array};
-                ///
-                /// let x = Array::zeros(&[2, 3, 4], Dtype::Float32)?;
-                /// assert_eq!(x.flatten(0, 1)?.shape(), [6, 4]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn flatten(a: &Array, start_axis: isize, end_axis: isize) -> Array;
+                fn flatten(a: &Array, start_axis: isize, end_axis: isize) -> Array, shared;
                 /// Splits `axis` into several, of lengths `shape`.
                 ///
                 /// ```
@@ -950,16 +783,7 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn pad(a: &Array, widths: &[(usize, usize)], value: f64, mode: PadMode) -> Array;
-                /// Splits `axis` into `parts` of equal length.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let parts = Array::from_slice(&[1, 2, 3, 4], &[4])?.split(2, 0)?;
-                /// assert_eq!(parts[1].to_vec::<i32>()?, [3, 4]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn split(a: &Array, parts: usize, axis: isize) -> Vec<Array>;
+                fn split(a: &Array, parts: usize, axis: isize) -> Vec<Array>, shared;
                 /// Splits `axis` before each of `indices`, into one more part than there are indices.
                 ///
                 /// ```
@@ -1009,6 +833,8 @@ macro_rules! for_each_op {
             /// copy; the array itself does not change.
             methods indexing {
                 fn slice(a: &Array, start: &[usize], stop: &[usize]) -> Array, shared;
+                fn narrow(a: &Array, axis: isize, start: usize, length: usize) -> Array, shared;
+                fn one_hot(a: &Array, classes: usize, dtype: Dtype) -> Array, shared;
                 /// Returns the elements `start..stop` of each axis, every `strides`th of them.
                 ///
                 /// ```
@@ -1040,17 +866,7 @@ macro_rules! for_each_op {
                 /// ```
                 fn slice_update_add(a: &Array, update: &Array, start: &[usize], stop: &[usize]) -> Array;
                 fn take(a: &Array, indices: &Array, axis: isize) -> Array, shared;
-                /// Returns for each place in `indices` the element of `axis` that it names. The other axes broadcast.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let x = Array::from_slice(&[1, 2, 3, 4], &[2, 2])?;
-                /// let indices = Array::from_slice(&[1, 0, 0, 0], &[2, 2])?;
-                /// assert_eq!(x.take_along_axis(&indices, 1)?.to_vec::<i32>()?, [2, 1, 3, 3]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn take_along_axis(a: &Array, indices: &Array, axis: isize) -> Array;
+                fn take_along_axis(a: &Array, indices: &Array, axis: isize) -> Array, shared;
                 /// Replaces the elements of `axis` that `indices` name by `values`, which broadcast to the shape of
                 /// `indices`.
                 ///
@@ -1255,24 +1071,8 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn hadamard_transform(a: &Array, scale: Option<f32>) -> Array;
-                /// Keeps the lower triangle of the last two axes; above the diagonal `k` is zero.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// assert_eq!(Array::from_slice(&[1, 2, 3, 4], &[2, 2])?.tril(0)?.to_vec::<i32>()?, [1, 0, 3, 4]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn tril(a: &Array, k: i32) -> Array;
-                /// Keeps the upper triangle of the last two axes; below the diagonal `k` is zero.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// assert_eq!(Array::from_slice(&[1, 2, 3, 4], &[2, 2])?.triu(0)?.to_vec::<i32>()?, [1, 2, 0, 4]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn triu(a: &Array, k: i32) -> Array;
+                fn tril(a: &Array, k: i32) -> Array, shared;
+                fn triu(a: &Array, k: i32) -> Array, shared;
                 /// Returns the diagonal `k` of a matrix, or the matrix with a vector as that diagonal. Diagonals above the
                 /// main one, 0, have positive numbers.
                 ///
@@ -1540,6 +1340,46 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn tri(n: usize, m: usize, k: i32, dtype: Dtype) -> Array;
+                /// Returns the Hann window of length `m`, float32.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{self, Array};
+                ///
+                /// let expected = Array::from_slice(&[0.0_f32, 1.0, 0.0], &[3])?;
+                /// assert!(mlx::hanning(3)?.allclose(&expected, 0.0, 1e-6, false)?.item::<bool>()?);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn hanning(m: usize) -> Array;
+                /// Returns the Hamming window of length `m`, float32.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{self, Array};
+                ///
+                /// let expected = Array::from_slice(&[0.08_f32, 1.0, 0.08], &[3])?;
+                /// assert!(mlx::hamming(3)?.allclose(&expected, 0.0, 1e-6, false)?.item::<bool>()?);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn hamming(m: usize) -> Array;
+                /// Returns the Blackman window of length `m`, float32.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{self, Array};
+                ///
+                /// let expected = Array::from_slice(&[0.0_f32, 1.0, 0.0], &[3])?;
+                /// assert!(mlx::blackman(3)?.allclose(&expected, 0.0, 1e-6, false)?.item::<bool>()?);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn blackman(m: usize) -> Array;
+                /// Returns the Bartlett window of length `m`, float32.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{self, Array};
+                ///
+                /// let expected = Array::from_slice(&[0.0_f32, 1.0, 0.0], &[3])?;
+                /// assert!(mlx::bartlett(3)?.allclose(&expected, 0.0, 1e-6, false)?.item::<bool>()?);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn bartlett(m: usize) -> Array;
             }
 
             /// Functions of several arrays.
@@ -1908,6 +1748,44 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn eigvalsh(a: &Array) -> Array;
+                /// Computes the eigenvalues `[N]` and the eigenvectors `[N, N]`, in columns, of square matrices. Both are complex64.
+                ///
+                /// ```
+                /// use grad_runtime::Dtype;
+                /// use grad_runtime::mlx::{Array, linalg};
+                ///
+                /// let a = Array::from_slice(&[0.0_f32, -1.0, 1.0, 0.0], &[2, 2])?; // a rotation by a right angle
+                /// let (values, vectors) = linalg::eig(&a)?;
+                /// let (left, right) = (a.astype(Dtype::Complex64)?.matmul(&vectors)?, vectors.multiply(&values)?);
+                /// assert!(left.subtract(&right)?.abs()?.max(&[0, 1], false)?.item::<f32>()? < 1e-5);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn eig(a: &Array) -> (Array, Array);
+                /// Computes the eigenvalues `[N]` of square matrices, complex64.
+                ///
+                /// ```
+                /// use grad_runtime::Complex32;
+                /// use grad_runtime::mlx::{Array, linalg};
+                ///
+                /// let a = Array::from_slice(&[0.0_f32, -1.0, 1.0, 0.0], &[2, 2])?; // a rotation by a right angle
+                /// let values = linalg::eigvals(&a)?.to_vec::<Complex32>()?;
+                /// assert!(values.iter().all(|value| value.re.abs() < 1e-6 && (value.im.abs() - 1.0).abs() < 1e-6));
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn eigvals(a: &Array) -> Array;
+                /// Computes the LU factorization of square matrices in one matrix, `L` below the diagonal and `U` on and above it, and the rows
+                /// that each step exchanged, uint32.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, linalg};
+                ///
+                /// let a = Array::from_slice(&[1.0_f32, 2.0, 2.0, 2.0], &[2, 2])?;
+                /// let (lu, pivots) = linalg::lu_factor(&a)?;
+                /// assert_eq!(lu.to_vec::<f32>()?, [2.0, 2.0, 0.5, 1.0]);
+                /// assert_eq!(pivots.to_vec::<u32>()?, [1, 1]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn lu_factor(a: &Array) -> (Array, Array);
                 /// Computes the cross product of vectors of length 2 or 3 along `axis`, which has length 3 in the result.
                 /// The other axes broadcast.
                 ///
@@ -1920,6 +1798,196 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn cross(a: &Array, b: &Array, axis: isize) -> Array;
+            }
+
+            /// Fast Fourier transforms, to and from complex64. They are differentiable, and run on every device.
+            ///
+            /// ```
+            /// use grad_runtime::mlx::{Array, FftNorm, fft};
+            ///
+            /// // The gradient of the energy of a signal, computed from its spectrum (Parseval): 2x.
+            /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[4])?;
+            /// let energy = |x: &[Array]| fft::fft(&x[0], None, 0, FftNorm::Ortho)?.abs()?.square()?.sum_all();
+            /// let gradients = Array::grad(energy, &[x.clone()])?;
+            /// assert!(gradients[0].allclose(&x.multiply(2.0)?, 1e-5, 1e-5, false)?.item::<bool>()?);
+            /// # Ok::<(), grad_runtime::Error>(())
+            /// ```
+            module fft {
+                /// Computes the discrete Fourier transform along `axis`, which is cut or padded with zeros to length `n`, by default its own.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[1.0_f32, 0.0, -1.0, 0.0], &[4])?;
+                /// let spectrum = fft::fft(&x, None, 0, FftNorm::Backward)?.real()?;
+                /// assert_eq!(spectrum.to_vec::<f32>()?, [0.0, 2.0, 0.0, 2.0]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn fft(a: &Array, n: Option<usize>, axis: isize, norm: FftNorm) -> Array;
+                /// Computes the inverse of [`fft`].
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[4.0_f32, 0.0, 0.0, 0.0], &[4])?;
+                /// let signal = fft::ifft(&x, None, 0, FftNorm::Backward)?;
+                /// assert_eq!(signal.real()?.to_vec::<f32>()?, [1.0; 4]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn ifft(a: &Array, n: Option<usize>, axis: isize, norm: FftNorm) -> Array;
+                /// Computes the half `n / 2 + 1` of the discrete Fourier transform along `axis` that is not redundant, since the elements are real.
+                ///
+                /// ```
+                /// use grad_runtime::Complex32;
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[4])?;
+                /// let spectrum = fft::rfft(&x, None, 0, FftNorm::Backward)?.to_vec::<Complex32>()?;
+                /// let expected = [Complex32::new(10.0, 0.0), Complex32::new(-2.0, 2.0), Complex32::new(-2.0, 0.0)];
+                /// assert!(spectrum.iter().zip(expected).all(|(x, y)| (x - y).norm() < 1e-5));
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn rfft(a: &Array, n: Option<usize>, axis: isize, norm: FftNorm) -> Array;
+                /// Computes the inverse of [`rfft`], real numbers along `axis`: `n` of them, by default an even number.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0], &[3])?;
+                /// let spectrum = fft::rfft(&x, None, 0, FftNorm::Backward)?;
+                /// let signal = fft::irfft(&spectrum, Some(3), 0, FftNorm::Backward)?;
+                /// assert!(signal.allclose(&x, 0.0, 1e-5, false)?.item::<bool>()?);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn irfft(a: &Array, n: Option<usize>, axis: isize, norm: FftNorm) -> Array;
+                /// Computes the two-dimensional discrete Fourier transform over the two `axes`, which are cut or padded with zeros to the lengths `s`, by
+                /// default their own.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[1.0_f32; 4], &[2, 2])?;
+                /// let spectrum = fft::fft2(&x, None, &[0, 1], FftNorm::Ortho)?.real()?;
+                /// assert_eq!(spectrum.to_vec::<f32>()?, [2.0, 0.0, 0.0, 0.0]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn fft2(a: &Array, s: Option<&[usize]>, axes: &[isize], norm: FftNorm) -> Array;
+                /// Computes the inverse of [`fft2`].
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[4.0_f32, 0.0, 0.0, 0.0], &[2, 2])?;
+                /// let image = fft::ifft2(&x, None, &[0, 1], FftNorm::Backward)?.real()?;
+                /// assert_eq!(image.to_vec::<f32>()?, [1.0; 4]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn ifft2(a: &Array, s: Option<&[usize]>, axes: &[isize], norm: FftNorm) -> Array;
+                /// Computes [`fft2`] of real numbers, without the half of the last of `axes` that is redundant.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[1.0_f32; 12], &[3, 4])?;
+                /// assert_eq!(fft::rfft2(&x, None, &[0, 1], FftNorm::Backward)?.shape(), [3, 3]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn rfft2(a: &Array, s: Option<&[usize]>, axes: &[isize], norm: FftNorm) -> Array;
+                /// Computes the inverse of [`rfft2`].
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2])?;
+                /// let spectrum = fft::rfft2(&x, None, &[0, 1], FftNorm::Backward)?;
+                /// let image = fft::irfft2(&spectrum, None, &[0, 1], FftNorm::Backward)?;
+                /// assert!(image.allclose(&x, 0.0, 1e-5, false)?.item::<bool>()?);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn irfft2(a: &Array, s: Option<&[usize]>, axes: &[isize], norm: FftNorm) -> Array;
+                /// Computes the n-dimensional discrete Fourier transform over `axes`, which are cut or padded with zeros to the lengths `s`, by
+                /// default their own.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[1.0_f32; 4], &[2, 2])?;
+                /// let spectrum = fft::fftn(&x, None, &[0, 1], FftNorm::Ortho)?.real()?;
+                /// assert_eq!(spectrum.to_vec::<f32>()?, [2.0, 0.0, 0.0, 0.0]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn fftn(a: &Array, s: Option<&[usize]>, axes: &[isize], norm: FftNorm) -> Array;
+                /// Computes the inverse of [`fftn`].
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[4.0_f32, 0.0, 0.0, 0.0], &[2, 2])?;
+                /// let image = fft::ifftn(&x, None, &[0, 1], FftNorm::Backward)?.real()?;
+                /// assert_eq!(image.to_vec::<f32>()?, [1.0; 4]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn ifftn(a: &Array, s: Option<&[usize]>, axes: &[isize], norm: FftNorm) -> Array;
+                /// Computes [`fftn`] of real numbers, without the half of the last of `axes` that is redundant.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[1.0_f32; 12], &[3, 4])?;
+                /// assert_eq!(fft::rfftn(&x, None, &[0, 1], FftNorm::Backward)?.shape(), [3, 3]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn rfftn(a: &Array, s: Option<&[usize]>, axes: &[isize], norm: FftNorm) -> Array;
+                /// Computes the inverse of [`rfftn`].
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, FftNorm, fft};
+                ///
+                /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2])?;
+                /// let spectrum = fft::rfftn(&x, None, &[0, 1], FftNorm::Backward)?;
+                /// let image = fft::irfftn(&spectrum, None, &[0, 1], FftNorm::Backward)?;
+                /// assert!(image.allclose(&x, 0.0, 1e-5, false)?.item::<bool>()?);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn irfftn(a: &Array, s: Option<&[usize]>, axes: &[isize], norm: FftNorm) -> Array;
+                /// Returns the frequencies that belong to the results of [`fft`] of length `n`, in cycles per unit of the spacing `d`.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::fft;
+                ///
+                /// assert_eq!(fft::fftfreq(4, 0.5)?.to_vec::<f32>()?, [0.0, 0.5, -1.0, -0.5]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn fftfreq(n: usize, d: f64) -> Array;
+                /// Returns the frequencies that belong to the results of [`rfft`] of length `n`, in cycles per unit of the spacing `d`.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::fft;
+                ///
+                /// assert_eq!(fft::rfftfreq(4, 0.5)?.to_vec::<f32>()?, [0.0, 0.5, 1.0]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn rfftfreq(n: usize, d: f64) -> Array;
+                /// Moves frequency zero to the middle of each of `axes`.
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, fft};
+                ///
+                /// let x = Array::from_slice(&[0, 1, 2, -2, -1], &[5])?;
+                /// assert_eq!(fft::fftshift(&x, &[0])?.to_vec::<i32>()?, [-2, -1, 0, 1, 2]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn fftshift(a: &Array, axes: &[isize]) -> Array;
+                /// Computes the inverse of [`fftshift`].
+                ///
+                /// ```
+                /// use grad_runtime::mlx::{Array, fft};
+                ///
+                /// let x = Array::from_slice(&[-2, -1, 0, 1, 2], &[5])?;
+                /// assert_eq!(fft::ifftshift(&x, &[0])?.to_vec::<i32>()?, [0, 1, 2, -2, -1]);
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn ifftshift(a: &Array, axes: &[isize]) -> Array;
             }
 
             /// Fused operations: one kernel each, where the device has it.

@@ -93,6 +93,23 @@ array_docs! { ($)
         errors
         /// [`Error::Operation`](crate::Error::Operation) if `shape` is too large.
     }
+    arange {
+        /// Creates the vector `start`, `start + step` and so on, up to but without `stop`, in `dtype`.
+        example
+        /// assert_eq!(Array::arange(0.0, 6.0, 2.0, Dtype::Int32)?.to_vec::<i32>()?, [0, 2, 4]);
+        /// assert_eq!(Array::arange(1.0, 0.0, -0.5, Dtype::Float32)?.to_vec::<f32>()?, [1.0, 0.5]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if `dtype` is bool or complex64, a bound is not finite, `step` is 0, or there
+        /// would be too many elements.
+    }
+    eye {
+        /// Creates an `[n, m]` matrix with ones on the diagonal `k`, which is above the main one if it is positive, and zeros elsewhere.
+        example
+        /// assert_eq!(Array::eye(2, 2, 0, Dtype::Float32)?.to_vec::<f32>()?, [1.0, 0.0, 0.0, 1.0]);
+        /// assert_eq!(Array::eye(2, 2, 1, Dtype::Int32)?.to_vec::<i32>()?, [0, 1, 0, 0]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the matrix is too large.
+    }
 
     // Inspection
 
@@ -251,6 +268,58 @@ array_docs! { ($)
         /// let y = Array::scalar(1.0_f32)?.gelu()?;
         /// assert!((y.item::<f32>()? - 0.8413).abs() < 1e-4);
     }
+    sign {
+        /// Computes the sign: 1 for a positive element, -1 for a negative one, else 0. Its gradient is 0.
+        example
+        /// let x = Array::from_slice(&[-1.5_f32, 0.0, 2.0], &[3])?;
+        /// assert_eq!(x.sign()?.to_vec::<f32>()?, [-1.0, 0.0, 1.0]);
+    }
+    floor {
+        /// Rounds down to an integer. The gradient is 0.
+        example
+        /// let x = Array::from_slice(&[-1.5_f32, 1.5], &[2])?;
+        /// assert_eq!(x.floor()?.to_vec::<f32>()?, [-2.0, 1.0]);
+    }
+    ceil {
+        /// Rounds up to an integer. The gradient is 0.
+        example
+        /// let x = Array::from_slice(&[-1.5_f32, 1.5], &[2])?;
+        /// assert_eq!(x.ceil()?.to_vec::<f32>()?, [-1.0, 2.0]);
+    }
+    reciprocal {
+        /// Computes `1 / x`.
+        example
+        /// let x = Array::from_slice(&[2.0_f32, -4.0], &[2])?;
+        /// assert_eq!(x.reciprocal()?.to_vec::<f32>()?, [0.5, -0.25]);
+    }
+    rsqrt {
+        /// Computes `1 / sqrt(x)`.
+        example
+        /// let x = Array::from_slice(&[4.0_f32, 0.25], &[2])?;
+        /// let found = x.rsqrt()?.to_vec::<f32>()?;
+        /// assert!(found.iter().zip([0.5, 2.0]).all(|(found, expected): (&f32, f32)| (found - expected).abs() < 1e-4));
+    }
+    expm1 {
+        /// Computes `exp(x) - 1`, precise for small `x`.
+        example
+        /// let x = Array::from_slice(&[0.0_f32, 1.0], &[2])?;
+        /// let found = x.expm1()?.to_vec::<f32>()?;
+        /// assert!(found.iter().zip([0.0, 1.7183]).all(|(found, expected): (&f32, f32)| (found - expected).abs() < 1e-4));
+    }
+    log1p {
+        /// Computes `log(1 + x)`, precise for small `x`.
+        example
+        /// let x = Array::from_slice(&[0.0_f32, 1.0], &[2])?;
+        /// let found = x.log1p()?.to_vec::<f32>()?;
+        /// assert!(found.iter().zip([0.0, 0.6931]).all(|(found, expected): (&f32, f32)| (found - expected).abs() < 1e-4));
+    }
+    silu {
+        /// Computes `x · sigmoid(x)`, also called swish.
+        example
+        /// let x = Array::from_slice(&[0.0_f32, 1.0], &[2])?;
+        /// let found = x.silu()?.to_vec::<f32>()?;
+        /// assert!(found.iter().zip([0.0, 0.7311]).all(|(found, expected): (&f32, f32)| (found - expected).abs() < 1e-4));
+    }
 
     // Arithmetic
 
@@ -260,7 +329,7 @@ array_docs! { ($)
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 2.0], &[2])?, Array::scalar(0.5_f32)?);
         /// assert_eq!(x.add(&y)?.to_vec::<f32>()?, [1.5, 2.5]);
         errors
-        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
     }
     subtract {
         /// Computes the difference of each pair of elements, broadcast.
@@ -268,7 +337,7 @@ array_docs! { ($)
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 2.0], &[2])?, Array::scalar(0.5_f32)?);
         /// assert_eq!(x.subtract(&y)?.to_vec::<f32>()?, [0.5, 1.5]);
         errors
-        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
     }
     multiply {
         /// Computes the product of each pair of elements, broadcast.
@@ -276,7 +345,7 @@ array_docs! { ($)
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 2.0], &[2])?, Array::scalar(0.5_f32)?);
         /// assert_eq!(x.multiply(&y)?.to_vec::<f32>()?, [0.5, 1.0]);
         errors
-        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
     }
     divide {
         /// Computes the quotient of each pair of elements, broadcast. That of integers or bools is float32.
@@ -292,7 +361,7 @@ array_docs! { ($)
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 3.0], &[2])?, Array::scalar(2.0_f32)?);
         /// assert_eq!(x.maximum(&y)?.to_vec::<f32>()?, [2.0, 3.0]);
         errors
-        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
     }
     minimum {
         /// Computes the smaller of each pair of elements, broadcast: NaN if either is NaN.
@@ -300,7 +369,7 @@ array_docs! { ($)
         /// let (x, y) = (Array::from_slice(&[1.0_f32, 3.0], &[2])?, Array::scalar(2.0_f32)?);
         /// assert_eq!(x.minimum(&y)?.to_vec::<f32>()?, [1.0, 2.0]);
         errors
-        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
     }
     power {
         /// Computes the first element of each pair to the power of the second, broadcast.
@@ -308,7 +377,17 @@ array_docs! { ($)
         /// let (x, y) = (Array::from_slice(&[2.0_f32, 3.0], &[2])?, Array::scalar(2.0_f32)?);
         /// assert_eq!(x.power(&y)?.to_vec::<f32>()?, [4.0, 9.0]);
         errors
-        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast, or one operand is int32 and the other uint32.
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
+    }
+    clip {
+        /// Limits each element to `min..=max`, which broadcast. Where both are numbers, `x.clip(0.0, 1.0)` keeps the dtype. For one bound,
+        /// use [`maximum`](Self::maximum) or [`minimum`](Self::minimum), by which the gradient is that of the bound at a tie, and NaN stays
+        /// NaN.
+        example
+        /// let x = Array::from_slice(&[-0.5_f32, 0.25, 2.0], &[3])?;
+        /// assert_eq!(x.clip(0.0, 1.0)?.to_vec::<f32>()?, [0.0, 0.25, 1.0]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
     }
 
     // Comparison and selection
@@ -342,11 +421,61 @@ array_docs! { ($)
         /// It is `where` in MLX and NumPy.
         example
         /// let x = Array::from_slice(&[-1.0_f32, 4.0], &[2])?;
-        /// let zero = Array::scalar(0.0_f32)?;
-        /// assert_eq!(x.less(&zero)?.where_cond(&zero, &x.sqrt()?)?.to_vec::<f32>()?, [0.0, 2.0]);
+        /// assert_eq!(x.less(0.0)?.where_cond(0.0, x.sqrt()?)?.to_vec::<f32>()?, [0.0, 2.0]);
         errors
-        /// [`Error::Operation`](crate::Error::Operation) if this array is not bool, the shapes do not broadcast, or `on_true` and
-        /// `on_false` are int32 and uint32.
+        /// [`Error::Operation`](crate::Error::Operation) if this array is not bool, or the shapes do not broadcast.
+    }
+    not_equal {
+        /// Returns whether each pair of elements differs, as an array of bools.
+        example
+        /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0], &[3])?;
+        /// assert_eq!(x.not_equal(2.0)?.to_vec::<bool>()?, [true, false, true]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
+    }
+    greater_equal {
+        /// Returns whether each element is greater than or equal to the other, as an array of bools.
+        example
+        /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0], &[3])?;
+        /// assert_eq!(x.greater_equal(2.0)?.to_vec::<bool>()?, [false, true, true]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
+    }
+    less_equal {
+        /// Returns whether each element is less than or equal to the other, as an array of bools.
+        example
+        /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0], &[3])?;
+        /// assert_eq!(x.less_equal(2.0)?.to_vec::<bool>()?, [true, true, false]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
+    }
+    logical_and {
+        /// Returns whether both elements are true. Numbers other than zero are true.
+        example
+        /// let (x, y) = (Array::from_slice(&[true, true, false], &[3])?, Array::from_slice(&[true, false, false], &[3])?);
+        /// assert_eq!(x.logical_and(&y)?.to_vec::<bool>()?, [true, false, false]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
+    }
+    logical_or {
+        /// Returns whether either element is true. Numbers other than zero are true.
+        example
+        /// let (x, y) = (Array::from_slice(&[true, true, false], &[3])?, Array::from_slice(&[true, false, false], &[3])?);
+        /// assert_eq!(x.logical_or(&y)?.to_vec::<bool>()?, [true, true, false]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the shapes do not broadcast.
+    }
+    logical_not {
+        /// Returns whether each element is false. Numbers other than zero are true.
+        example
+        /// let x = Array::from_slice(&[0.0_f32, 2.0], &[2])?;
+        /// assert_eq!(x.logical_not()?.to_vec::<bool>()?, [true, false]);
+    }
+    isnan {
+        /// Returns whether each element is NaN.
+        example
+        /// let x = Array::from_slice(&[f32::NAN, 1.0], &[2])?;
+        /// assert_eq!(x.isnan()?.to_vec::<bool>()?, [true, false]);
     }
 
     // Reductions
@@ -414,6 +543,47 @@ array_docs! { ($)
         errors
         /// [`Error::Operation`](crate::Error::Operation) if `axis` is out of range or empty.
     }
+    var {
+        /// Computes the variance over `axes`: the sum of the squared deviations from the mean, divided by the number of elements less `ddof`.
+        /// PyTorch divides by one less by default: `ddof` is 1.
+        example
+        /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0], &[3])?;
+        /// assert_eq!(x.var(&[0], false, 1)?.item::<f32>()?, 1.0);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if an axis is out of range or given twice.
+    }
+    std {
+        /// Computes the standard deviation over `axes`: the square root of [`var`](Self::var).
+        example
+        /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0], &[3])?;
+        /// assert_eq!(x.std(&[0], false, 1)?.item::<f32>()?, 1.0);
+        errors
+        /// As [`var`](Self::var).
+    }
+    argmin {
+        /// Returns the index of the smallest element along `axis`, uint32; of several, the first.
+        example
+        /// let x = Array::from_slice(&[3.0_f32, 1.0, 2.0], &[3])?;
+        /// assert_eq!(x.argmin(0, false)?.item::<u32>()?, 1);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if `axis` is out of range or empty.
+    }
+    all {
+        /// Returns whether all elements over `axes` are true. Numbers other than zero are true.
+        example
+        /// let x = Array::from_slice(&[true, false, true, true], &[2, 2])?;
+        /// assert_eq!(x.all(&[1], false)?.to_vec::<bool>()?, [false, true]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if an axis is out of range or given twice.
+    }
+    any {
+        /// Returns whether any element over `axes` is true. Numbers other than zero are true.
+        example
+        /// let x = Array::from_slice(&[true, false, false, false], &[2, 2])?;
+        /// assert_eq!(x.any(&[1], false)?.to_vec::<bool>()?, [true, false]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if an axis is out of range or given twice.
+    }
 
     // Linear algebra and normalization
 
@@ -446,16 +616,38 @@ array_docs! { ($)
         errors
         /// [`Error::Operation`](crate::Error::Operation) if this array is a scalar, or `weight` or `bias` has another shape.
     }
+    log_softmax {
+        /// Computes `x - logsumexp(x)` along `axis`: the logarithms of the [`softmax`](Self::softmax), without its overflow.
+        example
+        /// let x = Array::from_slice(&[1.0_f32, 1.0], &[2])?;
+        /// let halves = x.log_softmax(0)?.exp()?.to_vec::<f32>()?;
+        /// assert!(halves.iter().all(|half| (half - 0.5).abs() < 1e-6));
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if `axis` is out of range.
+    }
+    cross_entropy {
+        /// Computes the loss `logsumexp(x) - x[target]` of each row of logits, which lie along the last axis. `targets` are the classes:
+        /// integers, of the shape of the other axes, as is the result. It is `F.cross_entropy(…, reduction="none")` in PyTorch, with the classes
+        /// along the last axis.
+        example
+        /// let logits = Array::from_slice(&[0.0_f32, 0.0, 9.0, 0.0], &[2, 2])?;
+        /// let targets = Array::from_slice(&[1_i64, 0], &[2])?;
+        /// let losses = logits.cross_entropy(&targets)?.to_vec::<f32>()?;
+        /// assert!((losses[0] - 0.6931).abs() < 1e-4 && losses[1] < 1e-3);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the targets are not integers, have another shape, or a target is out of range.
+        /// Targets that MLX has not computed yet are clamped, as indices of [`take`](Self::take) are.
+    }
 
     // Shapes and indexing
 
     reshape {
-        /// Returns the same elements, in row-major order, in another shape.
+        /// Returns the same elements, in row-major order, in another shape. One length may be -1: it is computed from the others.
         example
         /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[4])?;
-        /// assert_eq!(x.reshape(&[2, 2])?.shape(), [2, 2]);
+        /// assert_eq!(x.reshape(&[2, -1])?.shape(), [2, 2]);
         errors
-        /// [`Error::Operation`](crate::Error::Operation) if `shape` does not hold as many elements.
+        /// [`Error::Operation`](crate::Error::Operation) if `shape` does not hold as many elements, or has several lengths of -1.
     }
     transpose {
         /// Permutes the axes: axis `i` of the result is axis `axes[i]` of this array.
@@ -509,15 +701,92 @@ array_docs! { ($)
         /// bounds.
     }
     take {
-        /// Returns the entries of `axis` at `indices`, which are uint32 or int32 and count from 0. The shape of `indices` takes the
+        /// Returns the entries of `axis` at `indices`, which are integers and count from 0. The shape of `indices` takes the
         /// place of `axis`. For a matrix and axis 0 this looks up embeddings.
         example
         /// let table = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0], &[3, 2])?;
         /// let ids = Array::from_slice(&[2_u32, 0], &[2])?;
         /// assert_eq!(table.take(&ids, 0)?.to_vec::<f32>()?, [5.0, 6.0, 1.0, 2.0]);
         errors
-        /// [`Error::Operation`](crate::Error::Operation) if the indices have another dtype, or `axis` or an index is out of range. Indices
+        /// [`Error::Operation`](crate::Error::Operation) if the indices are not integers, or `axis` or an index is out of range. Indices
         /// that MLX has not computed yet are not checked, since this would compute them: they are clamped to the axis, as in JAX.
+    }
+    narrow {
+        /// Returns the entries `start..start + length` of `axis`.
+        example
+        /// let x = Array::from_slice(&[1, 2, 3, 4, 5, 6], &[2, 3])?;
+        /// assert_eq!(x.narrow(1, 1, 2)?.to_vec::<i32>()?, [2, 3, 5, 6]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if `axis` is out of range, or the entries are.
+    }
+    split {
+        /// Splits `axis` into `parts` of equal length.
+        example
+        /// let halves = Array::from_slice(&[1, 2, 3, 4], &[4])?.split(2, 0)?;
+        /// assert_eq!(halves[1].to_vec::<i32>()?, [3, 4]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if `axis` is out of range, or its length is not a multiple of `parts`.
+    }
+    stack {
+        /// Joins arrays of one shape along a new `axis`.
+        example
+        /// let rows = [Array::from_slice(&[1, 2], &[2])?, Array::from_slice(&[3, 4], &[2])?];
+        /// assert_eq!(Array::stack(&rows, 0)?.shape(), [2, 2]);
+        /// assert_eq!(Array::stack(&rows, 1)?.to_vec::<i32>()?, [1, 3, 2, 4]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if there are no arrays, their shapes differ, or `axis` is out of range.
+    }
+    flatten {
+        /// Joins the axes from `start_axis` to `end_axis`, both included, to one.
+        example
+        /// let x = Array::zeros(&[2, 3, 4], Dtype::Float32)?;
+        /// assert_eq!(x.flatten(1, -1)?.shape(), [2, 12]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if an axis is out of range, or the first is behind the last.
+    }
+    swapaxes {
+        /// Exchanges two axes.
+        example
+        /// let x = Array::from_slice(&[1, 2, 3, 4], &[2, 2])?;
+        /// assert_eq!(x.swapaxes(0, 1)?.to_vec::<i32>()?, [1, 3, 2, 4]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if an axis is out of range.
+    }
+    take_along_axis {
+        /// Returns the entries of `axis` at `indices`, integers that count from 0 and have as many axes as this array. The other axes
+        /// broadcast together. It is `gather` in PyTorch.
+        example
+        /// let q = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2])?;
+        /// let actions = Array::from_slice(&[1_i64, 0], &[2, 1])?;
+        /// assert_eq!(q.take_along_axis(&actions, 1)?.to_vec::<f32>()?, [2.0, 3.0]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the indices are not integers or do not fit, or `axis` or an index is out
+        /// of range. As for [`take`](Self::take), indices that MLX has not computed yet are clamped.
+    }
+    one_hot {
+        /// Returns rows of `classes` elements in a new last axis: 1 at the class that the element names, else 0. A class that is out of range has
+        /// zeros alone.
+        example
+        /// let x = Array::from_slice(&[2_i64, 0], &[2])?;
+        /// assert_eq!(x.one_hot(3, Dtype::Float32)?.to_vec::<f32>()?, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the elements are not integers.
+    }
+    tril {
+        /// Returns the matrices of the last two axes with zeros above the diagonal `k`, which is above the main one if it is positive.
+        example
+        /// let x = Array::from_slice(&[1, 2, 3, 4], &[2, 2])?;
+        /// assert_eq!(x.tril(0)?.to_vec::<i32>()?, [1, 0, 3, 4]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if there are fewer than 2 axes.
+    }
+    triu {
+        /// Returns the matrices of the last two axes with zeros below the diagonal `k`, which is above the main one if it is positive.
+        example
+        /// let x = Array::from_slice(&[1, 2, 3, 4], &[2, 2])?;
+        /// assert_eq!(x.triu(0)?.to_vec::<i32>()?, [1, 2, 0, 4]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if there are fewer than 2 axes.
     }
 
     // Conversion

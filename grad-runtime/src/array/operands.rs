@@ -83,21 +83,18 @@ pub(crate) fn broadcast(shapes: &[&[usize]]) -> Checked<Vec<usize>> {
 }
 
 /// Returns the dtype that an operation on operands of `dtypes` is computed in.
-pub(crate) fn common_dtype(dtypes: &[Dtype]) -> Checked<Dtype> {
-    use Dtype::{Bool, Float32, Int32, UInt32};
-    let mut common = Bool;
-    for &dtype in dtypes {
-        common = match (common, dtype) {
-            (known, new) if known == new => known,
-            (Bool, other) | (other, Bool) => other,
-            (Int32, UInt32) | (UInt32, Int32) => {
-                refuse!("int32 and uint32 have no common dtype; convert one of them with `astype`")
-            }
-            (float, Int32 | UInt32) | (Int32 | UInt32, float) => float,
-            _ => Float32,
-        };
+pub(crate) fn common_dtype(dtypes: impl IntoIterator<Item = Dtype>) -> Dtype {
+    dtypes.into_iter().fold(Dtype::Bool, Dtype::promote)
+}
+
+/// Returns the dtype of a sum.
+#[cfg(feature = "cpu")]
+pub(crate) fn sum_dtype(dtype: Dtype) -> Dtype {
+    match dtype {
+        Dtype::UInt8 | Dtype::UInt16 => Dtype::UInt32,
+        Dtype::Bool | Dtype::Int8 | Dtype::Int16 => Dtype::Int32,
+        other => other,
     }
-    Ok(common)
 }
 
 pub(crate) fn negative(dtype: Dtype) -> Checked<()> {
@@ -116,8 +113,8 @@ pub(crate) fn condition(dtype: Dtype) -> Checked<()> {
 
 /// Returns the dtype that a product of matrices is computed in. Leading axes are not checked.
 pub(crate) fn matmul(shapes: [&[usize]; 2], dtypes: [Dtype; 2]) -> Checked<Dtype> {
-    let dtype = common_dtype(&dtypes)?;
-    if !dtype.is_float() {
+    let dtype = common_dtype(dtypes);
+    if !dtype.is_inexact() {
         refuse!("the operands are {dtype}, not floating point; convert them with `astype`");
     }
     let [Some(columns), Some(_)] = shapes.map(<[usize]>::last) else {
@@ -144,15 +141,164 @@ pub(crate) fn layer_norm(shapes: [&[usize]; 3], dtypes: [Dtype; 3]) -> Checked<D
     if weight != [*length] || bias != [*length] {
         refuse!("the last axis has length {length}; weight and bias must have shape [{length}]");
     }
-    if floats.is_empty() { Ok(Dtype::Float32) } else { common_dtype(&floats) }
+    Ok(if floats.is_empty() { Dtype::Float32 } else { common_dtype(floats) })
 }
 
-pub(crate) fn reshape(shape: &[usize], new: &[usize]) -> Checked<()> {
-    let (size, found) = (size(new)?, shape.iter().product::<usize>());
-    if size != found {
+/// Returns the new shape, in which a length of -1 is computed from the others.
+pub(crate) fn reshape(shape: &[usize], new: &[isize]) -> Checked<Vec<usize>> {
+    let found = shape.iter().product::<usize>();
+    let mut known = Vec::with_capacity(new.len());
+    let mut computed = None;
+    for (axis, &length) in new.iter().enumerate() {
+        match usize::try_from(length) {
+            Ok(length) => known.push(length),
+            Err(_) if length < -1 => refuse!("axis {axis} cannot have length {length}; give -1 to compute it"),
+            Err(_) => {
+                if let Some(other) = computed.replace(axis) {
+                    refuse!("axes {other} and {axis} of shape {new:?} are -1; only one length can be computed");
+                }
+                known.push(1);
+            }
+        }
+    }
+    let size = size(&known)?;
+    if let Some(axis) = computed {
+        if size == 0 {
+            refuse!("the length of axis {axis} of shape {new:?} cannot be computed; the array is empty");
+        }
+        if !found.is_multiple_of(size) {
+            refuse!(
+                "the others of shape {new:?} hold {size} elements, and the array has {found}, which is no multiple"
+            );
+        }
+        known[axis] = found / size;
+    } else if size != found {
         refuse!("shape {new:?} holds {size} elements, and the array has {found}; they must be equal");
     }
+    Ok(known)
+}
+
+/// Returns the axes, counted from the front.
+pub(crate) fn flatten(ndim: usize, start: isize, end: isize) -> Checked<(usize, usize)> {
+    // A scalar becomes a vector.
+    let (start, end) = (axis(start, ndim.max(1))?, axis(end, ndim.max(1))?);
+    if start > end {
+        refuse!("axis {start} is behind axis {end}; give the first axis first");
+    }
+    Ok((start, end))
+}
+
+/// Returns the axis, counted from the front.
+pub(crate) fn narrow(shape: &[usize], given: isize, start: usize, length: usize) -> Checked<usize> {
+    let axis = axis(given, shape.len())?;
+    if start.checked_add(length).is_none_or(|stop| stop > shape[axis]) {
+        refuse!("{length} entries from {start} on are out of bounds for axis {axis} of length {}", shape[axis]);
+    }
+    Ok(axis)
+}
+
+/// Returns the axis, counted from the front, and the length of each part.
+pub(crate) fn split(shape: &[usize], parts: usize, given: isize) -> Checked<(usize, usize)> {
+    let axis = axis(given, shape.len())?;
+    let length = shape[axis];
+    if parts == 0 || parts > length.max(1) || !length.is_multiple_of(parts) {
+        refuse!("axis {axis} has length {length}, which is no multiple of {parts} parts");
+    }
+    Ok((axis, length / parts))
+}
+
+/// Returns the new axis, counted from the front.
+pub(crate) fn stack(shapes: &[&[usize]], given: isize) -> Checked<usize> {
+    let Some(first) = shapes.first() else {
+        refuse!("there are no arrays; pass at least one");
+    };
+    let axis = axis(given, first.len() + 1)?;
+    if let Some(other) = shapes.iter().find(|shape| *shape != first) {
+        refuse!("the arrays have shapes {first:?} and {other:?}; they must be equal");
+    }
+    Ok(axis)
+}
+
+/// Returns the axis, counted from the front, and the shape of the result. The indices themselves are not checked, unless there can
+/// be none.
+pub(crate) fn take_along_axis(
+    shape: &[usize],
+    indices: (&[usize], Dtype),
+    given: isize,
+) -> Checked<(usize, Vec<usize>)> {
+    let (indices, dtype) = indices;
+    integers("indices", dtype)?;
+    let axis = axis(given, shape.len())?;
+    if indices.len() != shape.len() {
+        refuse!(
+            "the indices have {} axes, and the array has {}; they must have as many",
+            indices.len(),
+            shape.len()
+        );
+    }
+    let with = |shape: &[usize], length| {
+        let mut shape = shape.to_vec();
+        shape[axis] = length;
+        shape
+    };
+    let mut result = broadcast(&[&with(shape, 1), &with(indices, 1)])?;
+    result[axis] = indices[axis];
+    if shape[axis] == 0 && !indices.contains(&0) {
+        refuse!("axis {axis} is empty, so no index is in bounds");
+    }
+    Ok((axis, result))
+}
+
+/// Checks logits and the classes to tell from them.
+pub(crate) fn cross_entropy(shape: &[usize], targets: (&[usize], Dtype)) -> Checked<()> {
+    let (targets, dtype) = targets;
+    integers("targets", dtype)?;
+    let Some((classes, others)) = shape.split_last() else {
+        refuse!("a scalar has no axis of classes; give the array an axis with `reshape`");
+    };
+    if targets != others {
+        refuse!(
+            "the targets have shape {targets:?}, and the axes of the logits but the last {others:?}; they must be equal"
+        );
+    }
+    if *classes == 0 {
+        refuse!("there are no classes; the last axis of the logits is empty");
+    }
     Ok(())
+}
+
+/// Refuses a dtype of `subject` that is not one of integers.
+pub(crate) fn integers(subject: &str, dtype: Dtype) -> Checked<()> {
+    if !dtype.is_integer() {
+        refuse!("the {subject} are {dtype}, not integers; convert them with `astype`");
+    }
+    Ok(())
+}
+
+/// Refuses arrays that are not matrices, or batches of them.
+pub(crate) fn triangle(ndim: usize) -> Checked<()> {
+    if ndim < 2 {
+        refuse!("the array has {ndim} axes; it must have 2 or more");
+    }
+    Ok(())
+}
+
+/// Returns the length of a range of numbers.
+#[allow(clippy::similar_names, reason = "they are those of MLX and NumPy")]
+pub(crate) fn arange(start: f64, stop: f64, step: f64, dtype: Dtype) -> Checked<usize> {
+    const LARGEST: f64 = 2_147_483_647.0; // As MLX.
+    if matches!(dtype, Dtype::Bool | Dtype::Complex64) {
+        refuse!("there is no range of {dtype}; use another dtype");
+    }
+    if ![start, stop, step].into_iter().all(f64::is_finite) || step == 0.0 {
+        refuse!("there is no range from {start} to {stop} by {step}; give finite numbers, and a step other than 0");
+    }
+    let length = ((stop - start) / step).ceil().max(0.0);
+    if length > LARGEST {
+        refuse!("a range of {length} numbers does not fit in memory");
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a whole number below 2^31")]
+    Ok(length as usize)
 }
 
 /// Returns the axes of a transposition, counted from the front.
@@ -227,9 +373,7 @@ pub(crate) fn slice(shape: &[usize], start: &[usize], stop: &[usize]) -> Checked
 /// Returns the axis to take from, counted from the front. The indices themselves are not checked, unless there can be none.
 pub(crate) fn take(shape: &[usize], indices: (&[usize], Dtype), given: isize) -> Checked<usize> {
     let (indices, dtype) = indices;
-    if !matches!(dtype, Dtype::UInt32 | Dtype::Int32) {
-        refuse!("the indices are {dtype}, not uint32 or int32; convert them with `astype`");
-    }
+    integers("indices", dtype)?;
     let axis = axis(given, shape.len())?;
     if shape[axis] == 0 && !indices.contains(&0) {
         refuse!("axis {axis} is empty, so no index is in bounds");

@@ -4,25 +4,76 @@
 
 use candle_core::cpu_backend::{binary_map, unary_map};
 use candle_core::{D, DType, Device, Error, Result, Storage, Tensor, WithDType};
+use num_traits::Float;
 use rayon::prelude::*;
 
 use super::elementwise;
 
-/// Computes a floating point kernel in float32 and rounds the result once to the dtype of `x`.
-pub(super) fn in_float32(x: &Tensor, kernel: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+/// Computes a floating point kernel, of half precision in float32, whose result is rounded once.
+pub(super) fn in_full_precision(x: &Tensor, kernel: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     match x.dtype() {
-        DType::F32 => kernel(x),
+        DType::F32 | DType::F64 => kernel(x),
         half => kernel(&x.to_dtype(DType::F32)?)?.to_dtype(half),
     }
 }
 
-/// As [`in_float32`], for two operands.
-fn binary_in_float32(
+/// As [`in_full_precision`], for two operands.
+fn binary_in_full_precision(
     x: &Tensor,
     y: &Tensor,
     kernel: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
 ) -> Result<Tensor> {
-    in_float32(x, |x| kernel(x, &y.to_dtype(DType::F32)?))
+    in_full_precision(x, |x| kernel(x, &y.to_dtype(x.dtype())?))
+}
+
+/// A floating point type that kernels compute in.
+trait Real: WithDType + Float {}
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// Calls a generic kernel with the element type of an integer tensor, or returns the other value.
+macro_rules! with_integers {
+    ($dtype:expr, $integer:ident => $kernel:expr, _ => $other:expr) => {
+        match $dtype {
+            DType::U8 => {
+                type $integer = u8;
+                $kernel
+            }
+            DType::U32 => {
+                type $integer = u32;
+                $kernel
+            }
+            DType::I16 => {
+                type $integer = i16;
+                $kernel
+            }
+            DType::I32 => {
+                type $integer = i32;
+                $kernel
+            }
+            DType::I64 => {
+                type $integer = i64;
+                $kernel
+            }
+            _ => $other,
+        }
+    };
+}
+
+/// Calls a generic kernel with the element type of a tensor in full precision.
+macro_rules! with_reals {
+    ($dtype:expr, $real:ident => $kernel:expr) => {
+        match $dtype {
+            DType::F64 => {
+                type $real = f64;
+                $kernel
+            }
+            _ => {
+                type $real = f32;
+                $kernel
+            }
+        }
+    };
 }
 
 /// Replaces an empty view, which may begin past the end of the elements, by an empty tensor: candle's kernels would look there.
@@ -54,18 +105,18 @@ fn zip<T: WithDType>(x: &Tensor, y: &Tensor, f: impl FnMut(T, T) -> T) -> Result
     Tensor::from_vec(elements, shape, &Device::Cpu)
 }
 
-/// Calls `kernel` on blocks of whole rows of a float32 tensor, with a slice of the same length for the results.
+/// Calls `kernel` on blocks of whole rows of a tensor, with a slice of the same length for the results.
 ///
 /// A block is large enough to be worth another thread; a smaller array is computed on this one.
-fn map_rows(x: &Tensor, row: usize, kernel: impl Fn(&[f32], &mut [f32]) + Sync) -> Result<Tensor> {
+fn map_rows<T: Real>(x: &Tensor, row: usize, kernel: impl Fn(&[T], &mut [T]) + Sync) -> Result<Tensor> {
     const BLOCK: usize = 1 << 14;
     let x = x.contiguous()?;
     let (storage, layout) = x.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else {
         return Err(not_on_the_cpu());
     };
-    let elements = &storage.as_slice::<f32>()?[layout.start_offset()..][..x.elem_count()];
-    let mut results = vec![0.0; elements.len()];
+    let elements = &storage.as_slice::<T>()?[layout.start_offset()..][..x.elem_count()];
+    let mut results = vec![T::zero(); elements.len()];
     let block = (BLOCK / row).max(1) * row;
     if elements.len() <= block {
         kernel(elements, &mut results);
@@ -86,95 +137,157 @@ fn not_on_the_cpu() -> Error {
 }
 
 /// Defines an operation by candle's kernel for floats, and for integers by one that wraps around, because candle's panics in
-/// debug builds. A bool is a number that saturates at 1.
+/// debug builds.
 macro_rules! arithmetic {
-    ($name:ident, $candle:ident, $wrapping:ident, $bool:tt) => {
+    ($name:ident, $candle:ident, $wrapping:ident) => {
         pub(super) fn $name(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-            match x.dtype() {
-                DType::I32 => zip::<i32>(x, y, i32::$wrapping),
-                DType::U32 => zip::<u32>(x, y, u32::$wrapping),
-                DType::U8 => zip::<u8>(x, y, |x, y| x $bool y),
-                _ => x.$candle(y),
-            }
+            with_integers!(x.dtype(), T => zip(x, y, T::$wrapping), _ => x.$candle(y))
         }
     };
 }
-arithmetic!(add, broadcast_add, wrapping_add, |);
-arithmetic!(subtract, broadcast_sub, wrapping_sub, ^);
-arithmetic!(multiply, broadcast_mul, wrapping_mul, &);
+arithmetic!(add, broadcast_add, wrapping_add);
+arithmetic!(subtract, broadcast_sub, wrapping_sub);
+arithmetic!(multiply, broadcast_mul, wrapping_mul);
 
 /// Computes the larger element, or NaN if either is NaN; candle's kernel loses NaN.
 pub(super) fn maximum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    match x.dtype() {
-        DType::I32 | DType::U32 | DType::U8 => x.broadcast_maximum(y),
-        _ => binary_in_float32(x, y, |x, y| zip(x, y, larger)),
-    }
+    with_integers!(x.dtype(), T => zip(x, y, T::max), _ => binary_in_full_precision(x, y, |x, y| {
+        with_reals!(x.dtype(), T => zip(x, y, larger::<T>))
+    }))
 }
 
 /// Computes the smaller element, or NaN if either is NaN; candle's kernel loses NaN.
 pub(super) fn minimum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    match x.dtype() {
-        DType::I32 | DType::U32 | DType::U8 => x.broadcast_minimum(y),
-        _ => binary_in_float32(x, y, |x, y| zip(x, y, smaller)),
-    }
+    with_integers!(x.dtype(), T => zip(x, y, T::min), _ => binary_in_full_precision(x, y, |x, y| {
+        with_reals!(x.dtype(), T => zip(x, y, smaller::<T>))
+    }))
 }
 
-fn larger(x: f32, y: f32) -> f32 {
+fn larger<T: Float>(x: T, y: T) -> T {
     if x > y || x.is_nan() { x } else { y }
 }
 
-fn smaller(x: f32, y: f32) -> f32 {
+fn smaller<T: Float>(x: T, y: T) -> T {
     if x < y || x.is_nan() { x } else { y }
 }
 
 /// Computes `x` to the power of `y`. candle's kernel is `exp(y · log(x))`, which is NaN for a negative base.
 pub(super) fn power(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    match x.dtype() {
-        DType::I32 => zip::<i32>(x, y, |x, y| match u32::try_from(y) {
-            Ok(y) => x.wrapping_pow(y),
-            // The quotient 1 / x^|y|, without its fraction.
-            Err(_) if x.unsigned_abs() == 1 => x.wrapping_pow(y.unsigned_abs() % 2),
-            Err(_) => 0,
-        }),
-        DType::U32 => zip::<u32>(x, y, u32::wrapping_pow),
-        DType::U8 => zip::<u8>(x, y, |x, y| x | (y ^ 1)),
-        _ => binary_in_float32(x, y, |x, y| zip(x, y, f32::powf)),
-    }
+    with_integers!(x.dtype(), T => zip(x, y, <T as Integer>::power), _ => binary_in_full_precision(x, y, |x, y| {
+        with_reals!(x.dtype(), T => zip(x, y, T::powf))
+    }))
+}
+
+/// What candle's kernels do not do for integers.
+trait Integer {
+    /// Computes the power, which wraps around. That of a negative exponent is the quotient 1 / x^|y|, without its fraction.
+    fn power(self, exponent: Self) -> Self;
+    fn absolute(self) -> Self;
+    /// Returns -1, 0 or 1.
+    fn sign(self) -> Self;
+    /// Returns the number, or 0 if it is negative.
+    fn positive_part(self) -> Self;
+}
+
+macro_rules! integers {
+    ($($integer:ty, $absolute:expr, $sign:expr;)*) => {$(
+        impl Integer for $integer {
+            #[allow(unused_comparisons, clippy::cast_sign_loss, reason = "the exponent of unsigned integers is not negative")]
+            fn power(self, exponent: Self) -> Self {
+                if exponent < 0 {
+                    return match self {
+                        1 => 1,
+                        _ if self.wrapping_add(1) == 0 && exponent % 2 == 0 => 1,
+                        _ if self.wrapping_add(1) == 0 => self,
+                        _ => 0,
+                    };
+                }
+                // By squaring, since the exponent may have more than 32 bits.
+                let (mut power, mut square, mut rest) = (1, self, exponent);
+                while rest > 0 {
+                    if rest % 2 == 1 {
+                        power = Self::wrapping_mul(power, square);
+                    }
+                    square = square.wrapping_mul(square);
+                    rest /= 2;
+                }
+                power
+            }
+
+            fn sign(self) -> Self {
+                let sign: fn(Self) -> Self = $sign;
+                sign(self)
+            }
+
+            #[allow(clippy::unnecessary_min_or_max, reason = "unsigned integers are not negative")]
+            fn positive_part(self) -> Self {
+                self.max(0)
+            }
+
+            fn absolute(self) -> Self {
+                let absolute: fn(Self) -> Self = $absolute;
+                absolute(self)
+            }
+        }
+    )*};
+}
+integers! {
+    u8, |x| x, |x| x.min(1);
+    u32, |x| x, |x| x.min(1);
+    i16, i16::wrapping_abs, i16::signum;
+    i32, i32::wrapping_abs, i32::signum;
+    i64, i64::wrapping_abs, i64::signum;
 }
 
 pub(super) fn abs(x: &Tensor) -> Result<Tensor> {
-    match x.dtype() {
-        DType::I32 => map(x, i32::wrapping_abs),
-        DType::U32 | DType::U8 => Ok(x.clone()),
-        _ => x.abs(),
-    }
+    with_integers!(x.dtype(), T => map(x, <T as Integer>::absolute), _ => x.abs())
 }
 
 pub(super) fn negative(x: &Tensor) -> Result<Tensor> {
-    match x.dtype() {
-        DType::I32 => map(x, i32::wrapping_neg),
-        DType::U32 => map(x, u32::wrapping_neg),
-        _ => x.neg(),
-    }
+    with_integers!(x.dtype(), T => map(x, T::wrapping_neg), _ => x.neg())
+}
+
+pub(super) fn sign(x: &Tensor) -> Result<Tensor> {
+    let of_real = |x: &Tensor| {
+        // Not `signum`, which is 1 for 0. NaN stays NaN.
+        with_reals!(x.dtype(), T => map(x, |x: T| if x == 0.0 { x } else { x.signum() }))
+    };
+    with_integers!(x.dtype(), T => map(x, <T as Integer>::sign), _ => in_full_precision(x, of_real))
+}
+
+pub(super) fn floor(x: &Tensor) -> Result<Tensor> {
+    if x.dtype().is_float() { x.floor() } else { Ok(x.clone()) }
+}
+
+pub(super) fn ceil(x: &Tensor) -> Result<Tensor> {
+    if x.dtype().is_float() { x.ceil() } else { Ok(x.clone()) }
+}
+
+pub(super) fn expm1(x: &Tensor) -> Result<Tensor> {
+    with_reals!(x.dtype(), T => map(x, T::exp_m1))
+}
+
+pub(super) fn log1p(x: &Tensor) -> Result<Tensor> {
+    with_reals!(x.dtype(), T => map(x, T::ln_1p))
 }
 
 pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
-    match x.dtype() {
-        DType::I32 => map(x, |x: i32| x.max(0)),
-        DType::U32 | DType::U8 => Ok(x.clone()),
+    with_integers!(
+        x.dtype(),
+        T => map(x, <T as Integer>::positive_part),
         // Not `max`, which turns NaN into 0.
-        _ => in_float32(x, |x| map(x, |x: f32| if x <= 0.0 { 0.0 } else { x })),
-    }
+        _ => in_full_precision(x, |x| with_reals!(x.dtype(), T => map(x, |x: T| if x <= 0.0 { 0.0 } else { x })))
+    )
 }
 
 /// Computes the error function. candle's kernel calls a function for each element.
 pub(super) fn erf(x: &Tensor) -> Result<Tensor> {
-    map_float32(x, elementwise::erf)
+    if x.dtype() == DType::F64 { x.erf() } else { map_float32(x, elementwise::erf) }
 }
 
 /// Computes gelu. candle's kernel calls a function for each element.
 pub(super) fn gelu(x: &Tensor) -> Result<Tensor> {
-    map_float32(x, elementwise::gelu)
+    if x.dtype() == DType::F64 { x.gelu_erf() } else { map_float32(x, elementwise::gelu) }
 }
 
 /// Reduces the elements along `axes`, which `f` is given as one slice, to a tensor of `shape`.
@@ -194,24 +307,25 @@ fn fold<T: WithDType>(x: &Tensor, axes: &[usize], shape: &[usize], f: impl Fn(&[
 pub(super) fn sum(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
     match x.dtype() {
         _ if x.elem_count() == 0 => Tensor::zeros(shape, x.dtype(), x.device()),
-        DType::I32 => fold(x, axes, shape, |xs: &[i32]| xs.iter().fold(0, |sum, x| sum.wrapping_add(*x))),
-        DType::U32 => fold(x, axes, shape, |xs: &[u32]| xs.iter().fold(0, |sum, x| sum.wrapping_add(*x))),
-        _ => in_float32(x, |x| x.sum_keepdim(axes)?.reshape(shape)),
+        dtype => with_integers!(
+            dtype,
+            T => fold(x, axes, shape, |xs: &[T]| xs.iter().fold(0, |sum: T, x| sum.wrapping_add(*x))),
+            _ => in_full_precision(x, |x| x.sum_keepdim(axes)?.reshape(shape))
+        ),
     }
 }
 
 macro_rules! extremum {
-    ($name:ident, $larger:expr, $ord:ident) => {
+    ($name:ident, $larger:ident, $ord:ident) => {
         /// Computes the extremum, or NaN if an element is NaN.
         pub(super) fn $name(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
-            match x.dtype() {
-                DType::I32 => fold(x, axes, shape, |xs: &[i32]| xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))),
-                DType::U32 => fold(x, axes, shape, |xs: &[u32]| xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))),
-                DType::U8 => fold(x, axes, shape, |xs: &[u8]| xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))),
-                _ => in_float32(x, |x| {
-                    fold(x, axes, shape, |xs: &[f32]| xs[1..].iter().fold(xs[0], |x, y| $larger(x, *y)))
-                }),
-            }
+            with_integers!(
+                x.dtype(),
+                T => fold(x, axes, shape, |xs: &[T]| xs[1..].iter().fold(xs[0], |x, y| x.$ord(*y))),
+                _ => in_full_precision(x, |x| with_reals!(x.dtype(), T => {
+                    fold(x, axes, shape, |xs: &[T]| xs[1..].iter().fold(xs[0], |x, y| $larger(x, *y)))
+                }))
+            )
         }
     };
 }
@@ -220,15 +334,14 @@ extremum!(min, smaller, min);
 
 /// Computes `log(sum(exp(x)))`. The largest element is subtracted first, against overflow.
 pub(super) fn logsumexp(x: &Tensor, axes: &[usize], shape: &[usize]) -> Result<Tensor> {
-    in_float32(x, |x| {
-        fold(x, axes, shape, |xs: &[f32]| {
-            let largest = xs.iter().copied().fold(f32::NEG_INFINITY, larger);
-            if largest.is_infinite() {
-                return largest;
-            }
-            xs.iter().map(|x| (x - largest).exp()).sum::<f32>().ln() + largest
-        })
-    })
+    fn row<T: Real>(xs: &[T]) -> T {
+        let largest = xs.iter().copied().fold(T::neg_infinity(), larger);
+        if largest.is_infinite() {
+            return largest;
+        }
+        xs.iter().fold(T::zero(), |sum, x| sum + (*x - largest).exp()).ln() + largest
+    }
+    in_full_precision(x, |x| with_reals!(x.dtype(), T => fold(x, axes, shape, row::<T>)))
 }
 
 /// Computes the softmax along the last axis. candle's kernel calls a function for each element.
@@ -237,57 +350,64 @@ pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
         return Ok(x.clone());
     }
     let length = x.dim(D::Minus1)?;
-    in_float32(x, |x| {
-        map_rows(x, length, |rows, results| {
-            for (row, weights) in rows.chunks_exact(length).zip(results.chunks_exact_mut(length)) {
-                // This may lose a NaN; the sum does not.
-                let max = |x: f32, y: f32| if y > x { y } else { x };
-                let largest = reduce(row, f32::NEG_INFINITY, max, max);
-                let exp = |x: &f32| elementwise::exp_nonpositive(x - largest);
-                weights.iter_mut().zip(row).for_each(|(weight, x)| *weight = exp(x));
-                let sum = sum_by(weights, |weight| weight);
-                for weight in weights {
-                    *weight /= sum;
-                }
+    in_full_precision(x, |x| match x.dtype() {
+        DType::F64 => softmax_of_rows(x, length, |x: f64| x.exp()),
+        _ => softmax_of_rows(x, length, elementwise::exp_nonpositive),
+    })
+}
+
+/// Computes the softmax of rows of `length`, given the exponential function.
+fn softmax_of_rows<T: Real>(x: &Tensor, length: usize, exp: impl Fn(T) -> T + Sync) -> Result<Tensor> {
+    map_rows(x, length, |rows: &[T], results: &mut [T]| {
+        for (row, weights) in rows.chunks_exact(length).zip(results.chunks_exact_mut(length)) {
+            // This may lose a NaN; the sum does not.
+            let max = |x: T, y: T| if y > x { y } else { x };
+            let largest = reduce(row, T::neg_infinity(), max, max);
+            weights.iter_mut().zip(row).for_each(|(weight, x)| *weight = exp(*x - largest));
+            let sum = sum_by(weights, |weight| weight);
+            for weight in weights {
+                *weight /= sum;
             }
-        })
+        }
     })
 }
 
 /// Computes the layer norm. candle's kernel computes the variance as `mean(x²) - mean(x)²`, which is wrong far from zero and may
 /// be negative.
-#[allow(clippy::cast_precision_loss, reason = "the length of an axis, as an f32 divisor")]
 pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
     if x.elem_count() == 0 {
         return Ok(x.clone());
     }
-    let read = |x: &Tensor| x.to_dtype(DType::F32)?.to_vec1::<f32>();
+    in_full_precision(x, |x| with_reals!(x.dtype(), T => layer_norm_of_rows::<T>(x, weight, bias, eps)))
+}
+
+fn layer_norm_of_rows<T: Real>(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
+    let read = |x: &Tensor| x.to_dtype(T::DTYPE)?.to_vec1::<T>();
     let (weight, bias) = (read(weight)?, read(bias)?);
-    let length = weight.len() as f32;
-    in_float32(x, |x| {
-        map_rows(x, weight.len(), |rows, results| {
-            for (row, normal) in rows.chunks_exact(weight.len()).zip(results.chunks_exact_mut(weight.len())) {
-                // Relative to the first element: no precision is lost where the mean is large and the deviation small.
-                let first = row[0];
-                let mean = sum_by(row, |x| x - first) / length;
-                let variance = sum_by(row, |x| (x - first - mean).powi(2)) / length;
-                let scale = (variance + eps).sqrt().recip();
-                let affine = weight.iter().zip(&bias);
-                for ((normal, x), (weight, bias)) in normal.iter_mut().zip(row).zip(affine) {
-                    *normal = (x - first - mean) * scale * weight + bias;
-                }
+    let length = T::from(weight.len()).unwrap_or_else(T::infinity);
+    let eps = T::from(eps).unwrap_or_else(T::nan);
+    map_rows(x, weight.len(), |rows: &[T], results: &mut [T]| {
+        for (row, normal) in rows.chunks_exact(weight.len()).zip(results.chunks_exact_mut(weight.len())) {
+            // Relative to the first element: no precision is lost where the mean is large and the deviation small.
+            let first = row[0];
+            let mean = sum_by(row, |x| x - first) / length;
+            let variance = sum_by(row, |x| (x - first - mean).powi(2)) / length;
+            let scale = (variance + eps).sqrt().recip();
+            let affine = weight.iter().zip(&bias);
+            for ((normal, x), (weight, bias)) in normal.iter_mut().zip(row).zip(affine) {
+                *normal = (*x - first - mean) * scale * *weight + *bias;
             }
-        })
+        }
     })
 }
 
 /// Computes the sum of `f` of each element.
-fn sum_by(xs: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    reduce(xs, 0.0, |sum, x| sum + f(x), |x, y| x + y)
+fn sum_by<T: Real>(xs: &[T], f: impl Fn(T) -> T) -> T {
+    reduce(xs, T::zero(), |sum, x| sum + f(x), |x, y| x + y)
 }
 
 /// Reduces `xs` by `add` in SIMD lanes, and the lanes by `join`.
-fn reduce(xs: &[f32], start: f32, add: impl Fn(f32, f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
+fn reduce<T: Real>(xs: &[T], start: T, add: impl Fn(T, T) -> T, join: impl Fn(T, T) -> T) -> T {
     let mut lanes = [start; 16];
     let chunks = xs.chunks_exact(lanes.len());
     let rest = chunks.remainder().iter().fold(start, |rest, x| add(rest, *x));
@@ -300,7 +420,7 @@ fn reduce(xs: &[f32], start: f32, add: impl Fn(f32, f32) -> f32, join: impl Fn(f
 /// Multiplies matrices, or batches of matrices whose leading axes are the same.
 pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     if x.dtype() == DType::BF16 {
-        return binary_in_float32(x, y, matmul); // candle's kernel has no bfloat16.
+        return binary_in_full_precision(x, y, matmul); // candle's kernel has no bfloat16.
     }
     if x.rank() == 2 {
         return x.matmul(y);
@@ -327,7 +447,16 @@ fn as_batch(x: &Tensor) -> Result<Tensor> {
 pub(super) fn scatter_add(x: &Tensor, indices: &Tensor, axis: usize, length: usize) -> Result<Tensor> {
     let mut shape = x.dims().to_vec();
     shape[axis] = length;
-    in_float32(x, |x| Tensor::zeros(shape, DType::F32, x.device())?.index_add(indices, &x.contiguous()?, axis))
+    in_full_precision(x, |x| {
+        Tensor::zeros(shape, x.dtype(), x.device())?.index_add(indices, &x.contiguous()?, axis)
+    })
+}
+
+/// Computes `sums[…, indices[…, i, …], …] += x[…, i, …]` along `axis`, for sums of `shape`.
+pub(super) fn scatter_add_along(x: &Tensor, indices: &Tensor, axis: usize, shape: &[usize]) -> Result<Tensor> {
+    in_full_precision(x, |x| {
+        Tensor::zeros(shape, x.dtype(), x.device())?.scatter_add(indices, &x.contiguous()?, axis)
+    })
 }
 
 /// Pads with zeros to `shape`, in which `x` begins at `before`.
@@ -339,11 +468,7 @@ pub(super) fn pad(x: &Tensor, before: &[usize], shape: &[usize]) -> Result<Tenso
     Ok(padded)
 }
 
-/// Converts as Rust's `as` does. A bool is whether the number is not zero.
-pub(super) fn convert(x: &Tensor, dtype: DType) -> Result<Tensor> {
-    match (x.dtype(), dtype) {
-        (DType::U8, DType::U8) => Ok(x.clone()),
-        (_, DType::U8) => x.ne(&x.zeros_like()?),
-        _ => x.to_dtype(dtype),
-    }
+/// Returns whether each element is not zero.
+pub(super) fn is_nonzero(x: &Tensor) -> Result<Tensor> {
+    x.ne(&x.zeros_like()?)
 }

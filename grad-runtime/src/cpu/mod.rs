@@ -27,9 +27,13 @@
 //! ```
 
 mod array;
+mod comparison;
+mod creation;
 mod elementwise;
+mod indexing;
 mod kernels;
 mod operation;
+mod reductions;
 mod shapes;
 mod tape;
 #[cfg(test)]

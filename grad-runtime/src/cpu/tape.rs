@@ -12,6 +12,7 @@ use candle_core::Tensor;
 use super::array::Array;
 use super::operation::{operation, record_output};
 use crate::array::{require_loss, require_primals};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::explain::{self, Watched};
 use grad_core::Scope;
@@ -31,6 +32,7 @@ pub(super) struct Node {
     transforms: Vec<Arc<Transform>>,
     operands: Vec<Array>,
     output: Tensor,
+    dtype: Dtype,
     vjp: Box<Vjp>,
 }
 
@@ -53,25 +55,25 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 /// running transform, and one that is not floating point. Nothing is kept for a constant.
 pub(super) fn record(
     output: Tensor,
+    dtype: Dtype,
     operands: &[&Array],
     vjp: impl Fn(usize, &VjpArgs<'_>) -> Result<Array> + Send + Sync + 'static,
 ) -> Array {
-    let array = record_or_make_constant(output, operands, vjp);
+    let array = record_or_make_constant(Array::constant(output, dtype), operands, vjp);
     record_output("operation", operands, &array);
     array
 }
 
 fn record_or_make_constant(
-    output: Tensor,
+    array: Array,
     operands: &[&Array],
     vjp: impl Fn(usize, &VjpArgs<'_>) -> Result<Array> + Send + Sync + 'static,
 ) -> Array {
     if operands.iter().all(|operand| operand.node.is_none()) || !Cpu.grad_mode().is_enabled() {
-        return Array::constant(output);
+        return array;
     }
     let transforms = running_transforms(operands);
-    let array = Array::constant(output);
-    if transforms.is_empty() || !array.dtype().is_float() {
+    if transforms.is_empty() || !array.dtype().is_inexact() {
         return array;
     }
     let operands = operands.iter().map(|operand| operand.without_stale_node()).collect();
@@ -104,7 +106,7 @@ impl Array {
 
     /// Returns the same values as a constant.
     fn constant_copy(&self) -> Self {
-        Self::constant(self.tensor.clone())
+        Self::constant(self.tensor.clone(), self.dtype)
     }
 
     /// As [`constant_copy`](Self::constant_copy), for the function `op` that was called to cut the gradient, or in a scope.
@@ -114,7 +116,7 @@ impl Array {
             return self.constant_copy();
         }
         // A tensor of its own, which tells the constant from others.
-        let constant = Self::constant(self.tensor.copy().unwrap_or_else(|_| self.tensor.clone()));
+        let constant = Self::constant(self.tensor.copy().unwrap_or_else(|_| self.tensor.clone()), self.dtype);
         record_output(op, &[self], &constant);
         constant
     }
@@ -133,7 +135,7 @@ impl Array {
 
     fn with_node(self, id: u64, transforms: Vec<Arc<Transform>>, operands: Vec<Self>, vjp: Box<Vjp>) -> Self {
         let output = self.tensor.clone();
-        let node = Some(Arc::new(Node { id, transforms, operands, output, vjp }));
+        let node = Some(Arc::new(Node { id, transforms, operands, output, dtype: self.dtype, vjp }));
         Self { node, ..self }
     }
 }
@@ -202,7 +204,7 @@ fn leaf(id: u64, primal: &Array, transform: &Arc<Transform>) -> Array {
 fn backward(value: &Array, first_leaf: u64, leaves: &[Array]) -> Result<Vec<Array>> {
     let mut gradients: Vec<Option<Array>> = vec![None; leaves.len()];
     let mut pending: BTreeMap<u64, (Arc<Node>, Array)> = BTreeMap::new();
-    let one = Array::full(&value.shape(), 1.0, value.dtype())?;
+    let one = Array::ones(&value.shape(), value.dtype())?;
     pending.extend(value.node.as_ref().map(|node| (node.id, (Arc::clone(node), one))));
 
     while let Some((id, (node, cotangent))) = pending.pop_last() {
@@ -214,7 +216,7 @@ fn backward(value: &Array, first_leaf: u64, leaves: &[Array]) -> Result<Vec<Arra
             *gradient = Some(cotangent);
             continue;
         }
-        let output = Array { tensor: node.output.clone(), node: Some(Arc::clone(&node)) };
+        let output = Array { tensor: node.output.clone(), dtype: node.dtype, node: Some(Arc::clone(&node)) };
         let args = VjpArgs { operands: &node.operands, output: &output, cotangent: &cotangent };
         for (index, operand) in node.operands.iter().enumerate() {
             let Some(source) = operand.node.as_ref().filter(|source| source.id >= first_leaf) else {

@@ -126,9 +126,9 @@ fn gradients_of_functions_of_a_pair() {
         };
         check("add", pair(-1.0, 1.0), |x, y| x.add(y)?.square());
         check("subtract", pair(-1.0, 1.0), |x, y| x.subtract(y)?.square());
-        check("multiply", pair(-1.0, 1.0), Array::multiply);
-        check("divide", pair(0.5, 1.5), Array::divide);
-        check("power", pair(0.5, 1.5), Array::power);
+        check("multiply", pair(-1.0, 1.0), |x, y| x.multiply(y));
+        check("divide", pair(0.5, 1.5), |x, y| x.divide(y));
+        check("power", pair(0.5, 1.5), |x, y| x.power(y));
         let apart = [numbers(5, x, 0.5, 1.0), numbers(6, y, 1.1, 1.5)];
         check("maximum", apart.clone(), |x, y| x.maximum(y)?.square());
         check("minimum", apart, |x, y| x.minimum(y)?.square());
@@ -431,7 +431,7 @@ fn a_transform_that_panics_or_fails_ends() {
 fn an_error_of_a_vjp_names_the_transform() {
     let x = array(&[1.0, 2.0], &[2]);
     let function = |primals: &[Array]| {
-        record(x.tensor().clone(), &[&primals[0]], |_, args| args.cotangent.reshape(&[7])).sum_all()
+        record(x.tensor().clone(), x.dtype(), &[&primals[0]], |_, args| args.cotangent.reshape(&[7])).sum_all()
     };
     let error = Array::grad(function, from_ref(&x)).unwrap_err();
     assert_eq!(
@@ -443,14 +443,10 @@ fn an_error_of_a_vjp_names_the_transform() {
 #[test]
 fn tensors_without_an_array_are_refused() {
     let message = |tensor: &Tensor| Array::from_tensor(tensor).unwrap_err().to_string();
-    let tensor = |dtype| Tensor::full(2_u8, &[1], &Device::Cpu).and_then(|x| x.to_dtype(dtype)).unwrap();
+    let tensor = |dtype| Tensor::full(1_f32, &[1], &Device::Cpu).and_then(|x| x.to_dtype(dtype)).unwrap();
     assert_eq!(
-        message(&tensor(DType::F64)),
-        "cannot from_tensor: there are no arrays of F64; convert the tensor with `to_dtype`"
-    );
-    assert!(
-        message(&tensor(DType::U8))
-            .starts_with("cannot from_tensor: a u8 tensor becomes bool, but one element is 2")
+        message(&tensor(DType::F8E4M3)),
+        "cannot from_tensor: there are no arrays of F8E4M3; convert the tensor with `to_dtype`"
     );
     let axes = tensor(DType::F32).reshape(vec![1; 9]).unwrap();
     assert!(message(&axes).ends_with(" has 9 axes; an array on the CPU has at most 8"));

@@ -187,7 +187,7 @@ fn cut_of<A: Array>(op: &str, output: &A) -> Option<Cut> {
     }
     match op {
         "stop_gradient" | "detach" => Some(Cut::Stopped),
-        _ if !output.dtype().is_float() => Some(Cut::NotFloat),
+        _ if !output.dtype().is_inexact() => Some(Cut::NotFloat),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use super::ffi::{self, FfiResult, Handle};
 use crate::array::docs::array_doc;
 use crate::array::{self, all_axes, cannot_make, check_length, forward_to_inherent, operands, refused};
 use crate::detach::Detach;
-use crate::dtype::{Buffer, Dtype, Element};
+use crate::dtype::{Buffer, Dtype, Element, for_each_dtype};
 use crate::error::{Error, Result};
 use crate::explain::record;
 
@@ -72,21 +72,22 @@ impl Array {
         let refuse = |reason| refuse_shape(op, shape, buffer.dtype(), reason);
         let lengths = ffi::to_lengths(shape).map_err(refuse)?;
         check_length(buffer, shape).map_err(refuse)?;
-        let created = match buffer {
-            Buffer::Float32(data) => Handle::from_data(data, &lengths),
-            Buffer::Float16(data) => Handle::from_data(data, &lengths),
-            Buffer::BFloat16(data) => Handle::from_data(data, &lengths),
-            Buffer::Int32(data) => Handle::from_data(data, &lengths),
-            Buffer::UInt32(data) => Handle::from_data(data, &lengths),
-            Buffer::Bool(data) => Handle::from_data(data, &lengths),
-        };
+        macro_rules! create {
+            ($($(#[$doc:meta])* $dtype:ident $name:literal $element:ty = $number:literal;)*) => {
+                match buffer {
+                    $(Buffer::$dtype(data) => Handle::from_data(data, &lengths),)*
+                }
+            };
+        }
+        let created = for_each_dtype!(create);
         created?.and_then(Self::new).map_err(refuse).inspect(Self::record_creation)
     }
 
-    fn filled(op: &'static str, shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
+    fn filled(op: &'static str, shape: &[usize], value: impl Element, dtype: Dtype) -> Result<Self> {
+        let scalar = Self::create(op, &value.to_number().to_buffer(dtype), &[])?;
         let refuse = |reason| refuse_shape(op, shape, dtype, reason);
         let lengths = ffi::to_lengths(shape).map_err(refuse)?;
-        Handle::full(&lengths, value, dtype)?.and_then(Self::new).map_err(refuse).inspect(Self::record_creation)
+        Handle::full(&lengths, &scalar.0).and_then(Self::new).map_err(refuse).inspect(Self::record_creation)
     }
 
     /// Tells a record that the array is new, since it may have the place of one that is gone.
@@ -97,14 +98,14 @@ impl Array {
     }
 
     fn read(&self) -> Result<Buffer<'static>> {
-        let buffer = match self.dtype() {
-            Dtype::Float32 => self.0.to_vec().map(|data| Buffer::Float32(Cow::Owned(data))),
-            Dtype::Float16 => self.0.to_vec().map(|data| Buffer::Float16(Cow::Owned(data))),
-            Dtype::BFloat16 => self.0.to_vec().map(|data| Buffer::BFloat16(Cow::Owned(data))),
-            Dtype::Int32 => self.0.to_vec().map(|data| Buffer::Int32(Cow::Owned(data))),
-            Dtype::UInt32 => self.0.to_vec().map(|data| Buffer::UInt32(Cow::Owned(data))),
-            Dtype::Bool => self.0.to_vec().map(|data| Buffer::Bool(Cow::Owned(data))),
-        };
+        macro_rules! read {
+            ($($(#[$doc:meta])* $dtype:ident $name:literal $element:ty = $number:literal;)*) => {
+                match self.dtype() {
+                    $(Dtype::$dtype => self.0.to_vec().map(|data| Buffer::$dtype(Cow::Owned(data))),)*
+                }
+            };
+        }
+        let buffer = for_each_dtype!(read);
         buffer.map_err(|reason| refused("to_buffer", &[self], reason))
     }
 }
@@ -137,20 +138,20 @@ impl Array {
 
     #[doc = array_doc!(full, "mlx")]
     #[track_caller]
-    pub fn full(shape: &[usize], value: f32, dtype: Dtype) -> Result<Self> {
+    pub fn full<T: Element>(shape: &[usize], value: T, dtype: Dtype) -> Result<Self> {
         Self::filled("full", shape, value, dtype)
     }
 
     #[doc = array_doc!(zeros, "mlx")]
     #[track_caller]
     pub fn zeros(shape: &[usize], dtype: Dtype) -> Result<Self> {
-        Self::filled("zeros", shape, 0.0, dtype)
+        Self::filled("zeros", shape, 0, dtype)
     }
 
     #[doc = array_doc!(ones, "mlx")]
     #[track_caller]
     pub fn ones(shape: &[usize], dtype: Dtype) -> Result<Self> {
-        Self::filled("ones", shape, 1.0, dtype)
+        Self::filled("ones", shape, 1, dtype)
     }
 }
 

@@ -14,7 +14,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | operations | methods of [`Array`], functions of this module, [`random`], [`linalg`], [`fast`] |
+//! | operations | methods of [`Array`], functions of this module, [`random`], [`linalg`], [`fft`], [`fast`] |
 //! | gradients | [`Array::grad`], [`Array::value_and_grad`], [`vjp`], [`jvp`] |
 //! | other transforms | [`vmap`], [`compile`], [`checkpoint`], [`custom_function`] |
 //! | evaluation, devices | [`eval`], [`async_eval`], [`Stream`], [`Device`] |
@@ -78,7 +78,7 @@ pub use array::Array;
 pub use device::{Device, active_memory, default_device, peak_memory, reset_peak_memory, set_default_device};
 pub use eval::{async_eval, eval};
 #[doc(inline)]
-pub use ffi::{combination::*, creation::*, fast, linalg, random};
+pub use ffi::{combination::*, creation::*, fast, fft, linalg, random};
 pub use stream::Stream;
 pub use transforms::{Checkpoint, Compiled, CustomFunction, checkpoint, compile, custom_function, jvp, vjp, vmap};
 
@@ -148,6 +148,20 @@ pub use grad_mlx_sys::ScanDirection;
 /// ```
 #[doc(inline)]
 pub use grad_mlx_sys::ScanBound;
+
+/// Which of a Fourier transform and its inverse is divided by the number of elements.
+///
+/// ```
+/// use grad_runtime::mlx::{Array, FftNorm, fft};
+///
+/// let x = Array::from_slice(&[1.0_f32; 4], &[4])?;
+/// for (norm, sum) in [(FftNorm::Backward, 4.0), (FftNorm::Ortho, 2.0), (FftNorm::Forward, 1.0)] {
+///     assert_eq!(fft::fft(&x, None, 0, norm)?.real()?.to_vec::<f32>()?[0], sum);
+/// }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+#[doc(inline)]
+pub use grad_mlx_sys::FftNorm;
 
 /// Which triangle of a matrix [`linalg::cholesky`] and other functions compute or read.
 ///

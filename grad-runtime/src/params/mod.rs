@@ -446,7 +446,7 @@ fn primals_of<A: Array, P: Params<A>>(op: &'static str, params: &P) -> Result<Ve
     let mut arrays = Vec::new();
     let mut refusal = None;
     params.visit_arrays(&Path::root(), &mut |path, array| {
-        if refusal.is_none() && !array.dtype().is_float() {
+        if refusal.is_none() && !array.dtype().is_inexact() {
             let subject = if path.is_root() { "the array".to_owned() } else { format!("`{path}`") };
             let reason = format!(
                 "{subject} is not floating point and has no gradient; convert it with `astype`, mark its field \

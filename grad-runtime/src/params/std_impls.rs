@@ -26,7 +26,7 @@ macro_rules! impl_without_arrays {
     )*};
 }
 impl_without_arrays! {
-    () bool char f32 f64 half::f16 half::bf16 i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize
+    () bool char f32 f64 half::f16 half::bf16 num_complex::Complex32 i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize
     &str String PathBuf Duration Dtype
 }
 

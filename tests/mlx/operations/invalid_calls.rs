@@ -109,13 +109,13 @@ fn messages_say_what_was_found_and_what_to_do() {
         ),
         (
             x.bitwise_and(&integers),
-            "cannot bitwise_and float32[2, 3] and int32[2, 3]: bits of float32 have no meaning; convert it with `astype` to int32 \
-             or uint32",
+            "cannot bitwise_and float32[2, 3] and int32[2, 3]: bits of float32 have no meaning; convert it with `astype` to an integer \
+             dtype",
         ),
         (linalg::inv(&x), "cannot inv float32[2, 3]: the matrix has 2 rows and 3 columns; it must be square"),
         (
             linalg::inv(&integers),
-            "cannot inv int32[2, 3]: the matrix is int32, not float32; convert it with `astype`",
+            "cannot inv int32[2, 3]: the matrix is int32, neither float32 nor float64; convert it with `astype`",
         ),
         (
             key(&x),

@@ -100,7 +100,7 @@ mapped! {
         searchsorted(Signed [3], Signed [2]) |x| x[0].sort(0)?.searchsorted(&x[1], Side::Left);
 
         clip(Signed [2, 3], Signed [3], Positive [2, 1]) |x| {
-            x[0].clip(Some(&x[1].subtract(&scalar(2.0_f32))?), Some(&x[2]))
+            x[0].clip(&x[1].subtract(2.0)?, &x[2])
         };
         where_cond(Signed [2, 3], Signed [3], Signed [2, 1]) |x| mask(&x[0])?.where_cond(&x[1], &x[2]);
         take(Signed [4, 2], Signed [3]) |x| x[0].take(&indices(&x[1], 4)?, 0);

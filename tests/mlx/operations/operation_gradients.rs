@@ -3,8 +3,8 @@
 
 use grad_runtime::mlx::ScanBound::{Exclusive, Inclusive};
 use grad_runtime::mlx::ScanDirection::{Forward, Reverse};
-use grad_runtime::mlx::{self, Array as Mlx, Indexing, PadMode, Triangle, fast, linalg, random};
-use grad_runtime::{Array, Dtype, Result};
+use grad_runtime::mlx::{self, Array as Mlx, FftNorm, Indexing, PadMode, Triangle, fast, linalg, random};
+use grad_runtime::{Array, Complex32, Dtype, Result};
 use support::arrays::assert_close;
 use support::derivatives::{assert_derivative, assert_forward_mode};
 use support::gradients::Range::{Positive, Signed};
@@ -177,6 +177,16 @@ fn packed() -> Result<(Mlx, Mlx, Mlx)> {
     operand::<Mlx>(Signed, &[2, 64], 3).quantize(64, 4)
 }
 
+/// Returns complex numbers, given their real and imaginary parts.
+fn complex(x: &[Mlx]) -> Result<Mlx> {
+    x[0].astype(Dtype::Complex64)?.add(&x[1].multiply(Complex32::new(0.0, 1.0))?)
+}
+
+/// Returns a real function of complex numbers in which each part counts by itself.
+fn energy(z: &Mlx) -> Result<Mlx> {
+    z.real()?.square()?.add(&z.imag()?.square()?.multiply(0.75)?)?.add(&z.real()?.multiply(&z.imag()?)?)
+}
+
 gradients! {
     mod methods {
         reciprocal(Positive [2, 3]) |x| x[0].reciprocal();
@@ -198,9 +208,16 @@ gradients! {
         arctanh(Signed [3]) |x| half(&x[0])?.arctanh();
         degrees(Signed [2, 3]) |x| x[0].degrees();
         radians(Signed [2, 3]) |x| x[0].radians();
+        real(Signed [3], Signed [3]) |x| complex(x)?.multiply(Complex32::new(0.5, -2.0))?.real()?.square();
+        imag(Signed [3], Signed [3]) |x| complex(x)?.multiply(Complex32::new(0.5, -2.0))?.imag()?.square();
+        conjugate(Signed [3], Signed [3]) |x| energy(&complex(x)?.conjugate()?.multiply(&complex(x)?)?);
+        functions_of_complex_numbers(Signed [3], Signed [3]) |x| energy(&complex(x)?.exp()?.divide(&complex(x)?.add(3)?)?);
+        sign_of_complex_numbers(Signed [3], Signed [3]) |x| energy(&complex(x)?.sign()?);
+        magnitude_of_complex_numbers(Signed [3], Signed [3]) |x| complex(x)?.abs();
+        matmul_of_complex_numbers(Signed [2, 2], Signed [2, 2]) |x| energy(&complex(x)?.matmul(&complex(x)?)?);
         erfinv(Signed [3]) |x| half(&x[0])?.erfinv();
         silu(Signed [2, 3]) |x| x[0].silu();
-        clip(Signed [2, 3]) |x| x[0].clip(Some(&scalar(-1.0_f32)), Some(&scalar(1.0_f32)));
+        clip(Signed [2, 3]) |x| x[0].clip(-1.0, 1.0);
         nan_to_num(Signed [2, 3]) |x| x[0].nan_to_num(0.0, None, None);
         remainder(Signed [2, 3], Positive [3]) |x| x[0].remainder(&x[1]);
         divmod(Signed [2, 3], Positive [3]) |x| x[0].divmod(&x[1]).map(|(_, remainder)| remainder);
@@ -345,6 +362,26 @@ gradients! {
         lu(Signed [2, 2]) |x| linalg::lu(&x[0]).map(|(_, _, u)| u);
         eigh(Signed [2, 2]) |x| linalg::eigh(&definite(&x[0])?).map(|(values, _)| values);
         eigvalsh(Signed [2, 2]) |x| linalg::eigvalsh(&definite(&x[0])?);
+        eig(Signed [2, 2]) |x| linalg::eig(&x[0])?.0.abs();
+        eigvals(Signed [2, 2]) |x| linalg::eigvals(&x[0])?.abs();
+        lu_factor(Signed [2, 2]) |x| linalg::lu_factor(&x[0]).map(|(lu, _)| lu);
+    }
+
+    mod fft {
+        fft(Signed [2, 3], Signed [2, 3]) |x| energy(&mlx::fft::fft(&complex(x)?, None, -1, FftNorm::Backward)?);
+        ifft(Signed [2, 3], Signed [2, 3]) |x| energy(&mlx::fft::ifft(&complex(x)?, Some(4), 0, FftNorm::Ortho)?);
+        rfft(Signed [2, 5]) |x| energy(&mlx::fft::rfft(&x[0], None, -1, FftNorm::Forward)?);
+        irfft(Signed [2, 3], Signed [2, 3]) |x| mlx::fft::irfft(&complex(x)?, Some(5), -1, FftNorm::Backward)?.square();
+        fft2(Signed [2, 3], Signed [2, 3]) |x| energy(&mlx::fft::fft2(&complex(x)?, None, &[0, 1], FftNorm::Backward)?);
+        ifft2(Signed [2, 3], Signed [2, 3]) |x| energy(&mlx::fft::ifft2(&complex(x)?, Some(&[3, 2]), &[0, 1], FftNorm::Backward)?);
+        rfft2(Signed [2, 4]) |x| energy(&mlx::fft::rfft2(&x[0], None, &[0, 1], FftNorm::Ortho)?);
+        irfft2(Signed [2, 3], Signed [2, 3]) |x| mlx::fft::irfft2(&complex(x)?, Some(&[2, 5]), &[0, 1], FftNorm::Backward)?.square();
+        fftn(Signed [2, 3, 2], Signed [2, 3, 2]) |x| energy(&mlx::fft::fftn(&complex(x)?, None, &[0, 2], FftNorm::Backward)?);
+        ifftn(Signed [2, 3], Signed [2, 3]) |x| energy(&mlx::fft::ifftn(&complex(x)?, None, &[1], FftNorm::Forward)?);
+        rfftn(Signed [2, 3, 2]) |x| energy(&mlx::fft::rfftn(&x[0], None, &[2, 1], FftNorm::Backward)?);
+        irfftn(Signed [2, 3], Signed [2, 3]) |x| mlx::fft::irfftn(&complex(x)?, None, &[0, 1], FftNorm::Backward)?.square();
+        fftshift(Signed [2, 5]) |x| mlx::fft::fftshift(&x[0], &[-1]);
+        ifftshift(Signed [3, 2]) |x| mlx::fft::ifftshift(&x[0], &[0, 1]);
     }
 
     mod fast {

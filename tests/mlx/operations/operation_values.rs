@@ -2,10 +2,12 @@
 #![allow(clippy::approx_constant, reason = "the numbers are results")]
 
 use grad_runtime::Dtype::{BFloat16, Bool, Float16, Float32, Int32, UInt32};
-use grad_runtime::Result;
 use grad_runtime::mlx::ScanBound::{Exclusive, Inclusive};
 use grad_runtime::mlx::ScanDirection::{Forward, Reverse};
-use grad_runtime::mlx::{self, Array as Mlx, Indexing, PadMode, Side, Triangle, fast, linalg, random};
+use grad_runtime::mlx::{
+    self, Array as Mlx, FftNorm, Indexing, PadMode, Side, Triangle, fast, fft, linalg, random,
+};
+use grad_runtime::{Complex32, Dtype, Result};
 use half::f16;
 
 use super::{NAMES, assert_same, floats, scalar, v, vector};
@@ -139,6 +141,9 @@ const ONLY_ON_IT: [bool; 2] = [true, false];
 
 values! {
     mod methods {
+        real: vector([Complex32::new(3.0, 4.0)]).real() => v([3.0]), v([2.0]).real() => v([2.0]);
+        imag: vector([Complex32::new(3.0, 4.0)]).imag() => v([4.0]), v([2.0]).imag() => v([0.0]);
+        conjugate: vector([Complex32::new(3.0, 4.0)]).conjugate() => vector([Complex32::new(3.0, -4.0)]), v([2.0]).conjugate() => v([2.0]);
         sign: v([-2.0, 0.0, 3.0]).sign() => v([-1.0, 0.0, 1.0]), vector([-7, 0]).sign() => vector([-1, 0]);
         floor: v([-1.5, 1.5]).floor() => v([-2.0, 1.0]);
         ceil: v([-1.5, 1.5]).ceil() => v([-1.0, 2.0]);
@@ -168,8 +173,8 @@ values! {
         radians: v([180.0]).radians() => v([3.141_592_7]);
         erfinv: v([0.5, 0.0]).erfinv() => v([0.476_936, 0.0]);
         silu: v([1.0, 0.0]).silu() => v([0.731_059, 0.0]);
-        clip: v([-2.0, 0.5, 2.0]).clip(Some(&scalar(-1.0_f32)), Some(&scalar(1.0_f32))) => v([-1.0, 0.5, 1.0]),
-            v([-2.0, 2.0]).clip(None, Some(&v([-3.0, 3.0]))) => v([-3.0, 2.0]);
+        clip: v([-2.0, 0.5, 2.0]).clip(-1.0, 1.0) => v([-1.0, 0.5, 1.0]),
+            v([-2.0, 2.0]).clip(-9, &v([-3.0, 3.0])) => v([-3.0, 2.0]);
         nan_to_num: v([f32::NAN, f32::INFINITY, 1.0]).nan_to_num(5.0, Some(6.0), None) => v([5.0, 6.0, 1.0]),
             v([f32::NEG_INFINITY]).nan_to_num(0.0, None, None) => v([f32::MIN]);
         floor_divide: v([-7.0, 7.0]).floor_divide(&scalar(2.0_f32)) => v([-4.0, 3.0]),
@@ -425,6 +430,10 @@ values! {
     }
 
     mod functions {
+        hanning: mlx::hanning(4) => v([0.0, 0.75, 0.75, 0.0]), mlx::hanning(1) => v([1.0]);
+        hamming: mlx::hamming(4) => v([0.08, 0.77, 0.77, 0.08]);
+        blackman: mlx::blackman(4) => v([0.0, 0.63, 0.63, 0.0]);
+        bartlett: mlx::bartlett(4) => v([0.0, 0.666_666_7, 0.666_666_7, 0.0]);
         arange:
             mlx::arange(0.0, 1.0, 0.3, Float32) => v([0.0, 0.3, 0.6, 0.9]),
             mlx::arange(5.0, 0.0, -2.0, Int32) => vector([5, 3, 1]);
@@ -503,6 +512,30 @@ values! {
                 vector(ONLY_ON_IT);
     }
 
+    mod fft {
+        fft:
+            fft::fft(&v([1.0, 2.0, 3.0, 4.0]), None, 0, FftNorm::Backward) => vector([Complex32::new(10.0, 0.0), Complex32::new(-2.0, 2.0), Complex32::new(-2.0, -0.0), Complex32::new(-2.0, -2.0)]),
+            fft::fft(&v([1.0, 2.0, 3.0]), Some(2), 0, FftNorm::Ortho)?.real() => v([2.121_320_3, -0.707_106_8]),
+            fft::fft(&v([1.0, 2.0]), Some(4), 0, FftNorm::Forward)?.imag() => v([0.0, -0.5, 0.0, 0.5]);
+        ifft: fft::ifft(&vector([Complex32::new(10.0, 0.0), Complex32::new(-2.0, 2.0), Complex32::new(-2.0, -0.0), Complex32::new(-2.0, -2.0)]), None, 0, FftNorm::Backward)?.real() => v([1.0, 2.0, 3.0, 4.0]);
+        rfft: fft::rfft(&v([1.0, 2.0, 3.0, 4.0]), None, 0, FftNorm::Backward) => vector([Complex32::new(10.0, 0.0), Complex32::new(-2.0, 2.0), Complex32::new(-2.0, -0.0)]);
+        irfft:
+            fft::irfft(&vector([Complex32::new(10.0, 0.0), Complex32::new(-2.0, 2.0), Complex32::new(-2.0, -0.0)]), None, 0, FftNorm::Backward) => v([1.0, 2.0, 3.0, 4.0]),
+            fft::irfft(&fft::rfft(&v([1.0, 2.0, 3.0]), None, 0, FftNorm::Ortho)?, Some(3), 0, FftNorm::Ortho) => v([1.0, 2.0, 3.0]);
+        fft2: fft::fft2(&matrix(), None, &[0, 1], FftNorm::Backward)?.real() => floats(&[2, 2], [10.0, -2.0, -4.0, 0.0]);
+        ifft2: fft::ifft2(&floats(&[2, 2], [10.0, -2.0, -4.0, 0.0]), None, &[0, 1], FftNorm::Backward)?.real() => matrix();
+        rfft2: fft::rfft2(&matrix(), None, &[0, 1], FftNorm::Backward)?.real() => floats(&[2, 2], [10.0, -2.0, -4.0, 0.0]);
+        irfft2: fft::irfft2(&floats(&[2, 2], [10.0, -2.0, -4.0, 0.0]), None, &[0, 1], FftNorm::Backward) => matrix();
+        fftn: fft::fftn(&matrix(), None, &[1], FftNorm::Backward)?.real() => floats(&[2, 2], [3.0, -1.0, 7.0, -1.0]);
+        ifftn: fft::ifftn(&floats(&[2, 2], [3.0, -1.0, 7.0, -1.0]), None, &[-1], FftNorm::Backward)?.real() => matrix();
+        rfftn: fft::rfftn(&matrix(), Some(&[4]), &[0], FftNorm::Backward)?.real() => floats(&[3, 2], [4.0, 6.0, 1.0, 2.0, -2.0, -2.0]);
+        irfftn: fft::irfftn(&fft::rfftn(&matrix(), None, &[0, 1], FftNorm::Backward)?, Some(&[2, 2]), &[0, 1], FftNorm::Backward) => matrix();
+        fftfreq: fft::fftfreq(5, 0.1) => v([0.0, 2.0, 4.0, -4.0, -2.0]);
+        rfftfreq: fft::rfftfreq(5, 0.1) => v([0.0, 2.0, 4.0]);
+        fftshift: fft::fftshift(&vector([0, 1, 2, -2, -1]), &[0]) => vector([-2, -1, 0, 1, 2]);
+        ifftshift: fft::ifftshift(&vector([-2, -1, 0, 1, 2]), &[-1]) => vector([0, 1, 2, -2, -1]);
+    }
+
     mod linalg {
         norm:
             linalg::norm(&v([3.0, 4.0]), &[0], false) => scalar(5.0_f32),
@@ -530,6 +563,17 @@ values! {
             linalg::cholesky(&definite(), Triangle::Upper) => floats(&[2, 2], [2.0, 1.0, 0.0, 1.414_213_5]);
         cholesky_inv:
             linalg::cholesky_inv(&linalg::cholesky(&definite(), Triangle::Lower)?, Triangle::Lower)?.matmul(&definite()) => unit();
+        eig:
+            {
+                let (values, vectors) = linalg::eig(&definite())?;
+                same(values.real()?.sort(0), v([1.438_447, 5.561_553]));
+                let found = definite().astype(Dtype::Complex64)?.matmul(&vectors)?.subtract(&vectors.multiply(&values)?)?;
+                found.abs()?.less(1e-5)?.all(&[0, 1], false)
+            } => scalar(true);
+        eigvals:
+            // A rotation by a right angle.
+            linalg::eigvals(&floats(&[2, 2], [0.0, -1.0, 1.0, 0.0]))?.imag()?.sort(0) => v([-1.0, 1.0]);
+        lu_factor: linalg::lu_factor(&matrix()) => (floats(&[2, 2], [3.0, 4.0, 0.333_333_3, 0.666_666_7]), vector([1_u32, 1]));
         lu:
             {
                 let (rows, l, u) = linalg::lu(&matrix())?;

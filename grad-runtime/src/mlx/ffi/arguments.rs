@@ -78,7 +78,7 @@ macro_rules! unchanged {
     )*};
 }
 unchanged!(bool, i32, u64, f32, f64);
-unchanged!(sys::PadMode, sys::Side, sys::Indexing, sys::ScanDirection, sys::ScanBound, sys::Triangle);
+unchanged!(sys::PadMode, sys::Side, sys::Indexing, sys::ScanDirection, sys::ScanBound, sys::Triangle, sys::FftNorm);
 
 impl Argument for isize {
     type Converted = i32;
@@ -108,6 +108,10 @@ impl Argument for usize {
     fn as_raw(converted: &i32) -> i32 {
         *converted
     }
+
+    fn describe(self, arguments: &mut Arguments) {
+        arguments.counts.push(self);
+    }
 }
 
 impl Argument for Dtype {
@@ -133,6 +137,32 @@ impl Argument for Option<f32> {
 
     fn as_raw(converted: &Self) -> *const f32 {
         converted.as_ref().map_or(ptr::null(), ptr::from_ref)
+    }
+}
+
+impl Argument for Option<usize> {
+    type Converted = Option<i32>;
+    type Raw = *const i32;
+
+    fn convert(self) -> FfiResult<Option<i32>> {
+        self.map(to_length).transpose()
+    }
+
+    fn as_raw(converted: &Option<i32>) -> *const i32 {
+        converted.as_ref().map_or(ptr::null(), ptr::from_ref)
+    }
+}
+
+impl Argument for Option<&[usize]> {
+    type Converted = Option<IntArray>;
+    type Raw = sys::IntSlice;
+
+    fn convert(self) -> FfiResult<Option<IntArray>> {
+        self.map(to_lengths).transpose()
+    }
+
+    fn as_raw(converted: &Option<IntArray>) -> sys::IntSlice {
+        converted.as_ref().map_or(sys::IntSlice { data: ptr::null(), len: 0 }, |lengths| int_slice(lengths))
     }
 }
 

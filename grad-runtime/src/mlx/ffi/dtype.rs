@@ -2,8 +2,9 @@
 
 use grad_mlx_sys as sys;
 use half::{bf16, f16};
+use num_complex::Complex32;
 
-use crate::dtype::Dtype;
+use crate::dtype::{Dtype, for_each_dtype};
 
 /// A type of elements that has the same layout in MLX.
 ///
@@ -16,7 +17,7 @@ pub unsafe trait Plain: Copy + Default {
 }
 
 macro_rules! dtypes {
-    ($($dtype:ident: $element:ty;)*) => {
+    ($($(#[$doc:meta])* $dtype:ident $name:literal $element:ty = $number:literal;)*) => {
         const _: () = {$(
             assert!(Dtype::$dtype as i32 == sys::Dtype::$dtype as i32);
             assert!(size_of::<$element>() == sys::Dtype::$dtype.size());
@@ -41,19 +42,12 @@ macro_rules! dtypes {
         }
 
         $(
-            // SAFETY: MLX's element type is the same, or for 16-bit floats, of which every bit pattern is a value, has the
-            // same format. MLX writes bools as 0 and 1.
+            // SAFETY: MLX's element type is the same, or has the same format: 16-bit floats, of which every bit pattern is a value,
+            // and complex numbers, which are two floats. MLX writes bools as 0 and 1.
             unsafe impl Plain for $element {
                 const DTYPE: Dtype = Dtype::$dtype;
             }
         )*
     };
 }
-dtypes! {
-    Float32: f32;
-    Float16: f16;
-    BFloat16: bf16;
-    Int32: i32;
-    UInt32: u32;
-    Bool: bool;
-}
+for_each_dtype!(dtypes);

@@ -63,11 +63,10 @@ impl Handle {
         Ok(unsafe { Self::from_raw((api.from_data)(elements.as_ptr().cast(), int_slice(shape), T::DTYPE.into())) })
     }
 
-    /// Creates an array of one value.
-    pub fn full(shape: &[i32], value: f32, dtype: Dtype) -> Result<FfiResult> {
-        let api = available()?;
-        // SAFETY: the shape is borrowed for the call. The array is new.
-        Ok(unsafe { Self::from_raw((api.full)(int_slice(shape), value, dtype.into())) })
+    /// Creates an array of one value, that of a scalar.
+    pub fn full(shape: &[i32], value: &Self) -> FfiResult {
+        // SAFETY: the shape and the scalar are borrowed for the call. The array is new.
+        unsafe { Self::from_raw((entered()?.full)(int_slice(shape), value.as_raw())) }
     }
 
     pub fn shape(&self) -> &[i32] {

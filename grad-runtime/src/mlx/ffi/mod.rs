@@ -27,7 +27,7 @@ pub use arguments::as_handles;
 pub use callbacks::{Failure, StoredFn};
 pub use handle::{Handle, async_eval, eval};
 pub use integers::to_lengths;
-pub use operations::{combination, creation, fast, linalg, random};
+pub use operations::{combination, creation, fast, fft, linalg, random};
 pub use transforms::{Compiled, Derived, checkpoint, compile, custom, jvp, vjp, vmap};
 
 /// The result of a call into MLX: a value, or MLX's message.

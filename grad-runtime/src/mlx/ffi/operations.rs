@@ -2,12 +2,13 @@
 
 use std::panic::Location;
 
-use grad_mlx_sys::{Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
+use grad_mlx_sys::{FftNorm, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
 
 use super::arguments::{Argument, Output};
 use super::refusals::{Arguments, refused};
 use super::{FfiResult, available};
 use crate::array::docs::array_doc;
+use crate::array::{IntoOperand, Length, cannot_make, into_operand, length, operands};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::explain::record;
@@ -38,14 +39,28 @@ macro_rules! call {
     }};
 }
 
-/// Defines a method. One that is in the `Array` trait, too, has the documentation of the trait.
+/// Defines a method, as its flags in the list say. One that is in the `Array` trait, too, has the documentation of the trait.
 macro_rules! method {
-    ($section:ident fn $name:ident $arguments:tt -> $output:ty, shared) => {
-        method! { $section #[doc = array_doc!($name, "mlx")] fn $name $arguments -> $output }
+    ([shared by_hand] $($method:tt)*) => {};
+    ([shared $($flag:ident)*] $section:ident $(#[$doc:meta])* fn $name:ident $($method:tt)*) => {
+        method! { [$($flag)*] $section #[doc = array_doc!($name, "mlx")] fn $name $($method)* }
     };
     (
-        $section:ident $(#[$doc:meta])*
-        fn $name:ident($this:ident: &Array $(, $argument:ident: $type:ty)*) -> $output:ty
+        [scalar] $section:ident $(#[$doc:meta])*
+        fn $name:ident($this:ident: &Array, $other:ident: &Array $(,)?) -> $output:ty
+    ) => {
+        $(#[$doc])*
+        #[track_caller]
+        pub fn $name(&self, $other: impl IntoOperand<Self>) -> Result<$output> {
+            let $this = self;
+            let $other = $other.into_operand(stringify!($name), self.dtype())?;
+            let $other = &*$other;
+            call!($section.$name($this: &Array, $other: &Array))
+        }
+    };
+    (
+        [] $section:ident $(#[$doc:meta])*
+        fn $name:ident($this:ident: &Array $(, $argument:ident: $type:ty)* $(,)?) -> $output:ty
     ) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "they are MLX's")]
@@ -61,14 +76,11 @@ macro_rules! method {
 macro_rules! section {
     (methods $(#[$about:meta])* $section:ident {$(
         $(#[$doc:meta])*
-        fn $name:ident($this:ident: &Array $(, $argument:ident: $type:ty)* $(,)?) -> $output:ty $(, $shared:ident)?;
+        fn $name:ident $arguments:tt -> $output:ty $(, $flag:ident)*;
     )*}) => {
         $(#[$about])*
         impl Array {$(
-            method! {
-                $section $(#[$doc])*
-                fn $name($this: &Array $(, $argument: $type)*) -> $output $(, $shared)?
-            }
+            method! { [$($flag)*] $section $(#[$doc])* fn $name $arguments -> $output }
         )*}
     };
     (functions $($section:tt)*) => {
@@ -76,7 +88,7 @@ macro_rules! section {
     };
     (module $(#[$about:meta])* $section:ident {$(
         $(#[$doc:meta])*
-        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $shared:ident)?;
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $(, $flag:ident)*;
     )*}) => {
         $(#[$about])*
         pub mod $section {
@@ -107,5 +119,56 @@ impl Array {
     #[track_caller]
     pub fn concatenate(arrays: &[Self], axis: isize) -> Result<Self> {
         combination::concatenate(arrays, axis)
+    }
+
+    #[doc = array_doc!(stack, "mlx")]
+    #[track_caller]
+    pub fn stack(arrays: &[Self], axis: isize) -> Result<Self> {
+        combination::stack(arrays, axis)
+    }
+}
+
+/// # Creation from a rule
+impl Array {
+    #[doc = array_doc!(arange, "mlx")]
+    #[allow(clippy::similar_names, reason = "they are those of MLX and NumPy")]
+    #[track_caller]
+    pub fn arange(start: f64, stop: f64, step: f64, dtype: Dtype) -> Result<Self> {
+        operands::arange(start, stop, step, dtype).map_err(|reason| cannot_make("arange", &[], dtype, reason))?;
+        creation::arange(start, stop, step, dtype)
+    }
+
+    #[doc = array_doc!(eye, "mlx")]
+    #[track_caller]
+    pub fn eye(n: usize, m: usize, k: i32, dtype: Dtype) -> Result<Self> {
+        creation::eye(n, m, k, dtype)
+    }
+}
+
+/// # Operations with generic arguments
+impl Array {
+    #[doc = array_doc!(where_cond, "mlx")]
+    #[track_caller]
+    pub fn where_cond(&self, on_true: impl IntoOperand<Self>, on_false: impl IntoOperand<Self>) -> Result<Self> {
+        let (on_true, on_false) = into_operand::both("where_cond", on_true, on_false)?;
+        let (a, on_true, on_false) = (self, &*on_true, &*on_false);
+        call!(comparison.where_cond(a: &Array, on_true: &Array, on_false: &Array))
+    }
+
+    #[doc = array_doc!(clip, "mlx")]
+    #[track_caller]
+    pub fn clip(&self, min: impl IntoOperand<Self>, max: impl IntoOperand<Self>) -> Result<Self> {
+        let min = min.into_operand("clip", self.dtype())?;
+        let max = max.into_operand("clip", self.dtype())?;
+        let (a, a_min, a_max) = (self, &*min, &*max);
+        call!(arithmetic.clip(a: &Array, a_min: &Array, a_max: &Array))
+    }
+
+    #[doc = array_doc!(reshape, "mlx")]
+    #[track_caller]
+    pub fn reshape<L: Length>(&self, shape: &[L]) -> Result<Self> {
+        let lengths = length::signed(shape);
+        let (a, shape) = (self, &lengths[..]);
+        call!(shapes.reshape(a: &Array, shape: &[isize]))
     }
 }

@@ -1,8 +1,9 @@
 //! Why MLX refused a call: the reasons that can be told from shapes, dtypes and axes, in the words of the CPU fallback.
 
 use crate::array::operands::{
-    Checked, axes, axis, broadcast, broadcast_to, common_dtype, concatenate, condition, layer_norm, matmul,
-    negative, nonempty_axes, refuse, reshape, slice, squeeze, take, transpose,
+    Checked, axes, axis, broadcast, broadcast_to, concatenate, condition, cross_entropy, flatten, integers,
+    layer_norm, matmul, narrow, negative, nonempty_axes, refuse, reshape, slice, split, squeeze, stack, take,
+    take_along_axis, transpose, triangle,
 };
 use crate::dtype::Dtype;
 use crate::error::{Error, Operand};
@@ -15,15 +16,18 @@ pub struct Arguments {
     pub axes: Vec<isize>,
     /// Shapes and other lists of lengths.
     pub lengths: Vec<Vec<usize>>,
+    /// Numbers of things.
+    pub counts: Vec<usize>,
 }
 
 /// Returns the error of a call that MLX refused for `reason`. A reason that is found here takes its place.
 #[cold]
 pub fn refused(op: &'static str, arguments: Arguments, reason: String) -> Error {
-    let Arguments { operands, axes, lengths } = arguments;
+    let Arguments { operands, axes, lengths, counts } = arguments;
     let shapes: Vec<&[usize]> = operands.iter().map(|operand| &operand.shape[..]).collect();
     let dtypes: Vec<Dtype> = operands.iter().map(|operand| operand.dtype).collect();
     let checked = check_shared(op, &shapes, &dtypes, &axes, &lengths)
+        .and_then(|()| check_new_shapes(op, &shapes, &dtypes, &axes, &counts))
         .and_then(|()| check_others(op, &shapes, &dtypes, &axes))
         .and_then(|()| check_axes(op, &shapes, &axes));
     Error::Operation { op, operands, reason: checked.err().unwrap_or(reason) }
@@ -39,25 +43,18 @@ fn check_shared(
 ) -> Checked<()> {
     match (op, shapes, dtypes, given, lengths) {
         (
-            "add" | "subtract" | "multiply" | "maximum" | "minimum" | "power" | "logaddexp" | "floor_divide"
-            | "remainder" | "divmod",
-            ..,
-        ) => {
-            common_dtype(dtypes)?;
-            broadcast(shapes)?;
-        }
-        (
-            "divide" | "arctan2" | "equal" | "not_equal" | "greater" | "greater_equal" | "less" | "less_equal"
-            | "isclose" | "allclose" | "logical_and" | "logical_or" | "logical_xor" | "clip" | "broadcast_arrays",
+            "add" | "subtract" | "multiply" | "divide" | "maximum" | "minimum" | "power" | "logaddexp"
+            | "floor_divide" | "remainder" | "divmod" | "arctan2" | "equal" | "not_equal" | "greater"
+            | "greater_equal" | "less" | "less_equal" | "isclose" | "allclose" | "logical_and" | "logical_or"
+            | "logical_xor" | "clip" | "broadcast_arrays",
             ..,
         ) => {
             broadcast(shapes)?;
         }
         ("negative", _, [dtype], ..) => negative(*dtype)?,
-        ("where_cond", _, [mask, on_true, on_false], ..) => {
+        ("where_cond", _, [mask, ..], ..) => {
             condition(*mask)?;
             broadcast(shapes)?;
-            common_dtype(&[*on_true, *on_false])?;
         }
         ("sum" | "prod" | "mean" | "var" | "std" | "all" | "any" | "count_nonzero" | "norm", [shape], ..) => {
             axes(given, shape.len())?;
@@ -75,7 +72,9 @@ fn check_shared(
         ("layer_norm", &[x, weight, bias], &[x_dtype, weight_dtype, bias_dtype], ..) => {
             layer_norm([x, weight, bias], [x_dtype, weight_dtype, bias_dtype])?;
         }
-        ("reshape", [shape], _, _, [new]) => reshape(shape, new)?,
+        ("reshape", [shape], _, new, _) => {
+            reshape(shape, new)?;
+        }
         ("transpose", [shape], ..) => {
             transpose(shape.len(), given)?;
         }
@@ -88,7 +87,6 @@ fn check_shared(
         ("broadcast_to", [shape], _, _, [new]) => broadcast_to(shape, new)?,
         ("concatenate", _, _, [at], _) => {
             concatenate(shapes, *at)?;
-            common_dtype(dtypes)?;
         }
         ("slice" | "slice_update" | "slice_update_add", [shape, ..], _, _, [start, stop]) => {
             slice(shape, start, stop)?;
@@ -101,25 +99,46 @@ fn check_shared(
     Ok(())
 }
 
+/// Checks operations of the CPU fallback that return parts of an array, or arrays in another order.
+fn check_new_shapes(
+    op: &str,
+    shapes: &[&[usize]],
+    dtypes: &[Dtype],
+    given: &[isize],
+    counts: &[usize],
+) -> Checked<()> {
+    match (op, shapes, dtypes, given, counts) {
+        ("narrow", [shape], _, [at], &[start, length]) => {
+            narrow(shape, *at, start, length)?;
+        }
+        ("split", [shape], _, [at], &[parts]) => {
+            split(shape, parts, *at)?;
+        }
+        ("stack", _, _, [at], _) => {
+            stack(shapes, *at)?;
+        }
+        ("flatten", [shape], _, &[start, end], _) => {
+            flatten(shape.len(), start, end)?;
+        }
+        ("tril" | "triu", [shape], ..) => triangle(shape.len())?,
+        ("take_along_axis", [shape, indices], [_, dtype], [at], _) => {
+            take_along_axis(shape, (indices, *dtype), *at)?;
+        }
+        ("cross_entropy", [shape, targets], [_, dtype], ..) => cross_entropy(shape, (targets, *dtype))?,
+        ("one_hot", _, [dtype], ..) => integers("classes", *dtype)?,
+        _ => {}
+    }
+    Ok(())
+}
+
 /// Checks operations that MLX alone has.
 fn check_others(op: &str, shapes: &[&[usize]], dtypes: &[Dtype], given: &[isize]) -> Checked<()> {
     match (op, shapes, dtypes, given) {
-        ("stack", [], ..) => refuse!("there are no arrays; pass at least one"),
-        ("stack", [first, ..], _, [at]) => {
-            axis(*at, first.len() + 1)?;
-            if let Some(other) = shapes.iter().find(|shape| *shape != first) {
-                refuse!("the arrays have shapes {first:?} and {other:?}; they must be equal");
-            }
-            common_dtype(dtypes)?;
-        }
         ("bitwise_and" | "bitwise_or" | "bitwise_xor" | "left_shift" | "right_shift", ..) => {
             integers_or_bools(dtypes)?;
-            common_dtype(dtypes)?;
             broadcast(shapes)?;
         }
-        ("tril" | "triu" | "diagonal" | "trace", [shape], ..) if shape.len() < 2 => {
-            refuse!("the array has {} axes; it must have 2 or more", shape.len());
-        }
+        ("diagonal" | "trace", [shape], ..) => triangle(shape.len())?,
         ("addmm", &[c, x, y], &[_, x_dtype, y_dtype], ..) => {
             matmul([x, y], [x_dtype, y_dtype])?;
             if let ([rows, _], [_, columns]) = (x, y) {
@@ -129,11 +148,11 @@ fn check_others(op: &str, shapes: &[&[usize]], dtypes: &[Dtype], given: &[isize]
         ("bitwise_invert", ..) => integers_or_bools(dtypes)?,
         (
             "qr" | "svd" | "lu" | "pinv" | "inv" | "tri_inv" | "cholesky" | "cholesky_inv" | "det" | "slogdet"
-            | "eigh" | "eigvalsh" | "solve" | "solve_triangular",
+            | "eigh" | "eigvalsh" | "eig" | "eigvals" | "lu_factor" | "solve" | "solve_triangular",
             [shape, ..],
             ..,
         ) => {
-            matrices(shape, dtypes, !matches!(op, "qr" | "svd" | "lu" | "pinv"))?;
+            matrices(shape, dtypes, !matches!(op, "qr" | "svd" | "lu" | "lu_factor" | "pinv"))?;
         }
         ("causal_attention" | "scaled_dot_product_attention", ..) => {
             if let Some(other) = shapes.iter().take(3).find(|shape| shape.len() != 4) {
@@ -161,22 +180,24 @@ fn check_others(op: &str, shapes: &[&[usize]], dtypes: &[Dtype], given: &[isize]
 fn check_axes(op: &str, shapes: &[&[usize]], given: &[isize]) -> Checked<()> {
     match (op, shapes) {
         // These count an axis that they add, or have axes of several operands.
-        ("expand_dims" | "stack" | "tensordot", _) | (_, []) => Ok(()),
+        ("expand_dims" | "stack" | "tensordot" | "reshape" | "flatten", _) | (_, []) => Ok(()),
         (_, [shape, ..]) => given.iter().try_for_each(|at| axis(*at, shape.len()).map(drop)),
     }
 }
 
 fn integers_or_bools(dtypes: &[Dtype]) -> Checked<()> {
-    match dtypes.iter().find(|dtype| dtype.is_float()) {
-        Some(float) => refuse!("bits of {float} have no meaning; convert it with `astype` to int32 or uint32"),
+    match dtypes.iter().find(|dtype| dtype.is_inexact()) {
+        Some(float) => refuse!("bits of {float} have no meaning; convert it with `astype` to an integer dtype"),
         None => Ok(()),
     }
 }
 
 /// Checks the matrices that a decomposition or an inverse is computed of.
 fn matrices(shape: &[usize], dtypes: &[Dtype], square: bool) -> Checked<()> {
-    if let Some(other) = dtypes.iter().find(|dtype| **dtype != Dtype::Float32) {
-        refuse!("the matrix is {other}, not float32; convert it with `astype`");
+    if let Some(other) =
+        dtypes.iter().find(|dtype| !matches!(dtype, Dtype::Float32 | Dtype::Float64 | Dtype::Complex64))
+    {
+        refuse!("the matrix is {other}, neither float32 nor float64; convert it with `astype`");
     }
     match shape {
         [.., rows, columns] if square && rows != columns => {

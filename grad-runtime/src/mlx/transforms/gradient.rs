@@ -113,7 +113,7 @@ where
         Ok::<_, E>(vec![loss])
     };
     // The cotangent takes the dtype of the loss.
-    let one = ffi::Handle::full(&[], 1.0, crate::Dtype::Float32)?;
+    let one = ffi::Handle::from_data(&[1.0_f32], &[])?;
     let one = one.map_err(|reason| super::operation_error(name, primals, reason))?;
     let record = TransformRecord::new();
     let differentiating = Differentiating::start();
