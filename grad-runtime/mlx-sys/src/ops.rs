@@ -1844,7 +1844,7 @@ macro_rules! for_each_op {
                 /// let x = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[4])?;
                 /// let spectrum = fft::rfft(&x, None, 0, FftNorm::Backward)?.to_vec::<Complex32>()?;
                 /// let expected = [Complex32::new(10.0, 0.0), Complex32::new(-2.0, 2.0), Complex32::new(-2.0, 0.0)];
-                /// assert!(spectrum.iter().zip(expected).all(|(x, y)| (x - y).norm() < 1e-5));
+                /// assert!(spectrum.iter().zip(expected).all(|(x, y)| (x - y).norm_sqr() < 1e-9));
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn rfft(a: &Array, n: Option<usize>, axis: isize, norm: FftNorm) -> Array;
