@@ -1032,7 +1032,7 @@ impl Array {
 }
 
 /// Returns the elements in row-major order.
-fn elements<T: candle_core::WithDType>(x: &Tensor) -> candle_core::Result<Vec<T>> {
+pub(super) fn elements<T: candle_core::WithDType>(x: &Tensor) -> candle_core::Result<Vec<T>> {
     x.flatten_all()?.to_vec1()
 }
 

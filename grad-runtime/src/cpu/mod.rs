@@ -28,6 +28,7 @@
 
 mod array;
 mod elementwise;
+mod generator;
 mod kernels;
 mod operation;
 mod shapes;
