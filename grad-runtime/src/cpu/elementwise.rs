@@ -137,7 +137,7 @@ pub(super) fn ln_1p(x: f32) -> f32 {
     if rounded == 0.0 { x } else { ln(sum) * (x / rounded) }
 }
 
-/// Computes the inverse error function, with an error of at most 3 units in the last place.
+/// Computes the inverse error function for `x` from -1 to 1, with an error of at most 3 units in the last place.
 #[inline]
 pub(super) fn erfinv(x: f32) -> f32 {
     let size = x.abs();
@@ -146,5 +146,5 @@ pub(super) fn erfinv(x: f32) -> f32 {
     let near = polynomial(&ERFINV_NEAR, w - 2.5);
     let far = polynomial(&ERFINV_FAR, w.sqrt() - 3.0);
     let erfinv = x * if w < 5.0 { near } else { far };
-    if size == 1.0 { f32::INFINITY.copysign(x) } else { erfinv }
+    if size >= 1.0 { f32::INFINITY.copysign(x) } else { erfinv }
 }

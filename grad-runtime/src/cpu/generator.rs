@@ -25,6 +25,11 @@ const BLOCK: usize = 1 << 14;
 const OPEN: (f32, f32) = (-1.0 + f32::EPSILON / 2.0, 1.0);
 
 impl Draw for Array {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range of integers fits the dtype"
+    )]
     fn draw(
         op: &'static str,
         distribution: Distribution,
@@ -68,8 +73,8 @@ impl Draw for Array {
             // The largest of the logits with Gumbel noise is at an index of the distribution that they describe.
             shape.insert(axis, length);
             let noise = Self::draw("gumbel", Distribution::Gumbel, &shape, Dtype::Float32, key)?;
-            let noisy = logits.stop_gradient()?.expand_dims(-1)?.add(&noise)?;
-            Ok(noisy.argmax(axis.cast_signed(), false)?)
+            let sums = logits.stop_gradient()?.expand_dims(-1)?.add(&noise)?;
+            Ok(sums.argmax(axis.cast_signed(), false)?)
         })
     }
 }
@@ -77,10 +82,10 @@ impl Draw for Array {
 /// Draws from one distribution by the inverse of its distribution function.
 fn from_one_distribution(logits: &[f32], bits: &Bits) -> Vec<u32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, |x, y| if x > y || x.is_nan() { x } else { y });
-    let weight = |x: f32| match largest.is_infinite() {
-        // All of them are as likely as the others.
-        true => f32::from(u8::from(x == largest)),
-        false => (x - largest).exp(),
+    // Where the largest is infinite, all that are as large are equally likely.
+    let weight = |x: f32| match (largest.is_infinite(), x < largest) {
+        (true, is_smaller) => f32::from(u8::from(!is_smaller)),
+        (false, _) => (x - largest).exp(),
     };
     let mut sum = 0.0;
     let mut below = Vec::with_capacity(logits.len());
@@ -90,8 +95,8 @@ fn from_one_distribution(logits: &[f32], bits: &Bits) -> Vec<u32> {
     }
     let index = |bits: u32| {
         let draw = uniform::<f32>(bits, (0.0, 1.0)) * sum;
-        // NaN compares false, so the index stays in bounds.
-        below.partition_point(|below| !(*below > draw)) as u32 - 1
+        // Of NaN, the last index, as in MLX.
+        counter(below.partition_point(|below| draw.is_nan() || *below <= draw) - 1)
     };
     bits.map(index)
 }
@@ -262,9 +267,9 @@ impl Float for f32 {
 }
 
 macro_rules! half_float {
-    ($type:ty, $significant_bits:literal) => {
+    ($type:ty) => {
         impl Float for $type {
-            const BELOW_ONE: f32 = 1.0 - 1.0 / (1_u32 << $significant_bits) as f32;
+            const BELOW_ONE: f32 = 1.0 - <$type>::EPSILON.to_f32_const() / 2.0;
 
             fn new(x: f32) -> Self {
                 <$type>::from_f32(x)
@@ -276,8 +281,8 @@ macro_rules! half_float {
         }
     };
 }
-half_float!(f16, 11);
-half_float!(bf16, 8);
+half_float!(f16);
+half_float!(bf16);
 
 /// Returns a number between 0 and the largest below 1, inclusive.
 #[inline]
