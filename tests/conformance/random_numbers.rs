@@ -351,7 +351,8 @@ mod on_both {
         let keys = random::split(&random::key::<mlx::Array>(2).unwrap(), 3).unwrap();
         let draw = |key: &mlx::Array| random::normal(&[4], Dtype::Float32, 0.0, 1.0, key);
         let draws =
-            mlx::vmap(|keys| Ok::<_, Error>(vec![draw(&keys[0])?]), &[keys.clone()], &[Some(0)], &[0]).unwrap();
+            mlx::vmap(|keys| Ok::<_, Error>(vec![draw(&keys[0])?]), std::slice::from_ref(&keys), &[Some(0)], &[0])
+                .unwrap();
         for row in 0..3 {
             let key = keys.take(&mlx::Array::scalar(u32::try_from(row).unwrap()).unwrap(), 0).unwrap();
             let expected = draw(&key).unwrap().to_vec::<f32>().unwrap();
