@@ -7,6 +7,7 @@ use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::{Error, Operand, Result};
 use crate::explain::is_strict;
 use crate::params::Params;
+use crate::random::Draw;
 use grad_core::Backend;
 use grad_core::GradMode;
 
@@ -419,7 +420,7 @@ pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + Sized + '
 }
 
 /// Seals [`Array`], since it is not exported, and has what the public functions on structures of arrays are made of.
-pub trait Sealed: Sized {
+pub trait Sealed: Draw {
     /// [`Array::value_and_grad`] with errors that name `op`, the function that the user called.
     #[doc(hidden)]
     fn value_and_grad_as<F, E>(op: &'static str, function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>

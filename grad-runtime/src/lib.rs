@@ -124,6 +124,8 @@ pub mod mlx;
 mod operators;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod params;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod random;
 #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
 pub mod safetensors;
 #[cfg(feature = "test-util")]

@@ -18,6 +18,7 @@ mod operators;
 mod params;
 mod planted_cuts;
 mod public_reports;
+mod random_numbers;
 mod safetensors;
 mod scoped_programs;
 mod shared_operations;

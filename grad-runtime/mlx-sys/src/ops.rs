@@ -1465,6 +1465,16 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn split(key: &Array, num: usize) -> Array;
+                /// Draws random bits, 32 for each element. The result is of dtype uint32.
+                ///
+                /// ```
+                /// use grad_runtime::{Dtype, mlx::random};
+                ///
+                /// let bits = random::bits(&[2, 3], &random::key(7)?)?;
+                /// assert_eq!((bits.shape(), bits.dtype()), (vec![2, 3], Dtype::UInt32));
+                /// # Ok::<(), grad_runtime::Error>(())
+                /// ```
+                fn bits(shape: &[usize], key: &Array) -> Array;
                 /// Draws uniformly from `low` up to but without `high`, which broadcast to `shape`. `dtype` is a float.
                 ///
                 /// ```

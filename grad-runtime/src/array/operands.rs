@@ -14,7 +14,6 @@ macro_rules! refuse {
         return Err(format!($($reason)*))
     };
 }
-#[cfg(feature = "mlx")]
 pub(crate) use refuse;
 
 /// Returns `axis` counted from the front, of `ndim` axes.
@@ -379,4 +378,12 @@ pub(crate) fn take(shape: &[usize], indices: (&[usize], Dtype), given: isize) ->
         refuse!("axis {axis} is empty, so no index is in bounds");
     }
     Ok(axis)
+}
+
+/// Refuses an array that is no key of random numbers.
+pub(crate) fn key(shape: &[usize], dtype: Dtype) -> Checked<()> {
+    if (shape, dtype) != (&[2], Dtype::UInt32) {
+        refuse!("the key is {dtype}{shape:?}, not uint32[2]; make one with `random::key`");
+    }
+    Ok(())
 }

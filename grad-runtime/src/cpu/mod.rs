@@ -30,6 +30,7 @@ mod array;
 mod comparison;
 mod creation;
 mod elementwise;
+mod generator;
 mod indexing;
 mod kernels;
 mod operation;

@@ -533,6 +533,36 @@ fn erf_and_gelu_are_as_precise_as_float32() {
 }
 
 #[test]
+fn logarithms_and_erfinv_are_as_precise_as_float32() {
+    let assert_close = |name: &str, x: f32, found: f32, expected: f64, limit: f64| {
+        let error = (f64::from(found) / expected - 1.0).abs();
+        assert!(error <= limit, "{name} of {x:e}: {found:e} is not {expected:e}");
+    };
+    for x in [grid(1e-10, 1e-5), grid(1e-5, 1.0), grid(0.99, 1.01), grid(1.0, 1e9)].concat() {
+        if x != 1.0 {
+            assert_close("ln", x, elementwise::ln(x), f64::from(x).ln(), 1.2e-7);
+        }
+    }
+    for x in [grid(-0.9999, 1.0), grid(-1e-3, 1e-3), grid(-1e-9, 1e-9)].concat() {
+        if x != 0.0 {
+            assert_close("ln_1p", x, elementwise::ln_1p(x), f64::from(x).ln_1p(), 4e-7);
+        }
+    }
+    // Through the error function, whose slope at y is 2 / √π · exp(-y²).
+    let x = [grid(-0.9999, 0.9999), grid(-1e-3, 1e-3)].concat();
+    let found: Vec<_> = x.iter().map(|x| elementwise::erfinv(*x)).collect();
+    for ((x, y), back) in x.iter().zip(&found).zip(in_float64(&found, Tensor::erf)) {
+        let slope = std::f64::consts::FRAC_2_SQRT_PI * (-f64::from(*y).powi(2)).exp();
+        let error = ((back - f64::from(*x)) / slope).abs();
+        assert!(error <= 4e-7 * f64::from(y.abs()), "erfinv of {x:e}: {y:e}");
+    }
+    let inf = f32::INFINITY;
+    assert_eq!([elementwise::ln(0.0), elementwise::ln(1.0), elementwise::ln(inf)], [-inf, 0.0, inf]);
+    assert_eq!([elementwise::ln_1p(-1.0), elementwise::ln_1p(0.0)], [-inf, 0.0]);
+    assert_eq!([-1.0, 0.0, 1.0].map(elementwise::erfinv), [-inf, 0.0, inf]);
+}
+
+#[test]
 fn softmax_is_as_precise_as_float32() {
     let x: Vec<_> = [grid(-87.3, 0.0), grid(-1.0, 0.0), grid(-1e-6, 0.0)].concat();
     for (x, expected) in x.iter().zip(in_float64(&x, Tensor::exp)) {

@@ -134,6 +134,7 @@ mapped! {
 
     mod random {
         split(Signed [2]) |x| random::split(&key(&x[0])?, 2);
+        bits(Signed [2]) |x| random::bits(&[3], &key(&x[0])?);
         uniform(Signed [2], Positive [3]) |x| {
             random::uniform(&scalar(0.0_f32), &x[1], &[3], Dtype::Float32, &key(&x[0])?)
         };

@@ -138,6 +138,7 @@ const WITHOUT_GRADIENT: &[(&str, &str)] = &[
     ("methods", "argpartition"),
     ("methods", "searchsorted"),
     ("random", "split"),
+    ("random", "bits"),
     ("random", "normal"),
     ("random", "laplace"),
     ("random", "gumbel"),

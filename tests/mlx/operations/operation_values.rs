@@ -469,6 +469,9 @@ values! {
                 keys.slice(&[0, 0], &[1, 2])?.array_equal(&keys.slice(&[1, 0], &[2, 2])?, false)
             } => scalar(false),
             depends_on_its_key(|key| random::split(key, 3)) => vector(ONLY_ON_IT);
+        bits: // Those of the keys that `split` makes.
+            random::bits(&[3, 2], &a_key())?.array_equal(&random::split(&a_key(), 3)?, false) => scalar(true),
+            depends_on_its_key(|key| random::bits(&[3], key)) => vector(ONLY_ON_IT);
         uniform:
             statistics(random::uniform(&scalar(2.0_f32), &scalar(4.0_f32), &[10_000], Float32, &a_key())) =>
                 v([3.0, 0.6, 2.0, 4.0]),

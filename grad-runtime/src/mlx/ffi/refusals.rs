@@ -1,7 +1,7 @@
 //! Why MLX refused a call: the reasons that can be told from shapes, dtypes and axes, in the words of the CPU fallback.
 
 use crate::array::operands::{
-    Checked, axes, axis, broadcast, broadcast_to, concatenate, condition, cross_entropy, flatten, integers,
+    Checked, axes, axis, broadcast, broadcast_to, concatenate, condition, cross_entropy, flatten, integers, key,
     layer_norm, matmul, narrow, negative, nonempty_axes, refuse, reshape, slice, split, squeeze, stack, take,
     take_along_axis, transpose, triangle,
 };
@@ -163,14 +163,12 @@ fn check_others(op: &str, shapes: &[&[usize]], dtypes: &[Dtype], given: &[isize]
             }
         }
         (
-            "uniform" | "normal" | "truncated_normal" | "laplace" | "gumbel" | "randint" | "bernoulli"
+            "bits" | "uniform" | "normal" | "truncated_normal" | "laplace" | "gumbel" | "randint" | "bernoulli"
             | "categorical" | "permutation" | "split",
-            [.., key],
+            [.., shape],
             [.., dtype],
             ..,
-        ) if (*key, *dtype) != (&[2], Dtype::UInt32) && (op != "split" || given.is_empty()) => {
-            refuse!("the key is {dtype}{key:?}, not uint32[2]; make one with `random::key`");
-        }
+        ) if op != "split" || given.is_empty() => key(shape, *dtype)?,
         _ => {}
     }
     Ok(())
