@@ -126,6 +126,8 @@ mod operators;
 pub mod params;
 #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
 pub mod safetensors;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+mod shared;
 #[cfg(feature = "test-util")]
 pub mod testing;
 
@@ -153,6 +155,8 @@ pub use grad_macros::Params;
 pub use half::{bf16, f16};
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use params::Params;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use shared::Shared;
 
 /// The attributes: `#[no_grad]`, `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`.
 ///

@@ -17,7 +17,7 @@ use crate::array::operands::{self, common_dtype};
 use crate::array::{self, Sealed, all_axes, check_length, forward_to_inherent};
 use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
-use crate::error::{Error, Result};
+use crate::error::{Error, Operand, Result};
 use crate::explain;
 use grad_core::{Backend, Cpu};
 
@@ -76,6 +76,24 @@ impl Sealed for Array {
         E: From<Error>,
     {
         tape::value_and_grad(op, function, primals)
+    }
+
+    type Shared = Self;
+
+    fn share_all(arrays: &[Self]) -> Result<Vec<Self>> {
+        Ok(arrays.iter().map(|array| Self::constant(array.tensor.clone())).collect())
+    }
+
+    fn open(shared: &Self) -> Result<Self> {
+        if !explain::record::is_recording() {
+            return Ok(shared.clone());
+        }
+        // A tensor of its own, which tells the array from the one that was shared.
+        Ok(Self::constant(shared.tensor.copy().unwrap_or_else(|_| shared.tensor.clone())))
+    }
+
+    fn describe(shared: &Self) -> Operand {
+        Operand { shape: shared.shape(), dtype: shared.dtype() }
     }
 
     fn key(&self) -> explain::record::Key {

@@ -71,6 +71,7 @@ mod device;
 mod eval;
 #[allow(unsafe_code, reason = "this is the interface to C++")]
 mod ffi;
+mod sharing;
 mod stream;
 mod transforms;
 
