@@ -20,6 +20,7 @@ mod public_reports;
 mod safetensors;
 mod scoped_programs;
 mod shared_operations;
+mod sharing;
 
 /// Makes a test of each generic function for each backend.
 #[macro_export]
