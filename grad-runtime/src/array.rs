@@ -428,6 +428,22 @@ pub trait Sealed: Draw {
         F: FnOnce(&[Self]) -> Result<Self, E>,
         E: From<Error>;
 
+    /// The elements of an array, for any thread: what [`Shared`](crate::Shared) holds.
+    #[doc(hidden)]
+    type Shared: Clone + Send + Sync + 'static;
+
+    /// Computes the elements of all arrays and returns them for other threads.
+    #[doc(hidden)]
+    fn share_all(arrays: &[Self]) -> Result<Vec<Self::Shared>>;
+
+    /// Returns an array of this thread with the elements.
+    #[doc(hidden)]
+    fn open(shared: &Self::Shared) -> Result<Self>;
+
+    /// Returns the shape and the dtype.
+    #[doc(hidden)]
+    fn describe(shared: &Self::Shared) -> Operand;
+
     /// Returns what tells this array from others, for explanations.
     #[doc(hidden)]
     fn key(&self) -> crate::explain::record::Key;

@@ -128,6 +128,8 @@ pub mod params;
 pub mod random;
 #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
 pub mod safetensors;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+mod shared;
 #[cfg(feature = "test-util")]
 pub mod testing;
 
@@ -160,6 +162,8 @@ pub use num_complex::Complex32;
 pub use operators::Operators;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use params::Params;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub use shared::Shared;
 
 /// The attributes: `#[no_grad]`, `#[enable_grad]`, `#[set_grad_enabled(…)]` and `#[inference_mode]`.
 ///

@@ -22,6 +22,7 @@ mod random_numbers;
 mod safetensors;
 mod scoped_programs;
 mod shared_operations;
+mod sharing;
 
 /// Makes a test of each generic function for each backend.
 #[macro_export]

@@ -7,4 +7,5 @@ mod library_loading;
 mod native_switch;
 mod operations;
 mod scope_memory;
+mod sharing;
 mod threads;

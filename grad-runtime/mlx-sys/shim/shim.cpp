@@ -13,6 +13,7 @@
 #include "operations.h"
 #include "outputs.h"
 #include "scheduler.h"
+#include "sharing.h"
 #include "custom_functions.h"
 
 namespace {
@@ -66,6 +67,7 @@ extern "C" void grad_mlx_set_grad_enabled(bool enabled) noexcept {
 extern "C" bool grad_mlx_enter_thread() noexcept {
   return succeeds([] {
     claim_scheduler_thread();
+    streams_of_thread();
     auto square = [](const array& x) { return mx::square(x); };
     mx::vjp(square, array(1.0f), array(1.0f)).second.eval();
   });
@@ -101,7 +103,11 @@ extern "C" bool grad_mlx_reset_peak_memory() noexcept {
 // Streams
 
 extern "C" int32_t grad_mlx_new_stream(abi::Device device) noexcept {
-  return try_or(int32_t{-1}, [&] { return mx::new_stream(to_device(device)).index; });
+  return try_or(int32_t{-1}, [&] {
+    auto stream = mx::new_stream(to_device(device));
+    add_stream_of_thread(stream);
+    return stream.index;
+  });
 }
 
 extern "C" int32_t grad_mlx_default_stream(abi::Device device) noexcept {
@@ -109,7 +115,12 @@ extern "C" int32_t grad_mlx_default_stream(abi::Device device) noexcept {
 }
 
 extern "C" bool grad_mlx_set_default_stream(abi::Device device, int32_t index) noexcept {
-  return succeeds([&] { mx::set_default_stream(mx::Stream(index, to_device(device))); });
+  return succeeds([&] {
+    if (auto before = mx::peek_default_stream(to_device(device))) {
+      add_stream_of_thread(*before);
+    }
+    mx::set_default_stream(mx::Stream(index, to_device(device)));
+  });
 }
 
 extern "C" bool grad_mlx_synchronize(abi::Device device, int32_t index) noexcept {

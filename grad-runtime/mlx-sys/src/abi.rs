@@ -456,6 +456,12 @@ functions! {
     /// Makes an array a constant, in place, if a transform is tracing it; leaves any other as it is.
     fn make_constant(array: *mut Array) -> bool;
 
+    /// Evaluates arrays and returns for each one of the same elements, which is only for [`open`](Self::open) and
+    /// [`free`](Self::free): any thread may call those, also at the same time. An array that is passed to `free` must not be in use.
+    fn share(arrays: ArraySlice) -> *mut Arrays;
+    /// Returns an array of this thread with the elements of one that [`share`](Self::share) returned.
+    fn open(shared: *const Array) -> *mut Array;
+
     /// Copies references to arrays into a list.
     fn arrays_new(arrays: ArraySlice) -> *mut Arrays;
     /// Returns the number of arrays.

@@ -16,7 +16,7 @@ use crate::array::docs::array_doc;
 use crate::array::{self, IntoOperand, Sealed, all_axes, forward_to_inherent, operands};
 use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
-use crate::error::{Error, Result};
+use crate::error::{Error, Operand, Result};
 use crate::explain;
 use grad_core::{Backend, Cpu};
 
@@ -80,6 +80,24 @@ impl Sealed for Array {
         E: From<Error>,
     {
         tape::value_and_grad(op, function, primals)
+    }
+
+    type Shared = Self;
+
+    fn share_all(arrays: &[Self]) -> Result<Vec<Self>> {
+        Ok(arrays.iter().map(|array| Self::constant(array.tensor.clone(), array.dtype)).collect())
+    }
+
+    fn open(shared: &Self) -> Result<Self> {
+        if !explain::record::is_recording() {
+            return Ok(shared.clone());
+        }
+        // A tensor of its own, which tells the array from the one that was shared.
+        Ok(Self::constant(shared.tensor.copy().unwrap_or_else(|_| shared.tensor.clone()), shared.dtype))
+    }
+
+    fn describe(shared: &Self) -> Operand {
+        Operand { shape: shared.shape(), dtype: shared.dtype() }
     }
 
     fn key(&self) -> explain::record::Key {

@@ -91,7 +91,7 @@ impl Array {
     }
 
     /// Tells a record that the array is new, since it may have the place of one that is gone.
-    fn record_creation(&self) {
+    pub(super) fn record_creation(&self) {
         if record::is_recording() {
             record::creation(self);
         }

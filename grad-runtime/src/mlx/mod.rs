@@ -72,6 +72,7 @@ mod eval;
 #[allow(unsafe_code, reason = "this is the interface to C++")]
 mod ffi;
 mod generator;
+mod sharing;
 mod stream;
 mod transforms;
 

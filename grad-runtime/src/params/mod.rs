@@ -63,9 +63,11 @@ use crate::explain;
 
 mod array_impls;
 mod path;
+mod sharing;
 mod std_impls;
 
 pub use path::Path;
+pub use sharing::{SharedParams, share};
 
 /// A function that is called with each array and its path.
 pub type Visit<'a, A> = dyn FnMut(&Path<'_>, &A) + 'a;

@@ -12,6 +12,7 @@ mod operations;
 #[cfg(not(doc))]
 mod own_thread;
 mod refusals;
+mod sharing;
 mod transforms;
 
 use std::cell::Cell;
@@ -28,6 +29,7 @@ pub use callbacks::{Failure, StoredFn};
 pub use handle::{Handle, async_eval, eval};
 pub use integers::to_lengths;
 pub use operations::{combination, creation, fast, fft, linalg, random};
+pub use sharing::{SharedHandle, share};
 pub use transforms::{Compiled, Derived, checkpoint, compile, custom, jvp, vjp, vmap};
 
 /// The result of a call into MLX: a value, or MLX's message.

@@ -5,11 +5,12 @@ use grad_core::{Backend, Mlx};
 use super::{TransformRecord, finish_outputs, on_handles, transform_error};
 use crate::array::docs::array_doc;
 use crate::array::{Sealed, require_loss, require_primals};
-use crate::error::{Error, Result};
+use crate::error::{Error, Operand, Result};
 use crate::explain::{Watched, record::Key};
 use crate::mlx::Array;
 use crate::mlx::depth::Differentiating;
-use crate::mlx::ffi;
+use crate::mlx::ffi::{self, SharedHandle};
+use crate::mlx::sharing;
 
 /// Computes the outputs of a function, and the product of `cotangents` with its Jacobian: an array for each primal, of its
 /// shape and dtype. There must be a cotangent for each output, of its shape.
@@ -193,6 +194,20 @@ impl Sealed for Array {
         E: From<Error>,
     {
         value_and_grad(op, function, primals)
+    }
+
+    type Shared = SharedHandle;
+
+    fn share_all(arrays: &[Self]) -> Result<Vec<SharedHandle>> {
+        sharing::share_all(arrays)
+    }
+
+    fn open(shared: &SharedHandle) -> Result<Self> {
+        sharing::open(shared)
+    }
+
+    fn describe(shared: &SharedHandle) -> Operand {
+        sharing::describe(shared)
     }
 
     fn key(&self) -> Key {
