@@ -123,6 +123,8 @@ pub mod mlx;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 mod operators;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod optim;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod params;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod random;
