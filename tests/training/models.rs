@@ -1,6 +1,6 @@
 //! The layers of the training programs, with the names of PyTorch.
 
-use grad_runtime::{Array, Dtype, Params, Result};
+use grad_runtime::{Array, Params, Result};
 
 /// `x W^T + b`, as `torch.nn.Linear`.
 #[derive(Params, Clone, Debug)]
@@ -56,11 +56,4 @@ pub fn wave<A: Array>(phase: f64, shape: &[usize]) -> Result<A> {
 /// Computes the elements of everything that a step leaves behind. MLX is lazy, and its graph would grow from step to step.
 pub fn eval<A: Array>(state: &impl Params<A>) -> Result<()> {
     state.arrays().iter().try_for_each(A::eval)
-}
-
-/// Returns a row for each label, with 1 in its column and 0 elsewhere.
-pub fn one_hot<A: Array>(labels: &[u32], classes: usize) -> Result<A> {
-    let columns: Vec<u32> = (0..).take(classes).collect();
-    let columns = A::from_slice(&columns, &[1, classes])?;
-    A::from_slice(labels, &[labels.len(), 1])?.equal(&columns)?.astype(Dtype::Float32)
 }

@@ -6,7 +6,6 @@ use grad_runtime::optim::{
     Accumulator, Adam, AdamOptions, AdamW, AdamWOptions, Ema, Sgd, SgdOptions, clip_grad_norm, clip_grad_value,
 };
 use grad_runtime::{Array, Result, params};
-use serde_json::Value;
 use support::arrays::{assert_close, elements};
 use support::on_every_backend;
 
@@ -44,7 +43,7 @@ macro_rules! assert_trains_as_in_pytorch {
             let optimizer = optimizer.as_mut().expect("it was made");
             optimizer.step(model, gradients)?;
             eval(optimizer)?;
-            assert_eq!(optimizer.step_count()?, number);
+            assert_eq!(optimizer.step_count()?, u64::from(number));
             assert_parameters::<A>(model, expected, number);
             Ok(())
         });

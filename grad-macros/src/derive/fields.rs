@@ -14,6 +14,8 @@ pub struct Names {
     pub trait_name: &'static str,
     /// The name of the attribute on types and fields.
     pub attribute: &'static str,
+    /// Arguments of the attribute on fields besides `skip`, and the role that each gives the field.
+    pub roles: &'static [(&'static str, &'static str)],
 }
 
 /// A struct, or a variant of an enum.
@@ -27,6 +29,8 @@ pub struct Field<'a> {
     pub member: Member,
     pub ty: &'a Type,
     pub is_skipped: bool,
+    /// The variant of `Role` that `#[params(frozen)]` or `#[params(buffer)]` gives the field.
+    pub role: Option<&'static str>,
     /// At the field's type, for the error that it does not implement the trait.
     pub span: Span,
 }
@@ -74,23 +78,35 @@ impl Names {
     fn shape<'a>(&self, constructor: TokenStream, fields: &'a Fields) -> Result<Shape<'a>> {
         let field = |(member, field): (Member, &'a syn::Field)| {
             let span = generated_at(field.ty.span());
-            Ok(Field { member, ty: &field.ty, is_skipped: self.is_skipped(field)?, span })
+            let argument = self.argument(field)?;
+            let role = self.roles.iter().find(|(name, _)| Some(*name) == argument).map(|(_, role)| *role);
+            Ok(Field { member, ty: &field.ty, is_skipped: argument == Some(SKIP), role, span })
         };
         let fields = fields.members().zip(fields).map(field).collect::<Result<_>>()?;
         Ok(Shape { constructor, fields })
     }
 
-    fn is_skipped(&self, field: &syn::Field) -> Result<bool> {
-        let mut is_skipped = false;
+    /// Returns what the attribute says about a field.
+    fn argument(&self, field: &syn::Field) -> Result<Option<&'static str>> {
+        let arguments = || self.roles.iter().map(|(name, _)| *name).chain([SKIP]);
+        let mut found = None;
         for attribute in self.attributes(&field.attrs) {
             attribute.parse_nested_meta(|meta| {
-                if !meta.path.is_ident("skip") {
-                    return Err(validate::derive::field_argument(self.attribute, &meta.path));
+                let Some(argument) = arguments().find(|name| meta.path.is_ident(name)) else {
+                    let known: Vec<_> = arguments().collect();
+                    return Err(validate::derive::field_argument(self.attribute, &known, &meta.path));
+                };
+                match found.replace(argument) {
+                    Some(other) if other != argument => {
+                        Err(validate::derive::two_arguments(self.attribute, [other, argument], &meta.path))
+                    }
+                    _ => Ok(()),
                 }
-                is_skipped = true;
-                Ok(())
             })?;
         }
-        Ok(is_skipped)
+        Ok(found)
     }
 }
+
+/// The argument of a field that a derive leaves out.
+const SKIP: &str = "skip";

@@ -15,10 +15,18 @@ pub struct Derive {
     implementation: fn(&DeriveInput, &[Shape<'_>], &TokenStream) -> TokenStream,
 }
 
-pub const DETACH: Derive =
-    Derive { names: Names { trait_name: "Detach", attribute: "detach" }, implementation: detach::implementation };
-pub const PARAMS: Derive =
-    Derive { names: Names { trait_name: "Params", attribute: "params" }, implementation: params::implementation };
+pub const DETACH: Derive = Derive {
+    names: Names { trait_name: "Detach", attribute: "detach", roles: &[] },
+    implementation: detach::implementation,
+};
+pub const PARAMS: Derive = Derive {
+    names: Names {
+        trait_name: "Params",
+        attribute: "params",
+        roles: &[("frozen", "Frozen"), ("buffer", "Buffer")],
+    },
+    implementation: params::implementation,
+};
 
 impl Derive {
     /// Expands the derive.

@@ -89,7 +89,7 @@ fn replace(shape: &Shape<'_>, array: &Ident, root: &TokenStream) -> TokenStream 
     let Shape { constructor, fields } = shape;
     let (mut bindings, mut values) = (TokenStream::new(), TokenStream::new());
     for (index, field) in fields.iter().enumerate() {
-        let Field { member, ty, is_skipped, span } = field;
+        let Field { member, ty, is_skipped, span, .. } = field;
         let binding = format_ident!("field_{index}", span = *span);
         bindings.extend(quote!(#member: #binding,));
         let value = if *is_skipped {
@@ -109,11 +109,21 @@ fn replace(shape: &Shape<'_>, array: &Ident, root: &TokenStream) -> TokenStream 
 /// `struct Layer(Linear)`, has the path of its owner.
 fn path(shape: &Shape<'_>, field: &Field<'_>, root: &TokenStream) -> TokenStream {
     let name = match &field.member {
-        Member::Unnamed(_) if shape.fields.len() == 1 => return quote_spanned!(field.span=> _path),
-        Member::Unnamed(index) => index.index.to_string(),
-        Member::Named(name) => name.unraw().to_string(),
+        Member::Unnamed(_) if shape.fields.len() == 1 => None,
+        Member::Unnamed(index) => Some(index.index.to_string()),
+        Member::Named(name) => Some(name.unraw().to_string()),
     };
-    quote_spanned!(field.span=> &#root::params::Path::then(_path, &#name))
+    let path = match name {
+        Some(name) => quote_spanned!(field.span=> #root::params::Path::then(_path, &#name)),
+        None => quote_spanned!(field.span=> *_path),
+    };
+    match field.role {
+        Some(role) => {
+            let role = Ident::new(role, field.span);
+            quote_spanned!(field.span=> &#root::params::Path::with_role(#path, #root::params::Role::#role))
+        }
+        None => quote_spanned!(field.span=> &#path),
+    }
 }
 
 /// Returns the type parameter that is bounded by `Array`, if there is exactly one.

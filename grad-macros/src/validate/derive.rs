@@ -30,14 +30,26 @@ pub fn type_argument(attribute: &str, argument: &Path) -> Error {
     Error::new_spanned(argument, message)
 }
 
-/// Returns the error for an argument that a field does not take.
-pub fn field_argument(attribute: &str, argument: &Path) -> Error {
+/// Returns the error for an argument that a field does not take, given those that it takes.
+pub fn field_argument(attribute: &str, known: &[&str], argument: &Path) -> Error {
+    let known: Vec<_> = known.iter().map(|known| format!("`#[{attribute}({known})]`")).collect();
     let message = format!(
         "unknown argument `{}` on a field\n\
-         help: write `#[{attribute}(skip)]`",
-        argument.to_token_stream()
+         help: write {}",
+        argument.to_token_stream(),
+        known.join(" or ")
     );
     Error::new_spanned(argument, message)
+}
+
+/// Returns the error for two arguments of a field of which only one can hold.
+pub fn two_arguments(attribute: &str, arguments: [&str; 2], second: &Path) -> Error {
+    let [first, other] = arguments;
+    let message = format!(
+        "a field cannot be both `{first}` and `{other}`\n\
+         help: write `#[{attribute}({first})]` or `#[{attribute}({other})]`"
+    );
+    Error::new_spanned(second, message)
 }
 
 /// Returns the error for an attribute on a variant of an enum.

@@ -57,7 +57,7 @@ pub use watching::{Watch, watch};
 use crate::array::Array;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::params::{Params, paths_of};
+use crate::params::{Params, paths_of, trainable_arrays};
 use record::Recording;
 
 pub(crate) use strict::is_strict;
@@ -87,10 +87,10 @@ where
     let place = Location::caller();
     let _watching = watch_scopes();
     let recording = Recording::start();
-    let callers = params.arrays();
+    let callers = trainable_arrays(params);
     let value = Cell::new(None);
     let observed = |params: &P| {
-        record::parameters(&callers, &params.arrays(), place);
+        record::parameters(&callers, &trainable_arrays(params), place);
         let result = function(params)?;
         value.set(record::end(&result));
         Ok::<A, E>(result)
@@ -98,7 +98,7 @@ where
     let (_, gradients) = crate::params::value_and_grad(observed, params)?;
     let record = recording.finish();
 
-    let described = paths_of(params).into_iter().zip(gradients.arrays());
+    let described = paths_of(params).into_iter().zip(trainable_arrays(&gradients));
     Ok(Report::new(&record, value.get(), described.map(|(path, gradient)| describe(path, &gradient)).collect()))
 }
 

@@ -6,8 +6,7 @@ use crate::error::Result;
 use crate::no_grad;
 use crate::params::{Params, Path};
 
-use super::update::try_map_with;
-use super::{error, scale, widened};
+use super::{error, widened};
 
 /// A sum of gradients, for a step with the mean over several batches that do not fit in memory at once.
 ///
@@ -84,7 +83,7 @@ impl<P> Accumulator<P> {
                 None => gradients.try_map(|_, gradient| Ok(widened(gradient)?.detached())),
                 Some(sum) => {
                     let mut expected = self.dtypes.iter();
-                    try_map_with(OP, sum, gradients, |path, sum: &A, gradient| {
+                    sum.try_map_with([gradients], |path, sum: &A, [gradient]| {
                         if sum.shape() != gradient.shape() || expected.next() != Some(&gradient.dtype()) {
                             let reason = format!("`{path}` had another shape or dtype before; add gradients of one model");
                             return Err(crate::array::refused(OP, &[sum, gradient], reason));
@@ -130,7 +129,7 @@ impl<P> Accumulator<P> {
         let mut dtypes = self.dtypes.iter();
         let mean = no_grad! {
             sum.try_map(|_, sum: &A| match dtypes.next() {
-                Some(dtype) if dtype.is_float() => scale(sum, 1.0 / f64::from(self.len))?.astype(*dtype),
+                Some(dtype) if dtype.is_float() => sum.multiply(1.0 / f64::from(self.len))?.astype(*dtype),
                 _ => Ok(sum.clone()),
             })
         };

@@ -4,10 +4,10 @@ use crate::array::Array;
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::no_grad;
-use crate::params::{Params, Path, Replace, Visit};
+use crate::params::{Params, Path, Replace, Role, Visit};
 
 use super::update::{Slots, update, zeros};
-use super::{check_decay, check_option, scalar, scale};
+use super::{check_decay, check_option};
 
 /// The options of [`Adam`]. The default is that of PyTorch.
 ///
@@ -207,7 +207,7 @@ impl<A: Array> Adam<A> {
     /// # Errors
     ///
     /// [`Error::Operation`](crate::Error::Operation) while a compilation traces the step.
-    pub fn step_count(&self) -> Result<u32> {
+    pub fn step_count(&self) -> Result<u64> {
         super::step_count(&self.moments.step)
     }
 
@@ -321,7 +321,7 @@ impl<A: Array> AdamW<A> {
     /// # Errors
     ///
     /// [`Error::Operation`](crate::Error::Operation) while a compilation traces the step.
-    pub fn step_count(&self) -> Result<u32> {
+    pub fn step_count(&self) -> Result<u64> {
         super::step_count(&self.moments.step)
     }
 
@@ -375,7 +375,7 @@ impl<A: Array> Moments<A> {
         no_grad! {
             let zeros = zeros(op, model)?;
             let max_exp_avg_sq = if amsgrad { zeros.clone() } else { Slots::new() };
-            Ok(Self { exp_avg: zeros.clone(), exp_avg_sq: zeros, max_exp_avg_sq, step: A::scalar(0)? })
+            Ok(Self { exp_avg: zeros.clone(), exp_avg_sq: zeros, max_exp_avg_sq, step: A::scalar(0_i64)? })
         }
     }
 
@@ -393,25 +393,25 @@ impl<A: Array> Moments<A> {
         check_option(OP, "lr", lr)?;
         no_grad! {
             let mut next = self.clone();
-            next.step = self.step.add(&A::scalar(1)?)?;
-            let step_size = scalar::<A>(lr)?.divide(&bias_correction(beta1, &next.step)?)?;
+            next.step = self.step.add(1)?;
+            let step_size = bias_correction(beta1, &next.step)?.reciprocal()?.multiply(lr)?;
             let correction_sqrt = bias_correction(beta2, &next.step)?.sqrt()?;
             let updated = update(OP, model, gradients, |trained| {
                 let mut gradient = trained.gradient.clone();
                 if weight_decay != 0.0 {
-                    gradient = gradient.add(&scale(&trained.value, weight_decay)?)?;
+                    gradient = gradient.add(trained.value.multiply(weight_decay)?)?;
                 }
-                let average = scale(&trained.state(&next.exp_avg)?, beta1)?.add(&scale(&gradient, 1.0 - beta1)?)?;
-                let square = scale(&gradient.square()?, 1.0 - beta2)?;
-                let mut average_sq = scale(&trained.state(&next.exp_avg_sq)?, beta2)?.add(&square)?;
+                let average = trained.state(&next.exp_avg)?.multiply(beta1)?.add(gradient.multiply(1.0 - beta1)?)?;
+                let square = gradient.square()?.multiply(1.0 - beta2)?;
+                let mut average_sq = trained.state(&next.exp_avg_sq)?.multiply(beta2)?.add(square)?;
                 trained.set_state(&mut next.exp_avg, &average)?;
                 trained.set_state(&mut next.exp_avg_sq, &average_sq)?;
                 if amsgrad {
                     average_sq = average_sq.maximum(&trained.state(&next.max_exp_avg_sq)?)?;
                     trained.set_state(&mut next.max_exp_avg_sq, &average_sq)?;
                 }
-                let denominator = average_sq.sqrt()?.divide(&correction_sqrt)?.add(&scalar(eps)?)?;
-                let decayed = if decay == 1.0 { trained.value.clone() } else { scale(&trained.value, decay)? };
+                let denominator = average_sq.sqrt()?.divide(&correction_sqrt)?.add(eps)?;
+                let decayed = if decay == 1.0 { trained.value.clone() } else { trained.value.multiply(decay)? };
                 decayed.subtract(&average.divide(&denominator)?.multiply(&step_size)?)
             })?;
             *self = next;
@@ -421,6 +421,7 @@ impl<A: Array> Moments<A> {
     }
 
     fn visit_arrays(&self, path: &Path<'_>, visit: &mut Visit<'_, A>) {
+        let path = path.with_role(Role::Buffer);
         self.exp_avg.visit_arrays(&path.then(&"exp_avg"), visit);
         self.exp_avg_sq.visit_arrays(&path.then(&"exp_avg_sq"), visit);
         self.max_exp_avg_sq.visit_arrays(&path.then(&"max_exp_avg_sq"), visit);
@@ -428,6 +429,7 @@ impl<A: Array> Moments<A> {
     }
 
     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
+        let path = path.with_role(Role::Buffer);
         Ok(Self {
             exp_avg: self.exp_avg.replace_arrays(&path.then(&"exp_avg"), replace)?,
             exp_avg_sq: self.exp_avg_sq.replace_arrays(&path.then(&"exp_avg_sq"), replace)?,
@@ -439,11 +441,9 @@ impl<A: Array> Moments<A> {
 
 /// Returns `1 - beta^step` as a float32 scalar.
 ///
-/// In float32, the subtraction would lose the digits of the first steps: with `beta` at 0.999, four of them. `1 - exp(-x)` is
-/// equal to `tanh(x / 2) × (1 + exp(-x))`, which loses none.
+/// In float32, the subtraction would lose the digits of the first steps: with `beta` at 0.999, four of them.
 fn bias_correction<A: Array>(beta: f64, step: &A) -> Result<A> {
-    let x = scale(&step.astype(Dtype::Float32)?, -beta.ln())?;
-    scale(&x, 0.5)?.tanh()?.multiply(&x.negative()?.exp()?.add(&scalar(1.0)?)?)
+    step.astype(Dtype::Float32)?.multiply(beta.ln())?.expm1()?.negative()
 }
 
 macro_rules! impl_params {

@@ -5,8 +5,7 @@ use crate::error::Result;
 use crate::no_grad;
 use crate::params::{Params, Path};
 
-use super::update::is_trainable;
-use super::{check_option, error, scalar, widened};
+use super::{check_option, error, widened};
 
 /// Scales gradients so that their norm is at most `max_norm`, and returns them with the norm that they had, as
 /// `torch.nn.utils.clip_grad_norm_`.
@@ -37,15 +36,15 @@ pub fn clip_grad_norm<A: Array, P: Params<A>>(gradients: &P, max_norm: f64) -> R
     }
     let clip = || {
         no_grad! {
-            let mut total = scalar::<A>(0.0);
+            let mut total = A::scalar(0.0_f32);
             gradients.visit_arrays(&Path::root(), &mut |path, gradient| {
-                if let Ok(sum) = &total && is_trainable(path) {
+                if let Ok(sum) = &total && path.is_trainable() {
                     total = widened(gradient).and_then(|gradient| sum.add(&gradient.square()?.sum_all()?));
                 }
             });
             let norm = total?.sqrt()?;
             // The constant is PyTorch's.
-            let factor = scalar::<A>(max_norm)?.divide(&norm.add(&scalar(1e-6)?)?)?.minimum(&scalar(1.0)?)?;
+            let factor = norm.add(1e-6)?.reciprocal()?.multiply(max_norm)?.minimum(1.0)?;
             let clipped = map_trainable(gradients, |gradient| gradient.multiply(&factor))?;
             Ok((clipped, norm))
         }
@@ -77,8 +76,7 @@ pub fn clip_grad_value<A: Array, P: Params<A>>(gradients: &P, max_value: f64) ->
     check_option(OP, "max_value", max_value)?;
     let clip = || {
         no_grad! {
-            let (low, high) = (scalar::<A>(-max_value)?, scalar::<A>(max_value)?);
-            map_trainable(gradients, |gradient| gradient.maximum(&low)?.minimum(&high))
+            map_trainable(gradients, |gradient| gradient.clip(-max_value, max_value))
         }
     };
     clip().map_err(|error: crate::Error| error.with_op(OP))
@@ -87,7 +85,7 @@ pub fn clip_grad_value<A: Array, P: Params<A>>(gradients: &P, max_value: f64) ->
 /// Replaces each trainable array by the result of `function`, which is given the array in float32.
 fn map_trainable<A: Array, P: Params<A>>(gradients: &P, function: impl Fn(&A) -> Result<A>) -> Result<P> {
     gradients.try_map(|path, gradient| {
-        if is_trainable(path) {
+        if path.is_trainable() {
             function(&widened(gradient)?)?.astype(gradient.dtype())
         } else {
             Ok(gradient.clone().detached())

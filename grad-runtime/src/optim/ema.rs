@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::no_grad;
 use crate::params::{Params, Path, Replace, Visit};
 
-use super::update::try_map_with;
 use super::{check_decay, lerp};
 
 /// An exponential moving average of a model: a target network, a teacher, or the weights to evaluate with.
@@ -92,7 +91,7 @@ impl<P> Ema<P> {
         const OP: &str = "update";
         check_decay(OP, "decay", self.decay)?;
         let next = no_grad! {
-            try_map_with(OP, &self.model, model, |path, average: &A, array| {
+            self.model.try_map_with([model], |path, average: &A, [array]| {
                 if (average.shape(), average.dtype()) != (array.shape(), array.dtype()) {
                     let reason = format!("`{path}` must have the same shape and dtype in both; pass the model that is averaged");
                     return Err(crate::array::refused(OP, &[average, array], reason));
@@ -100,7 +99,7 @@ impl<P> Ema<P> {
                 if array.dtype().is_float() { lerp(average, array, 1.0 - self.decay) } else { Ok(array.clone().detached()) }
             })
         };
-        self.model = next.map_err(|error| error.with_op(OP))?;
+        self.model = next.map_err(|error: crate::Error| error.with_op(OP))?;
         Ok(())
     }
 

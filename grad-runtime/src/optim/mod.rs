@@ -67,17 +67,6 @@ pub use clip::{clip_grad_norm, clip_grad_value};
 pub use ema::Ema;
 pub use sgd::{Sgd, SgdOptions};
 
-/// Returns a float32 array of shape `[]`.
-#[expect(clippy::cast_possible_truncation, reason = "options are float64, as in PyTorch, and arrays are float32")]
-fn scalar<A: Array>(value: f64) -> Result<A> {
-    A::full(&[], value as f32, Dtype::Float32)
-}
-
-/// Returns `array` times `factor`.
-fn scale<A: Array>(array: &A, factor: f64) -> Result<A> {
-    array.multiply(&scalar(factor)?)
-}
-
 /// Returns the array in the dtype that updates are computed in.
 fn widened<A: Array>(array: &A) -> Result<A> {
     match array.dtype() {
@@ -89,7 +78,7 @@ fn widened<A: Array>(array: &A) -> Result<A> {
 /// Returns `average + weight × (value - average)` in the dtype of `average`.
 fn lerp<A: Array>(average: &A, value: &A, weight: f64) -> Result<A> {
     let (wide, value) = (widened(average)?, widened(value)?);
-    wide.add(&scale(&value.subtract(&wide)?, weight)?)?.astype(average.dtype())
+    wide.add(value.subtract(&wide)?.multiply(weight)?)?.astype(average.dtype())
 }
 
 /// Returns an error that is about no array in particular.
@@ -114,8 +103,8 @@ fn check_decay(op: &'static str, name: &str, value: f64) -> Result<()> {
 }
 
 /// Returns the number of steps that the counter of an optimizer holds.
-fn step_count<A: Array>(step: &A) -> Result<u32> {
-    let step = step.item::<i32>().map_err(|error| error.with_op("step_count"))?;
-    u32::try_from(step)
+fn step_count<A: Array>(step: &A) -> Result<u64> {
+    let step = step.item::<i64>().map_err(|error| error.with_op("step_count"))?;
+    u64::try_from(step)
         .map_err(|_| error("step_count", format!("the counter is {step}; restore the state from another file")))
 }

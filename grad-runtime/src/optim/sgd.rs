@@ -3,10 +3,10 @@
 use crate::array::Array;
 use crate::error::Result;
 use crate::no_grad;
-use crate::params::{Params, Path, Replace, Visit};
+use crate::params::{Params, Path, Replace, Role, Visit};
 
 use super::update::{Slots, update, zeros};
-use super::{check_option, error, scalar, scale};
+use super::{check_option, error};
 
 /// The options of [`Sgd`]. The default is that of PyTorch: a learning rate of 0.001, and everything else off.
 ///
@@ -103,7 +103,7 @@ impl<A: Array> Sgd<A> {
         no_grad! {
             let slots = zeros(OP, model)?;
             let momentum_buffer = if momentum == 0.0 { Slots::new() } else { slots };
-            Ok(Self { options, step: A::scalar(0)?, momentum_buffer })
+            Ok(Self { options, step: A::scalar(0_i64)?, momentum_buffer })
         }
     }
 
@@ -158,7 +158,7 @@ impl<A: Array> Sgd<A> {
     /// # Errors
     ///
     /// [`Error::Operation`](crate::Error::Operation) while a compilation traces the step.
-    pub fn step_count(&self) -> Result<u32> {
+    pub fn step_count(&self) -> Result<u64> {
         super::step_count(&self.step)
     }
 
@@ -191,22 +191,21 @@ impl<A: Array> Sgd<A> {
         check_option(OP, "lr", lr)?;
         no_grad! {
             // The first gradient is added whole.
-            let is_first = self.step.equal(&A::scalar(0)?)?;
-            let weight = is_first.where_cond(&scalar(1.0)?, &scalar(1.0 - dampening)?)?;
+            let weight = self.step.equal(0)?.where_cond(1.0, 1.0 - dampening)?;
             let mut momentum_buffer = self.momentum_buffer.clone();
             let updated = update(OP, model, gradients, |trained| {
                 let mut direction = trained.gradient.clone();
                 if weight_decay != 0.0 {
-                    direction = direction.add(&scale(&trained.value, weight_decay)?)?;
+                    direction = direction.add(trained.value.multiply(weight_decay)?)?;
                 }
                 if momentum != 0.0 {
-                    let buffer = scale(&trained.state(&momentum_buffer)?, momentum)?.add(&direction.multiply(&weight)?)?;
+                    let buffer = trained.state(&momentum_buffer)?.multiply(momentum)?.add(direction.multiply(&weight)?)?;
                     trained.set_state(&mut momentum_buffer, &buffer)?;
-                    direction = if nesterov { direction.add(&scale(&buffer, momentum)?)? } else { buffer };
+                    direction = if nesterov { direction.add(buffer.multiply(momentum)?)? } else { buffer };
                 }
-                trained.value.subtract(&scale(&direction, lr)?)
+                trained.value.subtract(direction.multiply(lr)?)
             })?;
-            self.step = self.step.add(&A::scalar(1)?)?;
+            self.step = self.step.add(1)?;
             self.momentum_buffer = momentum_buffer;
             *model = updated;
         }
@@ -216,11 +215,13 @@ impl<A: Array> Sgd<A> {
 
 impl<A: Array> Params<A> for Sgd<A> {
     fn visit_arrays(&self, path: &Path<'_>, visit: &mut Visit<'_, A>) {
+        let path = path.with_role(Role::Buffer);
         self.momentum_buffer.visit_arrays(&path.then(&"momentum_buffer"), visit);
         self.step.visit_arrays(&path.then(&"step"), visit);
     }
 
     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
+        let path = path.with_role(Role::Buffer);
         Ok(Self {
             options: self.options,
             momentum_buffer: self.momentum_buffer.replace_arrays(&path.then(&"momentum_buffer"), replace)?,

@@ -20,7 +20,7 @@ pub fn zeros<A: Array, P: Params<A>>(op: &'static str, model: &P) -> Result<Slot
     let mut slots = Slots::new();
     let mut result = Ok(());
     model.visit_arrays(&Path::root(), &mut |path, array| {
-        if result.is_ok() && is_trainable(path) {
+        if result.is_ok() && path.is_trainable() {
             result = zero(op, path, array).and_then(|zero| match slots.insert(path.to_string(), zero) {
                 None => Ok(()),
                 Some(_) => {
@@ -88,8 +88,8 @@ where
     A: Array,
     P: Params<A>,
 {
-    let updated = try_map_with(op, model, gradients, |path, array, gradient| {
-        if !is_trainable(path) {
+    let updated = model.try_map_with([gradients], |path, array, [gradient]| {
+        if !path.is_trainable() {
             return Ok(array.clone());
         }
         let name = path.to_string();
@@ -105,35 +105,4 @@ where
         rule(&trained)?.astype(dtype)
     });
     updated.map_err(|error| error.with_op(op))
-}
-
-/// Returns whether the array at `path` is trained.
-pub fn is_trainable(_path: &Path<'_>) -> bool {
-    true
-}
-
-/// Returns `params` with each array replaced by the result of `function`, which is given its path, the array and its
-/// counterpart in `other`.
-#[track_caller]
-pub fn try_map_with<A, P>(
-    op: &'static str,
-    params: &P,
-    other: &P,
-    mut function: impl FnMut(&Path<'_>, &A, &A) -> Result<A>,
-) -> Result<P>
-where
-    A: Array,
-    P: Params<A>,
-{
-    let mut others = Vec::new();
-    other.visit_arrays(&Path::root(), &mut |path, array| others.push((path.to_string(), array.clone())));
-    let mut others = others.into_iter();
-    let mapped = params.try_map(|path, array| match others.next() {
-        Some((other_path, other)) if other_path == path.to_string() => function(path, array, &other),
-        _ => Err(refused(op, &[array], format!("`{path}` is not in the other structure"))),
-    })?;
-    match others.next() {
-        None => Ok(mapped),
-        Some((path, other)) => Err(refused(op, &[&other], format!("`{path}` is in the other structure only"))),
-    }
 }

@@ -50,23 +50,26 @@
 //! | `mx.value_and_grad(f)(w)` | `params::value_and_grad(f, &w)` |
 //! | `mx.value_and_grad(f)(w)`, where `f` returns `loss, logits` | `params::value_and_grad_with_aux(f, &w)` |
 //! | `nn.value_and_grad(model, f)(x)` | `params::value_and_grad(\|model\| f(model, &x), &model)` |
-//! | `model.freeze()` | `#[params(skip)]` on the field, or pass one field and capture the rest |
+//! | `model.freeze()` | `#[params(frozen)]` on the field, [`Frozen`] for a choice at run time, or pass one field and capture the rest |
 //! | `tree_map(f, params, gradients)` | `params.zip_with(&gradients, f)` |
 //! | `tree_flatten(params)` | `params.named()` |
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use crate::array::{Array, refused};
 use crate::error::{Error, Result};
-use crate::explain;
 
 mod array_impls;
+mod frozen;
+mod gradient;
 mod path;
 mod sharing;
 mod std_impls;
 
-pub use path::Path;
+pub use frozen::Frozen;
+pub use gradient::{grad, value_and_grad, value_and_grad_with_aux};
+pub(crate) use gradient::{paths_of, trainable_arrays};
+pub use path::{Path, Role};
 pub use sharing::{SharedParams, share};
 
 /// A function that is called with each array and its path.
@@ -78,8 +81,8 @@ pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
 /// A structure that holds arrays: a model's parameters, a tuple of arguments, gradients.
 ///
 /// `#[derive(Params)]` implements this trait for structs and enums, field by field. A field marked `#[params(skip)]` is cloned
-/// and its arrays are left out: mark fields that are not to be differentiated or do not implement `Params`. The arrays are
-/// those of the type parameter bounded by [`Array`]; without such a parameter, those that the fields hold.
+/// and its arrays are left out: mark fields that do not implement `Params`. A field marked `#[params(frozen)]` or
+/// `#[params(buffer)]` is visited, so it is saved, cast and averaged, but has no gradient ([`Role`]). The arrays are those of the type parameter bounded by [`Array`]; without such a parameter, those that the fields hold.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
@@ -89,7 +92,7 @@ pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
 /// struct Norm<A: Array> {
 ///     weight: A,
 ///     eps: f32,
-///     #[params(skip)]
+///     #[params(buffer)]
 ///     running_mean: A,
 /// }
 ///
@@ -106,11 +109,11 @@ pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
 ///     Layer::Linear { weight: one.clone(), bias: None },
 ///     Layer::Relu,
 /// ];
-/// assert_eq!(layers.named().into_keys().collect::<Vec<_>>(), ["0.weight", "1.weight"]);
+/// assert_eq!(layers.named().into_keys().collect::<Vec<_>>(), ["0.running_mean", "0.weight", "1.weight"]);
 ///
 /// // The same structure with other arrays.
 /// let [Layer::Norm(norm), _, _] = layers.try_map(|_path, array| array.add(&one))? else { unreachable!() };
-/// assert_eq!((norm.weight.item::<f32>()?, norm.eps, norm.running_mean.item::<f32>()?), (2.0, 1e-5, 1.0));
+/// assert_eq!((norm.weight.item::<f32>()?, norm.eps, norm.running_mean.item::<f32>()?), (2.0, 1e-5, 2.0));
 /// # }
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
@@ -258,221 +261,77 @@ pub trait Params<A: Array>: Sized {
     where
         E: From<Error>,
     {
-        let mut others = Vec::new();
-        other.visit_arrays(&Path::root(), &mut |path, array| others.push((path.to_string(), array.clone())));
-        let mut others = others.into_iter();
-        let zipped = self.try_map(|path, array| {
-            let path = path.to_string();
-            match others.next() {
-                Some((other_path, other)) if other_path == path => function(array, &other),
-                found => Err(structure_mismatch::<A>(Some(&path), found.as_ref().map(|(path, _)| path)).into()),
-            }
-        })?;
-        match others.next() {
-            Some((path, _)) => Err(structure_mismatch::<A>(None, Some(&path)).into()),
-            None => Ok(zipped),
+        zip("zip_with", self, [other], |_, array, [other]| function(array, other))
+    }
+
+    /// Returns the same structure with each array replaced by the result of `function`, which is given its path, the array and its
+    /// counterparts in `others`: an optimizer with state, for example. It is `tree_map_with_path` of several trees in JAX.
+    ///
+    /// Values other than arrays are cloned from this structure.
+    ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use grad_runtime::{Params, Result, cpu::Array};
+    ///
+    /// let number = |value: f32| Array::scalar(value);
+    /// let (model, gradients, velocity) = ([number(1.0)?], [number(2.0)?], [number(3.0)?]);
+    /// let stepped = model.try_map_with([&gradients, &velocity], |path, weight, [gradient, velocity]| {
+    ///     assert_eq!(path.to_string(), "0");
+    ///     weight.subtract(velocity.multiply(0.5)?.add(gradient)?)
+    /// })?;
+    /// assert_eq!(stepped[0].item::<f32>()?, -2.5);
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`zip_with`](Self::zip_with).
+    fn try_map_with<E, const N: usize>(
+        &self,
+        others: [&Self; N],
+        function: impl FnMut(&Path<'_>, &A, [&A; N]) -> Result<A, E>,
+    ) -> Result<Self, E>
+    where
+        E: From<Error>,
+    {
+        zip("try_map_with", self, others, function)
+    }
+}
+
+/// Maps several structures together, for the method `op`.
+fn zip<A: Array, P: Params<A>, E: From<Error>, const N: usize>(
+    op: &'static str,
+    params: &P,
+    others: [&P; N],
+    mut function: impl FnMut(&Path<'_>, &A, [&A; N]) -> Result<A, E>,
+) -> Result<P, E> {
+    let mut others = others.map(|other| {
+        let mut arrays = Vec::new();
+        other.visit_arrays(&Path::root(), &mut |path, array| arrays.push((path.to_string(), array.clone())));
+        arrays.into_iter()
+    });
+    let zipped = params.try_map(|path, array| {
+        let next = others.each_mut().map(Iterator::next);
+        let name = path.to_string();
+        if let Some(found) = next.iter().find(|found| found.as_ref().is_none_or(|(other, _)| *other != name)) {
+            return Err(structure_mismatch::<A>(op, Some(&name), found.as_ref().map(|(path, _)| path)).into());
         }
+        function(path, array, next.each_ref().map(|found| &found.as_ref().expect("checked").1))
+    })?;
+    match others.iter_mut().find_map(Iterator::next) {
+        Some((path, _)) => Err(structure_mismatch::<A>(op, None, Some(&path)).into()),
+        None => Ok(zipped),
     }
 }
 
 /// Returns the error for the first paths at which two structures differ.
-fn structure_mismatch<A: Array>(left: Option<&String>, right: Option<&String>) -> Error {
+fn structure_mismatch<A: Array>(op: &'static str, left: Option<&String>, right: Option<&String>) -> Error {
     let next = |path: Option<&String>| path.map_or_else(|| "no array".to_owned(), |path| format!("`{path}`"));
     let reason = format!(
         "the structures differ: the next is {} on the left and {} on the right; both must hold the same arrays",
         next(left),
         next(right)
     );
-    refused::<A>("zip_with", &[], reason)
-}
-
-/// Computes the value of a scalar function of `params`, and its gradient with respect to each array in `params`, in the same
-/// structure.
-///
-/// This is [`Array::value_and_grad`] over a structure, and it obeys scopes in the same way. Values other than arrays, and
-/// skipped fields, are cloned from `params` into the gradients.
-///
-/// ```
-/// # #[cfg(feature = "cpu")] {
-/// use grad_runtime::{cpu, params};
-///
-/// let (weight, x) = (cpu::Array::scalar(3.0_f32)?, cpu::Array::scalar(2.0_f32)?);
-/// // With respect to both arguments, in a tuple; then with respect to one, and the other is captured.
-/// let (value, (by_weight, by_x)) = params::value_and_grad(|(weight, x)| weight.multiply(x), &(weight.clone(), x.clone()))?;
-/// assert_eq!((value.item::<f32>()?, by_weight.item::<f32>()?, by_x.item::<f32>()?), (6.0, 2.0, 3.0));
-/// let (_, by_weight) = params::value_and_grad(|weight: &cpu::Array| weight.multiply(&x), &weight)?;
-/// assert_eq!(by_weight.item::<f32>()?, 2.0);
-/// # }
-/// # Ok::<(), grad_runtime::Error>(())
-/// ```
-///
-/// # Errors
-///
-/// The error that `function` returns; [`Error::InferenceMode`] in inference mode; [`Error::Operation`] if `params` hold no
-/// arrays, an array is not floating point (the error gives its path), or the value is not a floating point scalar.
-///
-/// # Panics
-///
-/// If `function` panics, with its payload; the grad mode is restored. Also if a manual implementation of [`Params`] does not
-/// replace the arrays that it visits.
-#[track_caller]
-pub fn value_and_grad<A, P, F, E>(function: F, params: &P) -> Result<(A, P), E>
-where
-    A: Array,
-    P: Params<A>,
-    F: FnOnce(&P) -> Result<A, E>,
-    E: From<Error>,
-{
-    value_and_grad_without_aux("value_and_grad", function, params)
-}
-
-/// Computes the gradient of a scalar function with respect to each array in `params`: [`value_and_grad`] without the value.
-///
-/// ```
-/// # #[cfg(feature = "cpu")] {
-/// use grad_runtime::{Array, Result, cpu, params};
-///
-/// // The second derivative: d²/dx² x³ = 6x.
-/// fn cube<A: Array>(x: &A) -> Result<A> {
-///     x.square()?.multiply(x)
-/// }
-/// let x = cpu::Array::scalar(2.0_f32)?;
-/// let second = params::grad(|x| params::grad(cube, x), &x)?;
-/// assert_eq!(second.item::<f32>()?, 12.0);
-/// # }
-/// # Ok::<(), grad_runtime::Error>(())
-/// ```
-///
-/// # Errors
-///
-/// As [`value_and_grad`].
-///
-/// # Panics
-///
-/// As [`value_and_grad`].
-#[track_caller]
-pub fn grad<A, P, F, E>(function: F, params: &P) -> Result<P, E>
-where
-    A: Array,
-    P: Params<A>,
-    F: FnOnce(&P) -> Result<A, E>,
-    E: From<Error>,
-{
-    value_and_grad_without_aux("grad", function, params).map(|(_, gradients)| gradients)
-}
-
-/// As [`value_and_grad`], for a function that returns an auxiliary output beside the value: `has_aux` in JAX.
-///
-/// The auxiliary output obeys scopes as the value does: with recording enabled, transforms further out differentiate it; in a
-/// no-grad scope, its arrays are constants.
-///
-/// ```
-/// # #[cfg(feature = "cpu")] {
-/// use grad_runtime::{Error, cpu, params};
-///
-/// let weight = cpu::Array::from_slice(&[1.0_f32, 2.0], &[2])?;
-/// let ((loss, (logits, length)), gradient) = params::value_and_grad_with_aux(
-///     |weight: &cpu::Array| {
-///         let logits = weight.square()?;
-///         let length = logits.size();
-///         Ok::<_, Error>((logits.sum_all()?, (logits, length)))
-///     },
-///     &weight,
-/// )?;
-/// assert_eq!((loss.item::<f32>()?, length), (5.0, 2));
-/// assert_eq!(logits.to_vec::<f32>()?, [1.0, 4.0]);
-/// assert_eq!(gradient.to_vec::<f32>()?, [2.0, 4.0]);
-/// # }
-/// # Ok::<(), grad_runtime::Error>(())
-/// ```
-///
-/// # Errors
-///
-/// As [`value_and_grad`].
-///
-/// # Panics
-///
-/// As [`value_and_grad`].
-#[track_caller]
-pub fn value_and_grad_with_aux<A, P, X, F, E>(function: F, params: &P) -> Result<((A, X), P), E>
-where
-    A: Array,
-    P: Params<A>,
-    X: Params<A>,
-    F: FnOnce(&P) -> Result<(A, X), E>,
-    E: From<Error>,
-{
-    value_and_grad_as("value_and_grad_with_aux", function, params)
-}
-
-#[track_caller]
-fn value_and_grad_without_aux<A, P, F, E>(op: &'static str, function: F, params: &P) -> Result<(A, P), E>
-where
-    A: Array,
-    P: Params<A>,
-    F: FnOnce(&P) -> Result<A, E>,
-    E: From<Error>,
-{
-    let function = |params: &P| Ok((function(params)?, ()));
-    value_and_grad_as(op, function, params).map(|((value, ()), gradients)| (value, gradients))
-}
-
-/// Computes value, auxiliary output and gradients for `op`, the function that the user called.
-#[track_caller]
-fn value_and_grad_as<A, P, X, F, E>(op: &'static str, function: F, params: &P) -> Result<((A, X), P), E>
-where
-    A: Array,
-    P: Params<A>,
-    X: Params<A>,
-    F: FnOnce(&P) -> Result<(A, X), E>,
-    E: From<Error>,
-{
-    let primals = primals_of(op, params)?;
-    let mut aux = None;
-    let traced = |primals: &[A]| {
-        let (value, auxiliary) = function(&with_arrays(params, primals))?;
-        aux = Some(auxiliary);
-        Ok::<_, E>(value)
-    };
-    explain::set_paths(|| paths_of(params));
-    let (value, gradients) = A::value_and_grad_as(op, traced, &primals)?;
-    let aux = aux.expect("a transform that succeeds has called its function");
-    // An operation that changes nothing finishes each array as every operation does: a constant in a scope, and without the
-    // record of the transform, which has ended.
-    let aux = aux.try_map(|_, array| array.astype(array.dtype()).map_err(|error| error.with_op(op)))?;
-    Ok(((value, aux), with_arrays(params, &gradients)))
-}
-
-/// Returns the arrays of `params`, or an error that gives the path to one without a gradient.
-fn primals_of<A: Array, P: Params<A>>(op: &'static str, params: &P) -> Result<Vec<A>> {
-    let mut arrays = Vec::new();
-    let mut refusal = None;
-    params.visit_arrays(&Path::root(), &mut |path, array| {
-        if refusal.is_none() && !array.dtype().is_inexact() {
-            let subject = if path.is_root() { "the array".to_owned() } else { format!("`{path}`") };
-            let reason = format!(
-                "{subject} is not floating point and has no gradient; convert it with `astype`, mark its field \
-                 `#[params(skip)]`, or let the function capture it"
-            );
-            refusal = Some(refused(op, &[array], reason));
-        }
-        arrays.push(array.clone());
-    });
-    refusal.map_or(Ok(arrays), Err)
-}
-
-/// Returns the paths of the arrays, in their order.
-pub(crate) fn paths_of<A: Array, P: Params<A>>(params: &P) -> Vec<String> {
-    let mut paths = Vec::new();
-    params.visit_arrays(&Path::root(), &mut |path, _| paths.push(path.to_string()));
-    paths
-}
-
-/// Returns the structure of `params` with other arrays.
-fn with_arrays<A: Array, P: Params<A>>(params: &P, arrays: &[A]) -> P {
-    let mut arrays = arrays.iter();
-    let next = "`Params::replace_arrays` must replace the arrays that `Params::visit_arrays` visits";
-    let Ok(replaced) = params.try_map(|_, _| Ok::<_, Infallible>(arrays.next().expect(next).clone()));
-    assert!(arrays.next().is_none(), "{next}");
-    replaced
+    refused::<A>(op, &[], reason)
 }
