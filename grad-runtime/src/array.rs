@@ -11,6 +11,7 @@ use crate::random::Draw;
 use grad_core::Backend;
 use grad_core::GradMode;
 
+pub(crate) mod display;
 pub(crate) mod docs;
 mod forward;
 pub(crate) mod into_operand;
@@ -45,6 +46,19 @@ pub use length::Length;
 /// | shapes and indexing | [`reshape`](Array::reshape), [`transpose`](Array::transpose), [`expand_dims`](Array::expand_dims), [`squeeze`](Array::squeeze), [`broadcast_to`](Array::broadcast_to), [`concatenate`](Array::concatenate), [`slice`](Array::slice), [`take`](Array::take), [`narrow`](Array::narrow), [`split`](Array::split), [`stack`](Array::stack), [`flatten`](Array::flatten), [`swapaxes`](Array::swapaxes), [`take_along_axis`](Array::take_along_axis), [`one_hot`](Array::one_hot), [`tril`](Array::tril), [`triu`](Array::triu) |
 /// | conversion | [`astype`](Array::astype) |
 /// | gradients | [`stop_gradient`](Array::stop_gradient), [`value_and_grad`](Array::value_and_grad), [`grad`](Array::grad) |
+///
+/// # Printing
+///
+/// `{}` prints the elements as NumPy does, abbreviated beyond 1000, with shape and dtype; a precision such as `{:.2}` limits the
+/// digits. On MLX it computes the elements. `{:?}` is short, and computes nothing.
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// let x = grad_runtime::cpu::Array::from_slice(&[1.0_f32, -2.5, 0.125, 4.0], &[2, 2])?;
+/// assert_eq!(x.to_string(), "array([[ 1.   , -2.5  ],\n       [ 0.125,  4.   ]], shape=[2, 2], dtype=float32)");
+/// # }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -91,7 +105,7 @@ pub use length::Length;
 /// ```
 ///
 /// Generic code calls the methods, or has the bound [`Operators`](crate::Operators).
-pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + Sized + 'static {
+pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + fmt::Display + Sized + 'static {
     // Creation
 
     #[doc = array_doc!(from_slice)]
@@ -447,6 +461,10 @@ pub trait Sealed: Draw {
     /// Computes the elements of all arrays, for [`params::eval`](crate::params::eval).
     #[doc(hidden)]
     fn eval_all(arrays: &[Self]) -> Result<()>;
+
+    /// Returns the elements to be shown. They are not recorded as read.
+    #[doc(hidden)]
+    fn peek(&self) -> Result<Buffer<'static>>;
 
     /// Returns what tells this array from others, for explanations.
     #[doc(hidden)]

@@ -6,6 +6,7 @@
 #![allow(clippy::float_cmp, reason = "small whole numbers are exact")]
 
 mod checkpoints;
+mod display;
 mod dtypes;
 #[cfg(all(feature = "cpu", feature = "mlx"))]
 mod dtypes_and_shapes;

@@ -113,17 +113,15 @@ fn path(shape: &Shape<'_>, field: &Field<'_>, root: &TokenStream) -> TokenStream
         Member::Unnamed(index) => Some(index.index.to_string()),
         Member::Named(name) => Some(name.unraw().to_string()),
     };
-    let path = match name {
-        Some(name) => quote_spanned!(field.span=> #root::params::Path::then(_path, &#name)),
-        None => quote_spanned!(field.span=> *_path),
+    let path = name.map_or_else(
+        || quote_spanned!(field.span=> *_path),
+        |name| quote_spanned!(field.span=> #root::params::Path::then(_path, &#name)),
+    );
+    let Some(role) = field.role else {
+        return quote_spanned!(field.span=> &#path);
     };
-    match field.role {
-        Some(role) => {
-            let role = Ident::new(role, field.span);
-            quote_spanned!(field.span=> &#root::params::Path::with_role(#path, #root::params::Role::#role))
-        }
-        None => quote_spanned!(field.span=> &#path),
-    }
+    let role = Ident::new(role, field.span);
+    quote_spanned!(field.span=> &#root::params::Path::with_role(#path, #root::params::Role::#role))
 }
 
 /// Returns the type parameter that is bounded by `Array`, if there is exactly one.

@@ -62,6 +62,13 @@ impl fmt::Debug for Array {
     }
 }
 
+/// Prints the elements, the shape and the dtype.
+impl fmt::Display for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        array::display::display(self, f)
+    }
+}
+
 /// Makes the array a constant to every transform.
 impl Detach for Array {
     #[track_caller]
@@ -102,6 +109,10 @@ impl Sealed for Array {
 
     fn eval_all(_arrays: &[Self]) -> Result<()> {
         Ok(())
+    }
+
+    fn peek(&self) -> Result<Buffer<'static>> {
+        self.read()
     }
 
     fn key(&self) -> explain::record::Key {
@@ -158,29 +169,10 @@ impl Array {
     #[doc = array_doc!(to_buffer, "cpu")]
     #[track_caller]
     pub fn to_buffer(&self) -> Result<Buffer<'static>> {
-        fn read<T: candle_core::WithDType>(x: &Array) -> Result<Vec<T>, Reason> {
-            Ok(elements(&x.tensor)?)
-        }
         if explain::record::is_recording() {
             explain::record::read(self, Location::caller());
         }
-        operation("to_buffer", &[self], || {
-            Ok(match self.dtype() {
-                Dtype::Float32 => Buffer::Float32(Cow::Owned(read(self)?)),
-                Dtype::Float64 => Buffer::Float64(Cow::Owned(read(self)?)),
-                Dtype::Float16 => Buffer::Float16(Cow::Owned(read(self)?)),
-                Dtype::BFloat16 => Buffer::BFloat16(Cow::Owned(read(self)?)),
-                Dtype::Int16 => Buffer::Int16(Cow::Owned(read(self)?)),
-                Dtype::Int32 => Buffer::Int32(Cow::Owned(read(self)?)),
-                Dtype::Int64 => Buffer::Int64(Cow::Owned(read(self)?)),
-                Dtype::UInt8 => Buffer::UInt8(Cow::Owned(read(self)?)),
-                Dtype::UInt32 => Buffer::UInt32(Cow::Owned(read(self)?)),
-                Dtype::Bool => Buffer::Bool(read::<u8>(self)?.into_iter().map(|element| element != 0).collect()),
-                Dtype::Int8 | Dtype::UInt16 | Dtype::UInt64 | Dtype::Complex64 => {
-                    unreachable!("there are no such arrays")
-                }
-            })
-        })
+        self.read()
     }
 
     #[doc = array_doc!(eval, "cpu")]
@@ -749,6 +741,31 @@ impl Array {
 }
 
 impl Array {
+    /// Returns the elements.
+    #[track_caller]
+    fn read(&self) -> Result<Buffer<'static>> {
+        fn read<T: candle_core::WithDType>(x: &Array) -> Result<Vec<T>, Reason> {
+            Ok(elements(&x.tensor)?)
+        }
+        operation("to_buffer", &[self], || {
+            Ok(match self.dtype() {
+                Dtype::Float32 => Buffer::Float32(Cow::Owned(read(self)?)),
+                Dtype::Float64 => Buffer::Float64(Cow::Owned(read(self)?)),
+                Dtype::Float16 => Buffer::Float16(Cow::Owned(read(self)?)),
+                Dtype::BFloat16 => Buffer::BFloat16(Cow::Owned(read(self)?)),
+                Dtype::Int16 => Buffer::Int16(Cow::Owned(read(self)?)),
+                Dtype::Int32 => Buffer::Int32(Cow::Owned(read(self)?)),
+                Dtype::Int64 => Buffer::Int64(Cow::Owned(read(self)?)),
+                Dtype::UInt8 => Buffer::UInt8(Cow::Owned(read(self)?)),
+                Dtype::UInt32 => Buffer::UInt32(Cow::Owned(read(self)?)),
+                Dtype::Bool => Buffer::Bool(read::<u8>(self)?.into_iter().map(|element| element != 0).collect()),
+                Dtype::Int8 | Dtype::UInt16 | Dtype::UInt64 | Dtype::Complex64 => {
+                    unreachable!("there are no such arrays")
+                }
+            })
+        })
+    }
+
     /// Creates an array that depends on nothing.
     pub(super) fn constant(tensor: Tensor, dtype: Dtype) -> Self {
         Self { tensor, dtype, node: None }

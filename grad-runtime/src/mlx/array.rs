@@ -97,7 +97,7 @@ impl Array {
         }
     }
 
-    fn read(&self) -> Result<Buffer<'static>> {
+    pub(super) fn read(&self) -> Result<Buffer<'static>> {
         macro_rules! read {
             ($($(#[$doc:meta])* $dtype:ident $name:literal $element:ty = $number:literal;)*) => {
                 match self.dtype() {
@@ -250,6 +250,13 @@ impl Detach for Array {
 }
 
 forward_to_inherent!(Array);
+
+/// Computes and prints the elements, the shape and the dtype.
+impl fmt::Display for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        array::display::display(self, f)
+    }
+}
 
 /// Shows shape and dtype, and the operation that will compute the elements.
 impl fmt::Debug for Array {

@@ -214,6 +214,10 @@ impl Sealed for Array {
         crate::mlx::eval(arrays)
     }
 
+    fn peek(&self) -> Result<crate::dtype::Buffer<'static>> {
+        self.read()
+    }
+
     fn key(&self) -> Key {
         Key::Descriptor(self.handle().id())
     }
