@@ -505,6 +505,55 @@ pub fn derive_params(input: TokenStream) -> TokenStream {
     derive::PARAMS.expand(input.into()).into()
 }
 
+/// Makes the boxes of a trait structures of arrays: `Box<dyn Layer<A>>` implements `Params<A>`, so a model can hold layers of
+/// different types in a `Vec`.
+///
+/// The trait has a parameter that is bounded by `Array`. The types that implement it implement `Params` too, and borrow nothing. The
+/// attribute is `grad_runtime::params::object`.
+///
+/// ```
+/// use grad_runtime::{Array, Params, Result, cpu, params};
+///
+/// #[params::object]
+/// trait Layer<A: Array> {
+///     fn forward(&self, x: &A) -> Result<A>;
+/// }
+///
+/// #[derive(Params)]
+/// struct Scale<A: Array> {
+///     factor: A,
+/// }
+///
+/// impl<A: Array> Layer<A> for Scale<A> {
+///     fn forward(&self, x: &A) -> Result<A> {
+///         x.multiply(&self.factor)
+///     }
+/// }
+///
+/// #[derive(Params)]
+/// struct Relu;
+///
+/// impl<A: Array> Layer<A> for Relu {
+///     fn forward(&self, x: &A) -> Result<A> {
+///         x.relu()
+///     }
+/// }
+///
+/// let scale = Scale { factor: cpu::Array::scalar(3.0_f32)? };
+/// let layers: Vec<Box<dyn Layer<cpu::Array>>> = vec![Box::new(scale), Box::new(Relu)];
+/// let x = cpu::Array::scalar(2.0_f32)?;
+/// let loss = |layers: &Vec<Box<dyn Layer<cpu::Array>>>| layers.iter().try_fold(x.clone(), |x, layer| layer.forward(&x));
+/// let gradients = params::grad(loss, &layers)?;
+/// assert_eq!(gradients.named()["0.factor"].item::<f32>()?, 2.0);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+///
+/// `#[params::object(crate = path)]` sets the path of `grad_runtime`.
+#[proc_macro_attribute]
+pub fn params_object(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    derive::object::expand(arguments.into(), item.into()).into()
+}
+
 /// Expands `no_grad!` and its siblings, which call it as `block! { [$crate no_grad] … }`.
 #[doc(hidden)]
 #[proc_macro]

@@ -5,6 +5,7 @@ use syn::{DeriveInput, Error};
 
 mod detach;
 mod fields;
+pub mod object;
 mod params;
 
 use fields::{Names, Shape};

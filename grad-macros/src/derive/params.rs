@@ -125,7 +125,7 @@ fn path(shape: &Shape<'_>, field: &Field<'_>, root: &TokenStream) -> TokenStream
 }
 
 /// Returns the type parameter that is bounded by `Array`, if there is exactly one.
-fn array_parameter(generics: &Generics) -> Option<&Ident> {
+pub fn array_parameter(generics: &Generics) -> Option<&Ident> {
     let is_array = |bound: &TypeParamBound| match bound {
         TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == "Array"),
         _ => false,

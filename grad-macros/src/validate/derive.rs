@@ -1,8 +1,10 @@
 //! Error messages of the derives.
 
-use proc_macro2::Span;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::{Attribute, Error, Path};
+
+use crate::span::first_of;
 
 /// Returns the error for deriving `trait_name` for a union.
 pub fn union(trait_name: &str, span: Span) -> Error {
@@ -59,4 +61,29 @@ pub fn on_variant(name: &str, attribute: &Attribute) -> Error {
          help: write `#[{name}(skip)]` on each of its fields"
     );
     Error::new_spanned(attribute, message)
+}
+
+/// Returns the error for `#[params::object]` on anything but a trait.
+pub fn object_of_no_trait(item: &TokenStream) -> Error {
+    let message = "`#[params::object]` is for traits\n\
+                   help: write it on the trait of the boxed layers; for a struct or an enum, write `#[derive(Params)]`";
+    Error::new(first_of(item), message)
+}
+
+/// Returns the error for a trait that does not say which arrays its types hold.
+pub fn object_without_array(name: &Ident) -> Error {
+    let message = format!(
+        "the trait has no parameter for its arrays\n\
+         help: write `trait {name}<A: Array>`"
+    );
+    Error::new_spanned(name, message)
+}
+
+/// Returns the error for an argument of `#[params::object]`.
+pub fn object_argument(arguments: &TokenStream) -> Error {
+    let message = format!(
+        "unknown argument `{arguments}`\n\
+         help: `#[params::object(crate = path)]` sets the path of grad-runtime"
+    );
+    Error::new_spanned(arguments, message)
 }

@@ -69,6 +69,8 @@ mod std_impls;
 mod transforms;
 
 pub use frozen::Frozen;
+#[doc(inline)]
+pub use grad_macros::params_object as object;
 pub use gradient::{grad, value_and_grad, value_and_grad_with_aux};
 pub(crate) use gradient::{paths_of, trainable_arrays};
 pub use path::{Path, Role};
@@ -127,7 +129,7 @@ pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
 /// These types implement `Params`:
 ///
 /// - every [`Array`], which holds itself;
-/// - tuples of up to twelve, arrays, `Vec`, `Option` and `Box`;
+/// - tuples of up to twelve, arrays, `Vec`, `Option` and `Box`; for boxed layers of different types, see [`object`];
 /// - the values of `BTreeMap` and `HashMap`, in the order of their keys;
 /// - numbers, `bool`, `char`, strings, paths, [`Dtype`](crate::Dtype), `PhantomData` and `()`, which hold no arrays and are
 ///   cloned.
