@@ -444,6 +444,10 @@ pub trait Sealed: Draw {
     #[doc(hidden)]
     fn describe(shared: &Self::Shared) -> Operand;
 
+    /// Computes the elements of all arrays, for [`params::eval`](crate::params::eval).
+    #[doc(hidden)]
+    fn eval_all(arrays: &[Self]) -> Result<()>;
+
     /// Returns what tells this array from others, for explanations.
     #[doc(hidden)]
     fn key(&self) -> crate::explain::record::Key;

@@ -125,7 +125,7 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "cannot differentiate with respect to every parameter: {report}\nremove the cuts, or mark these parameters \
-                     `#[params(skip)]`"
+                     `#[params(frozen)]`"
                 )
             }
         }

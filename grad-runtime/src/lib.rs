@@ -95,7 +95,7 @@
 //!   used.
 //! - `download-mlx`: `mlx`, and pip fetches the wheel if no MLX is installed.
 //! - `torch`: [`Torch`], libtorch's own switch, found in the running process on Linux and macOS. It needs nothing to build.
-//! - `safetensors`: with `cpu` or `mlx`, `safetensors::load` and `safetensors::save`.
+//! - `safetensors`: with `cpu` or `mlx`, `safetensors::load`, `safetensors::save` and `Checkpoint`.
 //! - `serde`: with `cpu` or `mlx`, `serde::Serialize` for `explain::Report`.
 //! - `stream`: scopes that travel with `Stream`s.
 //! - `test-util`: `testing`, which checks that a backend or an engine of yours keeps the guarantees; see
@@ -105,6 +105,8 @@
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 mod array;
 mod carry;
+#[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+mod checkpoint;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 mod detach;
@@ -138,6 +140,8 @@ pub mod testing;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use array::{Array, IntoOperand, Length};
 pub use carry::{Carry, Mapped, Scoped, carry, thread};
+#[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
+pub use checkpoint::{Checkpoint, RestoreOptions};
 pub use detach::Detach;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub use dtype::{Buffer, Dtype, Element};

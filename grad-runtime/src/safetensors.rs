@@ -29,7 +29,7 @@ use std::path::Path;
 use half::{bf16, f16};
 use num_complex::Complex32;
 use safetensors::tensor::{TensorView, View};
-use safetensors::{Dtype as Stored, SafeTensors};
+use safetensors::{Dtype as Stored, SafeTensorError, SafeTensors};
 
 use crate::array::Array;
 use crate::dtype::{Buffer, Dtype};
@@ -110,11 +110,26 @@ pub fn load_where<A: Array>(path: impl AsRef<Path>, wanted: impl Fn(&str) -> boo
 }
 
 fn read<A: Array>(op: &'static str, path: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, A>> {
+    read_with_metadata(op, path, wanted).map(|(arrays, _)| arrays)
+}
+
+/// Text by name, in the order of the names.
+pub(crate) type Metadata = BTreeMap<String, String>;
+
+/// Reads the arrays that are `wanted`, and the metadata, for the function `op`.
+pub(crate) fn read_with_metadata<A: Array>(
+    op: &'static str,
+    path: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<(BTreeMap<String, A>, Metadata)> {
     let contents = fs::read(path).map_err(|source| io_error(op, path, source))?;
-    let file = SafeTensors::deserialize(&contents).map_err(|source| {
+    let damaged = |source: SafeTensorError| {
         let reason = "the file is damaged, or not a safetensors file".to_owned();
         format_error(op, path, reason, Some(source.into()))
-    })?;
+    };
+    let file = SafeTensors::deserialize(&contents).map_err(damaged)?;
+    let (_, header) = SafeTensors::read_metadata(&contents).map_err(damaged)?;
+    let metadata = header.metadata().iter().flatten().map(|(name, text)| (name.clone(), text.clone())).collect();
     let array = |(name, tensor): (&str, TensorView<'_>)| {
         let dtype = tensor.dtype();
         let buffer = elements(dtype, tensor.data()).ok_or_else(|| {
@@ -131,7 +146,8 @@ fn read<A: Array>(op: &'static str, path: &Path, wanted: impl Fn(&str) -> bool) 
         })?;
         Ok((name.to_owned(), array))
     };
-    file.iter().filter(|(name, _)| wanted(name)).map(array).collect()
+    let arrays = file.iter().filter(|(name, _)| wanted(name)).map(array).collect::<Result<_>>()?;
+    Ok((arrays, metadata))
 }
 
 /// Writes `arrays` by name to a file at `path`, which is replaced if it exists.
@@ -164,22 +180,35 @@ where
     A: Array,
     N: AsRef<str>,
 {
-    const OP: &str = "save";
-    let path = path.as_ref();
+    write_with_metadata("save", path.as_ref(), arrays, &Metadata::new())
+}
+
+/// Writes arrays and metadata, for the function `op`.
+pub(crate) fn write_with_metadata<'a, A, N>(
+    op: &'static str,
+    path: &Path,
+    arrays: impl IntoIterator<Item = (N, &'a A)>,
+    metadata: &Metadata,
+) -> Result<()>
+where
+    A: Array,
+    N: AsRef<str>,
+{
     let mut tensors = BTreeMap::new();
     for (name, array) in arrays {
         let name = name.as_ref();
         if name == METADATA {
             let reason = format!("an array is named `{METADATA}`, which the format reserves; rename the array");
-            return Err(format_error(OP, path, reason, None));
+            return Err(format_error(op, path, reason, None));
         }
-        let elements = array.to_buffer().map_err(|error| error.with_op(OP))?;
+        let elements = array.to_buffer().map_err(|error| error.with_op(op))?;
         tensors.insert(name.to_owned(), Tensor { shape: array.shape(), elements });
     }
-    let contents = safetensors::serialize(tensors, None).map_err(|source| {
-        format_error(OP, path, "the arrays cannot be serialized".to_owned(), Some(source.into()))
+    let metadata = (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect());
+    let contents = safetensors::serialize(tensors, metadata).map_err(|source| {
+        format_error(op, path, "the arrays cannot be serialized".to_owned(), Some(source.into()))
     })?;
-    write(path, &contents).map_err(|source| io_error(OP, path, source))
+    write(path, &contents).map_err(|source| io_error(op, path, source))
 }
 
 fn io_error(op: &'static str, path: &Path, source: io::Error) -> Error {

@@ -5,6 +5,7 @@
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 #![allow(clippy::float_cmp, reason = "small whole numbers are exact")]
 
+mod checkpoints;
 mod dtypes;
 #[cfg(all(feature = "cpu", feature = "mlx"))]
 mod dtypes_and_shapes;
@@ -19,6 +20,7 @@ mod params;
 mod planted_cuts;
 mod public_reports;
 mod random_numbers;
+mod roles;
 mod safetensors;
 mod scoped_programs;
 mod shared_operations;

@@ -156,7 +156,7 @@ crate::on_every_backend! {
         assert!(matches!(error, Error::MissingGradients(_)));
         let text = error.to_string();
         assert!(text.starts_with("cannot differentiate with respect to every parameter: 2 parameters: 1"), "{text}");
-        assert!(text.ends_with("remove the cuts, or mark these parameters `#[params(skip)]`"), "{text}");
+        assert!(text.ends_with("remove the cuts, or mark these parameters `#[params(frozen)]`"), "{text}");
     }
 
     /// Modes that were carried are told by the place that they come from.

@@ -356,7 +356,7 @@ on_every_backend! {
         let model = HashMap::from([("weight", vec![number::<A>(1.0)]), ("table", vec![number(1.0), ids.clone()])]);
         let message = |refused: Result<()>| refused.unwrap_err().to_string();
         let advice = "is not floating point and has no gradient; convert it with `astype`, mark its field \
-                      `#[params(skip)]`, or let the function capture it";
+                      `#[params(buffer)]` or `#[params(skip)]`, or let the function capture it";
         assert_eq!(
             message(grad(|model: &HashMap<_, Vec<A>>| model["weight"][0].square(), &model).map(|_| ())),
             format!("cannot grad uint32[2]: `table.1` {advice}")

@@ -26,8 +26,8 @@ impl<A: Array> Mlp<A> {
     pub fn new(phase: f64, sizes: &[usize]) -> Result<Self> {
         let layer = |(index, pair): (u32, &[usize])| {
             let phase = phase + f64::from(index);
-            let weight = wave::<A>(phase, &[pair[1], pair[0]])?.multiply(&A::scalar(0.5_f32)?)?;
-            let bias = wave::<A>(phase + 0.5, &[pair[1]])?.multiply(&A::scalar(0.1_f32)?)?;
+            let weight = wave::<A>(phase, &[pair[1], pair[0]])?.multiply(0.5)?;
+            let bias = wave::<A>(phase + 0.5, &[pair[1]])?.multiply(0.1)?;
             Ok(Linear { weight, bias })
         };
         Ok(Self { layers: (0..).zip(sizes.windows(2)).map(layer).collect::<Result<_>>()? })
@@ -51,9 +51,4 @@ pub fn wave<A: Array>(phase: f64, shape: &[usize]) -> Result<A> {
     let size = shape.iter().product();
     let elements: Vec<f32> = (0..size).map(|index: usize| (0.7 * index as f64 + phase).sin() as f32).collect();
     A::from_slice(&elements, shape)
-}
-
-/// Computes the elements of everything that a step leaves behind. MLX is lazy, and its graph would grow from step to step.
-pub fn eval<A: Array>(state: &impl Params<A>) -> Result<()> {
-    state.arrays().iter().try_for_each(A::eval)
 }

@@ -9,7 +9,7 @@ use grad_runtime::{Array, Result, params};
 use support::arrays::{assert_close, elements};
 use support::on_every_backend;
 
-use crate::models::{Mlp, eval, wave};
+use crate::models::{Mlp, wave};
 use crate::reference::{assert_parameters, numbers, reference};
 
 /// The steps after which parameters are compared.
@@ -24,7 +24,7 @@ fn regression<A: Array>(mut step: impl FnMut(&mut Mlp<A>, &Mlp<A>, u32) -> Resul
             let y = wave(0.1 * f64::from(number), &[8, 2])?;
             let (_, gradients) = params::value_and_grad(|model: &Mlp<A>| model.squared_error(&x, &y), &model)?;
             step(&mut model, &gradients, number)?;
-            eval(&model)?;
+            params::eval(&model)?;
         }
         Ok::<_, grad_runtime::Error>(())
     };
@@ -42,7 +42,7 @@ macro_rules! assert_trains_as_in_pytorch {
             }
             let optimizer = optimizer.as_mut().expect("it was made");
             optimizer.step(model, gradients)?;
-            eval(optimizer)?;
+            params::eval(optimizer)?;
             assert_eq!(optimizer.step_count()?, u64::from(number));
             assert_parameters::<A>(model, expected, number);
             Ok(())
@@ -114,7 +114,7 @@ on_every_backend! {
             optimizer.set_lr(0.02 * factor);
             optimizer.step(model, gradients)?;
             assert_parameters(model, reference("schedule"), number);
-            eval(optimizer)
+            params::eval(optimizer)
         });
     }
 
@@ -128,7 +128,7 @@ on_every_backend! {
             let average = average.as_ref().expect("it was made");
             assert_parameters(average, reference("moving_average"), number);
             Sgd::new(model, SgdOptions { lr: 0.1, ..SgdOptions::default() })?.step(model, gradients)?;
-            eval(average)
+            params::eval(average)
         });
     }
 
@@ -144,7 +144,7 @@ on_every_backend! {
             }
             optimizer.step(&mut model, &accumulator.mean().unwrap()).unwrap();
             accumulator.reset();
-            eval(&model).unwrap();
+            params::eval(&model).unwrap();
             assert_parameters(&model, reference("accumulation"), number);
         }
     }
@@ -159,7 +159,7 @@ on_every_backend! {
             let mut optimizer = Adam::new(&x, options).unwrap();
             for number in 1..=200_u16 {
                 optimizer.step(&mut x, &gradient).unwrap();
-                eval(&optimizer).unwrap();
+                params::eval(&optimizer).unwrap();
                 assert_close(&elements(&x), &[-f32::from(number)], 3e-6);
             }
         }

@@ -198,7 +198,7 @@ def byol():
     """Two views of each example: the online network predicts what its moving average makes of the other view."""
     online, predictor = Mlp(0.0, 5, 8, 4), Mlp(3.0, 4, 6, 4)
     target = copy.deepcopy(online)
-    optimizer = torch.optim.SGD([*online.parameters(), *predictor.parameters()], lr=0.1, momentum=0.9)
+    optimizer = torch.optim.SGD([*online.parameters(), *predictor.parameters()], lr=0.01, momentum=0.5)
     x = wave(1.0, 10, 5)
     views = x + 0.1 * wave(2.0, 10, 5), x + 0.1 * wave(5.0, 10, 5)
 

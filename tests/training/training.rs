@@ -5,4 +5,6 @@
 
 mod models;
 mod optimizers;
+mod programs;
 mod reference;
+mod service;

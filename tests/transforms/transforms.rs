@@ -16,6 +16,7 @@ mod explanations;
 mod nestings;
 mod outputs;
 mod scope_kinds;
+mod structures;
 
 use std::rc::Rc;
 use std::slice::from_ref;

@@ -87,6 +87,7 @@ pub use eval::{async_eval, eval};
 #[doc(inline)]
 pub use ffi::{combination::*, creation::*, fast, fft, linalg, random};
 pub use stream::Stream;
+pub(crate) use transforms::map_over;
 pub use transforms::{Checkpoint, Compiled, CustomFunction, checkpoint, compile, custom_function, jvp, vjp, vmap};
 
 /// How [`pad`](Array::pad) fills the places that it adds.

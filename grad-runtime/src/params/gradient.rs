@@ -208,6 +208,16 @@ pub(crate) fn trainable_arrays<A: Array, P: Params<A>>(params: &P) -> Vec<A> {
     arrays
 }
 
+/// Returns the structure of `params` with other arrays, one for each.
+#[cfg(feature = "mlx")]
+pub(super) fn with_all<A: Array, P: Params<A>>(params: &P, arrays: &[A]) -> P {
+    let mut arrays = arrays.iter();
+    let next = "`Params::replace_arrays` must replace the arrays that `Params::visit_arrays` visits";
+    let Ok(replaced) = params.try_map(|_, _| Ok::<_, Infallible>(arrays.next().expect(next).clone()));
+    assert!(arrays.next().is_none(), "{next}");
+    replaced
+}
+
 /// Returns the structure of `params` as a function sees it that is differentiated: with other trainable arrays, and the rest as
 /// constants.
 pub(super) fn with_primals<A: Array, P: Params<A>>(params: &P, primals: &[A]) -> P {

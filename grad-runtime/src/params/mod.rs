@@ -65,12 +65,16 @@ mod gradient;
 mod path;
 mod sharing;
 mod std_impls;
+#[cfg(feature = "mlx")]
+mod transforms;
 
 pub use frozen::Frozen;
 pub use gradient::{grad, value_and_grad, value_and_grad_with_aux};
 pub(crate) use gradient::{paths_of, trainable_arrays};
 pub use path::{Path, Role};
 pub use sharing::{SharedParams, share};
+#[cfg(feature = "mlx")]
+pub use transforms::{Compiled, checkpoint, compile, custom, jvp, vjp, vmap};
 
 /// A function that is called with each array and its path.
 pub type Visit<'a, A> = dyn FnMut(&Path<'_>, &A) + 'a;
@@ -323,6 +327,26 @@ fn zip<A: Array, P: Params<A>, E: From<Error>, const N: usize>(
         Some((path, _)) => Err(structure_mismatch::<A>(op, None, Some(&path)).into()),
         None => Ok(zipped),
     }
+}
+
+/// Computes the elements of all arrays of a structure. On MLX this is one evaluation, so that what they have in common is computed
+/// once; call it after each step of a training loop. The arrays of the CPU fallback are computed already.
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use grad_runtime::{Dtype, cpu, params};
+///
+/// let model = vec![cpu::Array::ones(&[2], Dtype::Float32)?];
+/// params::eval(&model)?;
+/// # }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Operation`] if the elements of an array cannot be computed, as in a function that is mapped or compiled.
+pub fn eval<A: Array>(params: &impl Params<A>) -> Result<()> {
+    A::eval_all(&params.arrays())
 }
 
 /// Returns the error for the first paths at which two structures differ.

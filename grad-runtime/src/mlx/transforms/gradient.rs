@@ -210,6 +210,10 @@ impl Sealed for Array {
         sharing::describe(shared)
     }
 
+    fn eval_all(arrays: &[Self]) -> Result<()> {
+        crate::mlx::eval(arrays)
+    }
+
     fn key(&self) -> Key {
         Key::Descriptor(self.handle().id())
     }

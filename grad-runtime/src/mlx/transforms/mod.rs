@@ -24,6 +24,7 @@ pub use checkpoint::{Checkpoint, checkpoint};
 pub use compile::{Compiled, compile};
 pub use custom::{CustomFunction, custom_function};
 pub use gradient::{jvp, vjp};
+pub(crate) use vmap::map_over;
 pub use vmap::vmap;
 
 /// A function that MLX stores, or that is called more than once.

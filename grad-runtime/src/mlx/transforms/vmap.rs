@@ -45,7 +45,31 @@ where
     F: FnOnce(&[Array]) -> Result<Vec<Array>, E>,
     E: From<Error>,
 {
-    const NAME: &str = "vmap";
+    let outputs = map_over(function, inputs, in_axes)?;
+    if outputs.len() != out_axes.len() {
+        let reason = format!(
+            "the function returned {} arrays, and there are {} out_axes; give one for each",
+            outputs.len(),
+            out_axes.len()
+        );
+        return Err(operation_error(NAME, inputs, reason).into());
+    }
+    let moved = outputs.into_iter().zip(out_axes).map(|(output, &axis)| match axis {
+        0 => Ok(output),
+        axis => output.moveaxis(0, axis),
+    });
+    Ok(moved.collect::<Result<_>>()?)
+}
+
+const NAME: &str = "vmap";
+
+/// Maps a function and stacks its outputs along their first axes.
+#[track_caller]
+pub(crate) fn map_over<F, E>(function: F, inputs: &[Array], in_axes: &[Option<isize>]) -> Result<Vec<Array>, E>
+where
+    F: FnOnce(&[Array]) -> Result<Vec<Array>, E>,
+    E: From<Error>,
+{
     let mapped = resolve_axes(inputs, in_axes).map_err(|reason| operation_error(NAME, inputs, reason))?;
     let record = TransformRecord::new();
     let traced = |entries: &[Array]| {
@@ -57,21 +81,9 @@ where
     };
     let outputs = ffi::vmap(on_handles(traced), ffi::as_handles(inputs), &mapped)
         .map_err(|failure| transform_error(NAME, inputs, failure))?;
-    if outputs.len() != out_axes.len() {
-        let reason = format!(
-            "the function returned {} arrays, and there are {} out_axes; give one for each",
-            outputs.len(),
-            out_axes.len()
-        );
-        return Err(operation_error(NAME, inputs, reason).into());
-    }
     let outputs: Vec<Array> = finish_outputs(NAME, inputs, outputs)?;
     record.add_results(NAME, &[], &outputs);
-    let moved = outputs.into_iter().zip(out_axes).map(|(output, &axis)| match axis {
-        0 => Ok(output),
-        axis => output.moveaxis(0, axis),
-    });
-    Ok(moved.collect::<Result<_>>()?)
+    Ok(outputs)
 }
 
 /// Returns the axes as MLX takes them: counted from the first, and -1 for none.
