@@ -9,11 +9,12 @@ use grad_runtime::mlx::{self, Array, Stream};
 use grad_runtime::{Dtype, Error, Result, Shared, mlx::Device, no_grad};
 use support::processes::run;
 
-const ELEMENTS: usize = 5000;
+const ELEMENTS: u16 = 5000;
+const LENGTH: usize = ELEMENTS as usize;
 
 fn base(first: u16) -> (Array, Vec<f32>) {
-    let elements: Vec<f32> = (0..ELEMENTS as u16).map(|at| f32::from((at + first) % 100)).collect();
-    (Array::from_slice(&elements, &[ELEMENTS]).unwrap(), elements)
+    let elements: Vec<f32> = (0..ELEMENTS).map(|at| f32::from((at + first) % 100)).collect();
+    (Array::from_slice(&elements, &[LENGTH]).unwrap(), elements)
 }
 
 /// Operations in which MLX writes the result into the buffer of an operand that nothing else refers to. Each step drops its operand
@@ -67,7 +68,9 @@ fn no_thread_overwrites_what_others_have() {
         assert_eq!(shared.open().unwrap().to_vec::<f32>().unwrap(), elements);
         // In every other round the workers drop the last handle.
         let kept = (round % 2 == 0).then_some(shared);
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        for worker in workers {
+            worker.join().unwrap();
+        }
         if let Some(shared) = kept {
             assert_eq!(shared.open().unwrap().to_vec::<f32>().unwrap(), elements);
         }
@@ -80,12 +83,12 @@ fn steps_of_a_loop_share_their_state_and_never_change_it() {
     let reader = thread::spawn(move || {
         let all: Vec<_> = states.into_iter().collect();
         for (value, shared) in &all {
-            assert_eq!(shared.open().unwrap().to_vec::<f32>().unwrap(), vec![*value; ELEMENTS]);
+            assert_eq!(shared.open().unwrap().to_vec::<f32>().unwrap(), vec![*value; LENGTH]);
         }
         all.len()
     });
     let one = Array::scalar(1.0_f32).unwrap();
-    let mut state = Array::zeros(&[ELEMENTS], Dtype::Float32).unwrap();
+    let mut state = Array::zeros(&[LENGTH], Dtype::Float32).unwrap();
     for step in 1..=100_u8 {
         state = state.add(&one).unwrap();
         sender.send((f32::from(step), Shared::new(&state).unwrap())).unwrap();
@@ -109,7 +112,9 @@ fn an_array_that_is_being_computed_is_shared_when_it_is_done() {
             assert_eq!(shared.open().unwrap().to_vec::<f32>().unwrap(), expected);
         }));
     }
-    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    for worker in workers {
+        worker.join().unwrap();
+    }
 }
 
 #[test]
@@ -126,14 +131,15 @@ fn an_array_of_another_stream_is_shared_when_it_is_done() {
 #[test]
 fn one_of_several_outputs_is_shared() {
     let (x, elements) = base(3);
-    let parts = x.reshape(&[5, ELEMENTS / 5]).unwrap().split_at(&[1, 3], 0).unwrap();
+    let parts = x.reshape(&[5, LENGTH / 5]).unwrap().split_at(&[1, 3], 0).unwrap();
     let (q, r) = mlx::linalg::qr(&Array::from_slice(&[3.0_f32, 0.0, 0.0, 2.0], &[2, 2]).unwrap()).unwrap();
     let (part, r_alone) = (Shared::new(&parts[1]).unwrap(), Shared::new(&r).unwrap());
     drop((x, parts, q, r));
     thread::spawn(move || {
         let part = part.open().unwrap();
         assert_eq!(part.to_vec::<f32>().unwrap(), elements[1000..3000]);
-        assert_eq!(chain(part).unwrap().to_vec::<f32>().unwrap()[7], chain_of(elements[1007]));
+        let expected: Vec<f32> = elements[1000..3000].iter().copied().map(chain_of).collect();
+        assert_eq!(chain(part).unwrap().to_vec::<f32>().unwrap(), expected);
         let r = r_alone.open().unwrap().abs().unwrap();
         assert_eq!(r.to_vec::<f32>().unwrap(), [3.0, 0.0, 0.0, 2.0]);
     })

@@ -1,4 +1,4 @@
-//! Describes when MLX computes, what its lazy graphs and compiled functions cost, and what `vmap` maps.
+//! Describes when MLX computes, what its lazy graphs and compiled functions cost, what `vmap` maps, and how threads share arrays.
 //!
 //! # Evaluate state that is updated in a loop
 //!
@@ -83,3 +83,52 @@
 //! Code that needs elements cannot be mapped: reading an array that is mapped, or a choice in Rust that depends on it. A
 //! [`checkpoint`](crate::mlx::checkpoint) or a [`custom_function`](crate::mlx::custom_function) cannot capture an array that is
 //! mapped around it; make it an input.
+//!
+//! # One model on several threads
+//!
+//! An array stays on its thread, and its elements need not: [`params::share`](crate::params::share) returns a handle to those of a
+//! model that any thread opens, and [`Shared`](crate::Shared) to those of one array. Nothing is copied, so 8 threads hold the memory
+//! of one model. A thread opens the model into a template of the same structure. Its arrays may be `zeros`, which MLX never computes.
+//!
+//! ```
+//! use std::sync::mpsc::channel;
+//! use std::thread;
+//!
+//! use grad_runtime::mlx::Array;
+//! use grad_runtime::{Dtype, Result, no_grad, params};
+//!
+//! /// Weight and bias.
+//! type Model = (Array, Array);
+//!
+//! fn zeros() -> Result<Model> {
+//!     Ok((Array::zeros(&[2, 1], Dtype::Float32)?, Array::zeros(&[1], Dtype::Float32)?))
+//! }
+//!
+//! let model: Model = (Array::from_slice(&[1.0_f32, 10.0], &[2, 1])?, Array::ones(&[1], Dtype::Float32)?);
+//! let shared = params::share(&model)?;
+//! let (answers, received) = channel();
+//! let workers = [1.0_f32, 2.0, 3.0].map(|request| {
+//!     let (shared, answers) = (shared.clone(), answers.clone());
+//!     thread::spawn(move || {
+//!         let (weight, bias) = shared.open(&zeros()?)?;
+//!         let x = Array::from_slice(&[request, request], &[1, 2])?;
+//!         let answer = no_grad! { x.matmul(&weight)?.add(&bias)?.item::<f32>()? };
+//!         answers.send(answer).expect("the receiver lives until the threads have ended");
+//!         Ok::<_, grad_runtime::Error>(())
+//!     })
+//! });
+//! workers.into_iter().try_for_each(|worker| worker.join().unwrap())?;
+//! drop(answers);
+//! let mut answers: Vec<f32> = received.iter().collect();
+//! answers.sort_by(f32::total_cmp);
+//! assert_eq!(answers, [12.0, 23.0, 34.0]);
+//! # Ok::<(), grad_runtime::Error>(())
+//! ```
+//!
+//! A step of an optimizer makes new arrays, so a thread that trains changes nothing for the threads that hold the weights of before.
+//! It shares the new weights, and the others open those. In the same way, a thread that loads data shares each batch, sends the
+//! handle over a channel, and the thread that trains opens it.
+//!
+//! Sharing evaluates. While a transform traces an array, it is an error in a place that records, since no gradient reaches another
+//! thread: share the array in a no-grad scope. On an NVIDIA GPU sharing waits for the operations of its thread, and moves the buffer
+//! to unified memory, so share once and open often.

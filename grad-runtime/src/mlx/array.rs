@@ -23,7 +23,8 @@ use crate::explain::record;
 /// that they are called in: where the grad mode is off, they return constants. Operands that do not fit are an
 /// [`Error::Operation`](crate::Error::Operation), and a negative axis counts from the last one.
 ///
-/// An array stays on the thread that created it, as the graph that it belongs to does:
+/// An array stays on the thread that created it, as the graph that it belongs to does. [`Shared`](crate::Shared) takes its elements to
+/// other threads.
 ///
 /// ```compile_fail,E0277
 /// # use grad_runtime::{Dtype, mlx::Array};

@@ -54,8 +54,13 @@
 //! # Threads
 //!
 //! MLX has streams and traces for each thread, so arrays, streams and transformed functions stay on the thread that created
-//! them: they are neither `Send` nor `Sync`. To move elements to another thread, read them with [`to_vec`](Array::to_vec).
-//! Several threads may compute at the same time.
+//! them: they are neither `Send` nor `Sync`. Several threads may compute at the same time.
+//!
+//! The elements of an array need not stay: [`Shared`](crate::Shared) takes those of one array to other threads, and
+//! [`params::share`](crate::params::share) those of a model, without a copy. Each thread opens them as arrays of its own. MLX counts
+//! the references to a buffer, writes into it only where the count is 1, and frees it under a lock; what it does not synchronize is
+//! the descriptor of an array, so each thread has its own. The guide [Computing with
+//! MLX](crate::guide::computing_with_mlx#one-model-on-several-threads) shows a server and a loader.
 //!
 //! # Finding MLX
 //!

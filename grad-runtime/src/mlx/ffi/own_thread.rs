@@ -10,8 +10,8 @@ use crate::mlx::{Array, Checkpoint, Compiled, CustomFunction, Stream};
     message = "`{T}` stays on the thread that created it: it can be neither sent to another thread nor shared with one",
     label = "uses `{T}` on another thread",
     note = "MLX keeps streams and graphs for each thread",
-    note = "read the elements of an array with `to_buffer`, send those, and create the array on the other thread with \
-            `from_buffer`; create streams and transformed functions on the thread that uses them"
+    note = "send the elements of an array with `Shared::new`, or those of a model with `params::share`, and open them on the \
+            other thread, without a copy; create streams and transformed functions on the thread that uses them"
 )]
 pub trait LeavesItsThread<T> {}
 
