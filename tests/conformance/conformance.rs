@@ -5,6 +5,7 @@
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 #![allow(clippy::float_cmp, reason = "small whole numbers are exact")]
 
+mod boxed_layers;
 mod checkpoints;
 mod display;
 mod dtypes;

@@ -11,7 +11,7 @@ use crate::validate;
 
 /// Expands the attribute.
 pub fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let root = match root(arguments) {
+    let root = match root(&arguments) {
         Ok(root) => root,
         Err(error) => return error_and_item(&error, item),
     };
@@ -19,13 +19,13 @@ pub fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
         return error_and_item(&validate::derive::object_of_no_trait(&item), item);
     };
     let Some(array) = array_parameter(&parsed.generics).cloned() else {
-        return error_and_item(&validate::derive::object_without_array(&parsed.name), item);
+        return error_and_item(&validate::derive::object_without_array(&parsed.ident), item);
     };
     implementation(parsed, &array, &root)
 }
 
 /// Returns the path of `grad_runtime`: that in `crate = path`, or the default.
-fn root(arguments: TokenStream) -> Result<TokenStream> {
+fn root(arguments: &TokenStream) -> Result<TokenStream> {
     if arguments.is_empty() {
         return Ok(default_root());
     }
@@ -34,9 +34,10 @@ fn root(arguments: TokenStream) -> Result<TokenStream> {
         input.parse::<Token![=]>()?;
         input.parse::<Path>()
     };
-    parse.parse2(arguments.clone())
+    parse
+        .parse2(arguments.clone())
         .map(Path::into_token_stream)
-        .map_err(|_| validate::derive::object_argument(&arguments))
+        .map_err(|_| validate::derive::object_argument(arguments))
 }
 
 /// Returns the trait, with a hidden one above it that every type with arrays has, and `Params` for boxes.
@@ -60,6 +61,11 @@ fn implementation(mut item: ItemTrait, array: &Ident, root: &TokenStream) -> Tok
         #item
 
         #[doc(hidden)]
+        #[diagnostic::on_unimplemented(
+            message = "`{Self}` does not say which arrays it holds",
+            label = "does not implement `grad_runtime::Params`, or borrows something",
+            note = "write `#[derive(Params)]` for the type"
+        )]
         #visibility trait #hidden <#declared> #where_clause {
             fn __visit(&self, path: #path, visit: #visit);
             fn __replace(&self, path: #path, replace: #replace) -> ::core::option::Option<#boxed>;

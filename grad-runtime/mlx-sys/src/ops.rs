@@ -1834,7 +1834,7 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn fft(a: &Array, n: Option<usize>, axis: isize, norm: FftNorm) -> Array;
-                /// Computes the inverse of [`fft`].
+                /// Computes the inverse of [`fft()`].
                 ///
                 /// ```
                 /// use grad_runtime::mlx::{Array, FftNorm, fft};
@@ -1960,7 +1960,7 @@ macro_rules! for_each_op {
                 /// # Ok::<(), grad_runtime::Error>(())
                 /// ```
                 fn irfftn(a: &Array, s: Option<&[usize]>, axes: &[isize], norm: FftNorm) -> Array;
-                /// Returns the frequencies that belong to the results of [`fft`] of length `n`, in cycles per unit of the spacing `d`.
+                /// Returns the frequencies that belong to the results of [`fft()`] of length `n`, in cycles per unit of the spacing `d`.
                 ///
                 /// ```
                 /// use grad_runtime::mlx::fft;

@@ -8,11 +8,18 @@
 //! | [`Dtype`](crate::Dtype) | dtype in candle | result with another dtype |
 //! |---|---|---|
 //! | `Bool` | `U8`, 0 or 1 | the other |
-//! | `UInt32` | `U32` | the other; with `Int32` an error, since there is no int64 |
-//! | `Int32` | `I32` | the other, if that is a float |
+//! | `UInt8` | `U8` | the other; `Int16` and wider as they are |
+//! | `Int16` | `I16` | `Int32` and wider as they are; `Int64` with `UInt32`; a float |
+//! | `UInt32` | `U32` | `Int64` with a signed integer; a float |
+//! | `Int32` | `I32` | `Int64` with `UInt32` or `Int64`; a float |
+//! | `Int64` | `I64` | itself, or the float |
 //! | `Float16` | `F16` | `Float32` with `BFloat16` or `Float32` |
 //! | `BFloat16` | `BF16` | `Float32` with `Float16` or `Float32` |
-//! | `Float32` | `F32` | `Float32` |
+//! | `Float32` | `F32` | `Float64` with that |
+//! | `Float64` | `F64` | `Float64` |
+//!
+//! candle has no int8, uint16, uint64 and complex64: to make such an array is an error. [`Dtype::promote`](crate::Dtype::promote) has
+//! the rules for all dtypes.
 //!
 //! Floating point functions (`exp`, `divide`, `mean`, `softmax`, …) convert integers and bools to `Float32`. Half precision
 //! is computed in `Float32` and rounded once for each operation. Integers wrap around. An array has at most 8 axes.

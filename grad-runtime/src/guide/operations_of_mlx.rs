@@ -10,7 +10,8 @@
 //! | convolutions, transposed convolutions, `conv_general` | yes | yes |
 //! | `quantize`, `dequantize`, `quantized_matmul`, `gather_mm`, `gather_qmm` | affine mode, MLX's default | other modes too |
 //! | [`random`](crate::mlx::random) | each call takes a key | a key, or global state |
-//! | [`linalg`](crate::mlx::linalg) | real matrices; always runs on the CPU | also `eig`, `eigvals`, `lu_factor`, other norms; the caller chooses the stream |
+//! | [`linalg`](crate::mlx::linalg) | always runs on the CPU | also other norms; the caller chooses the stream |
+//! | [`fft`](mod@crate::mlx::fft), `real`, `imag`, windows | yes | yes |
 //! | [`fast`](crate::mlx::fast) | norms, `rope`, attention | also attention sinks, an offset given as an array, and custom kernels |
 //! | an invalid call | always an error with the operation's name and the shapes; [every operation is fuzzed](#invalid-calls) | MLX's error |
 //! | gradient-free scopes | `no_grad` makes each result a constant | none |
@@ -28,13 +29,12 @@
 //!
 //! | | reason |
 //! | --- | --- |
-//! | `fft`, `real`, `imag`, `linalg::eig`, `eigvals` | [`Dtype`](crate::Dtype) has no complex numbers; the windows `hann`, `hamming`, `blackman` and `bartlett` are omitted with `fft` |
-//! | int8, int64, float64 and other dtypes; `view` | `Dtype` has the six dtypes that every backend supports |
+//! | `view` | the bits of another dtype; convert with `astype` |
 //! | indexing with ranges and ellipses | use `slice`, `slice_strided`, `take` and `gather` |
 //! | `as_strided` | its strides may point outside the array, and the binding cannot check them |
 //! | `block_masked_mm`, `segmented_mm`, `qqmm`, `to_fp8`, `from_fp8`, Metal kernels | special-purpose kernels; each would be one line in the list of operations |
 //! | `random::multivariate_normal`, `random::seed` | `cholesky` and `normal` give the first; the second sets global state |
-//! | layers, losses, optimizers | this crate provides operations and transforms only |
+//! | layers | this crate has operations, transforms, optimizers and checkpoints; the guide "A training loop" writes layers |
 //! | loading and saving npy and GGUF | safetensors files are supported: feature `safetensors` |
 //!
 //! # Invalid calls
@@ -47,7 +47,8 @@
 //! | | MLX 0.32.4 | grad-runtime |
 //! | --- | --- | --- |
 //! | an index out of bounds | accesses memory out of bounds | an error; the nearest index if the indices are not evaluated yet |
-//! | `floor_divide`, `remainder` of the smallest int32 by -1 | ends the process | the quotient wraps around; the remainder is 0 |
+//! | the gradient of `irfft` of an odd length under `vmap` or `jvp`, second derivatives of `abs` of complex numbers | wrong | correct |
+//! | `floor_divide`, `remainder` of the smallest int32 or int64 by -1 | ends the process | the quotient wraps around; the remainder is 0 |
 //! | `divmod` | writes beyond its buffers for some shapes; integer division by zero ends the process | the results of `floor_divide` and `remainder` |
 //! | a convolution with 0 groups, or with padding that exceeds memory | ends the process | an error |
 //! | the gradient of a transposed convolution with output padding | has the wrong shape | correct |

@@ -76,7 +76,7 @@ pub(crate) use gradient::{paths_of, trainable_arrays};
 pub use path::{Path, Role};
 pub use sharing::{SharedParams, share};
 #[cfg(feature = "mlx")]
-pub use transforms::{Compiled, checkpoint, compile, custom, jvp, vjp, vmap};
+pub use transforms::{CompiledFunction, checkpoint, compile, custom, jvp, vjp, vmap};
 
 /// A function that is called with each array and its path.
 pub type Visit<'a, A> = dyn FnMut(&Path<'_>, &A) + 'a;

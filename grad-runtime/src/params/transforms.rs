@@ -266,17 +266,17 @@ where
 /// assert_eq!(weight.item::<f32>()?, 0.84375);
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
-pub fn compile<P, Q, F>(function: F) -> Compiled<P, Q>
+pub fn compile<P, Q, F>(function: F) -> CompiledFunction<P, Q>
 where
     P: Params<Array> + 'static,
     Q: Params<Array> + 'static,
     F: Fn(&P) -> Result<Q> + 'static,
 {
-    Compiled { function: Rc::new(function), traced: RefCell::default() }
+    CompiledFunction { function: Rc::new(function), traced: RefCell::default() }
 }
 
 /// A compiled function of structures; see [`compile`].
-pub struct Compiled<P, Q> {
+pub struct CompiledFunction<P, Q> {
     function: Rc<dyn Fn(&P) -> Result<Q>>,
     traced: RefCell<Vec<Rc<Traced<Q>>>>,
 }
@@ -305,7 +305,7 @@ impl Kind {
     }
 }
 
-impl<P: Params<Array> + 'static, Q: Params<Array> + 'static> Compiled<P, Q> {
+impl<P: Params<Array> + 'static, Q: Params<Array> + 'static> CompiledFunction<P, Q> {
     /// Calls the function.
     ///
     /// # Errors
@@ -341,9 +341,9 @@ impl<P: Params<Array> + 'static, Q: Params<Array> + 'static> Compiled<P, Q> {
 }
 
 /// Shows how often the function was traced.
-impl<P, Q> fmt::Debug for Compiled<P, Q> {
+impl<P, Q> fmt::Debug for CompiledFunction<P, Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compiled").field("traced", &self.traced.borrow().len()).finish_non_exhaustive()
+        f.debug_struct("CompiledFunction").field("traced", &self.traced.borrow().len()).finish_non_exhaustive()
     }
 }
 

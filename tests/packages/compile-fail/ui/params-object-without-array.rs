@@ -1,0 +1,8 @@
+use grad_runtime::{mlx, params};
+
+#[params::object]
+trait Layer {
+    fn forward(&self, x: &mlx::Array);
+}
+
+fn main() {}
