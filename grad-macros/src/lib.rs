@@ -551,7 +551,7 @@ pub fn derive_params(input: TokenStream) -> TokenStream {
 /// `#[params::object(crate = path)]` sets the path of `grad_runtime`.
 #[proc_macro_attribute]
 pub fn params_object(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    derive::object::expand(arguments.into(), item.into()).into()
+    derive::object::expand(&arguments.into(), item.into()).into()
 }
 
 /// Expands `no_grad!` and its siblings, which call it as `block! { [$crate no_grad] … }`.

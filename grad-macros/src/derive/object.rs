@@ -10,8 +10,8 @@ use crate::tokens::{default_root, error_and_item};
 use crate::validate;
 
 /// Expands the attribute.
-pub fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let root = match root(&arguments) {
+pub fn expand(arguments: &TokenStream, item: TokenStream) -> TokenStream {
+    let root = match root(arguments) {
         Ok(root) => root,
         Err(error) => return error_and_item(&error, item),
     };

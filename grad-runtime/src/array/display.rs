@@ -122,6 +122,7 @@ exact! { bool i8 i16 i32 i64 u8 u16 u32 u64 }
 macro_rules! floats {
     ($($element:ty: $large:literal, $from:expr;)*) => {$(
         impl Cell for $element {
+            #[allow(clippy::float_cmp, reason = "whether a text reads as exactly this number")]
             fn cells(elements: &[Self], precision: Option<usize>) -> Vec<String> {
                 let from: fn(f64) -> Self = $from;
                 let numbers: Vec<f64> = elements.iter().map(|element| f64::from(*element)).collect();
@@ -132,10 +133,15 @@ macro_rules! floats {
     )*};
 }
 floats! {
-    f32: 1e6, |number| number as f32;
+    f32: 1e6, narrowed;
     f64: 1e8, |number| number;
     f16: 1e3, f16::from_f64;
     bf16: 1e6, bf16::from_f64;
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "to the nearest")]
+fn narrowed(number: f64) -> f32 {
+    number as f32
 }
 
 impl Cell for Complex32 {

@@ -1,4 +1,4 @@
-//! Adam, and AdamW with decoupled weight decay.
+//! `Adam`, and `AdamW` with decoupled weight decay.
 
 use crate::array::Array;
 use crate::dtype::Dtype;
@@ -411,7 +411,7 @@ impl<A: Array> Moments<A> {
                     trained.set_state(&mut next.max_exp_avg_sq, &average_sq)?;
                 }
                 let denominator = average_sq.sqrt()?.divide(&correction_sqrt)?.add(eps)?;
-                let decayed = if decay == 1.0 { trained.value.clone() } else { trained.value.multiply(decay)? };
+                let decayed = if decay < 1.0 { trained.value.multiply(decay)? } else { trained.value.clone() };
                 decayed.subtract(&average.divide(&denominator)?.multiply(&step_size)?)
             })?;
             *self = next;

@@ -21,12 +21,12 @@ pub fn zeros<A: Array, P: Params<A>>(op: &'static str, model: &P) -> Result<Slot
     let mut result = Ok(());
     model.visit_arrays(&Path::root(), &mut |path, array| {
         if result.is_ok() && path.is_trainable() {
-            result = zero(op, path, array).and_then(|zero| match slots.insert(path.to_string(), zero) {
-                None => Ok(()),
-                Some(_) => {
+            result = zero(op, path, array).and_then(|zero| {
+                if slots.insert(path.to_string(), zero).is_some() {
                     let reason = format!("two arrays are named `{path}`; give each array a name of its own");
-                    Err(refused(op, &[array], reason))
+                    return Err(refused(op, &[array], reason));
                 }
+                Ok(())
             });
         }
     });

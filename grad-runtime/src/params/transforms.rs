@@ -277,9 +277,11 @@ where
 
 /// A compiled function of structures; see [`compile`].
 pub struct CompiledFunction<P, Q> {
-    function: Rc<dyn Fn(&P) -> Result<Q>>,
+    function: Rc<Function<P, Q>>,
     traced: RefCell<Vec<Rc<Traced<Q>>>>,
 }
+
+type Function<P, Q> = dyn Fn(&P) -> Result<Q>;
 
 /// A function as it was traced for inputs of one kind.
 struct Traced<Q> {
