@@ -1,6 +1,6 @@
 //! `Display`: the elements as NumPy 2.4 prints them, `np.array2string(x, separator=", ", prefix="array(")`.
 
-use grad_runtime::{Array, Complex32, Dtype, bf16, f16, no_grad};
+use grad_runtime::{Array, Dtype, bf16, f16, no_grad};
 use support::arrays::array;
 
 use crate::on_every_backend;
@@ -81,7 +81,7 @@ on_every_backend! {
 #[cfg(feature = "mlx")]
 #[test]
 fn complex_numbers_and_arrays_that_cannot_be_computed() {
-    use grad_runtime::mlx;
+    use grad_runtime::{Complex32, mlx};
     let z = mlx::Array::from_slice(&[Complex32::new(1.0, -2.0), Complex32::new(-0.5, 3.25)], &[2]);
     check(z, "[ 1. -2.j  , -0.5+3.25j]");
     let z = mlx::Array::from_slice(
