@@ -89,7 +89,8 @@ pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
 ///
 /// `#[derive(Params)]` implements this trait for structs and enums, field by field. A field marked `#[params(skip)]` is cloned
 /// and its arrays are left out: mark fields that do not implement `Params`. A field marked `#[params(frozen)]` or
-/// `#[params(buffer)]` is visited, so it is saved, cast and averaged, but has no gradient ([`Role`]). The arrays are those of the type parameter bounded by [`Array`]; without such a parameter, those that the fields hold.
+/// `#[params(buffer)]` is visited, so it is saved, cast and averaged, but has no gradient ([`Role`]). The arrays are those of
+/// the type parameter bounded by [`Array`]; without such a parameter, those that the fields hold.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
