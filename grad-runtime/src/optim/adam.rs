@@ -293,7 +293,7 @@ impl<A: Array> AdamW<A> {
     ///
     /// let mut optimizer = AdamW::new(&cpu::Array::scalar(1.0_f32)?, AdamWOptions::default())?;
     /// // A linear warm-up over 1000 steps.
-    /// let step = f64::from(optimizer.step_count()? + 1);
+    /// let step = optimizer.step_count()? as f64 + 1.0;
     /// optimizer.set_lr(1e-3 * (step / 1000.0).min(1.0));
     /// assert!((optimizer.lr() - 1e-6).abs() < 1e-12);
     /// # }
