@@ -3,6 +3,7 @@
 //! `reference.py` writes the numbers of PyTorch to `reference.json`.
 #![cfg(any(feature = "cpu", feature = "mlx"))]
 
+mod guarantees;
 mod models;
 mod optimizers;
 mod programs;

@@ -3,7 +3,7 @@
 use crate::array::Array;
 use crate::error::Result;
 use crate::no_grad;
-use crate::params::{Params, Path, Replace, Visit};
+use crate::params::{Params, Path, Replace, Role, Visit};
 
 use super::{check_decay, lerp};
 
@@ -139,10 +139,10 @@ impl<P> Ema<P> {
 
 impl<A: Array, P: Params<A>> Params<A> for Ema<P> {
     fn visit_arrays(&self, path: &Path<'_>, visit: &mut Visit<'_, A>) {
-        self.model.visit_arrays(path, visit);
+        self.model.visit_arrays(&path.with_role(Role::Buffer), visit);
     }
 
     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
-        Ok(Self { decay: self.decay, model: self.model.replace_arrays(path, replace)? })
+        Ok(Self { decay: self.decay, model: self.model.replace_arrays(&path.with_role(Role::Buffer), replace)? })
     }
 }
