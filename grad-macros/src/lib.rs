@@ -499,6 +499,8 @@ pub fn derive_detach(input: TokenStream) -> TokenStream {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 ///
+/// A field marked `#[params(frozen)]` or `#[params(buffer)]` is visited and has no gradient. The three exclude each other.
+///
 /// `#[params(crate = path)]` on the type sets the path of `grad_runtime`. The page of the trait has more examples.
 #[proc_macro_derive(Params, attributes(params))]
 pub fn derive_params(input: TokenStream) -> TokenStream {

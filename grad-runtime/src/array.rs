@@ -50,7 +50,8 @@ pub use length::Length;
 /// # Printing
 ///
 /// `{}` prints the elements as NumPy does, abbreviated beyond 1000, with shape and dtype; a precision such as `{:.2}` limits the
-/// digits. On MLX it computes the elements. `{:?}` is short, and computes nothing.
+/// digits, and bools are `true` and `false`, as in Rust. On MLX it computes the elements; if that fails, the text has the error in
+/// their place. `{:?}` is short, and computes nothing.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {

@@ -1,6 +1,6 @@
 //! `Display`: the elements as NumPy 2.4 prints them, `np.array2string(x, separator=", ", prefix="array(")`.
 
-use grad_runtime::{Array, Complex32, Dtype, bf16, f16, no_grad};
+use grad_runtime::{Array, Dtype, bf16, f16, no_grad};
 use support::arrays::array;
 
 use crate::on_every_backend;
@@ -39,11 +39,33 @@ on_every_backend! {
         check(A::scalar(bf16::from_f32(0.1)), "0.1");
     }
 
+    /// Digits come from the value, not from its shortest text, and thresholds are those of the dtype.
+    fn digits_and_thresholds_as_in_numpy<A>() {
+        let v = |elements: &[f32]| A::from_slice(elements, &[elements.len()]);
+        let halves = |elements: [f32; 2]| A::from_slice(&elements.map(f16::from_f32), &[2]);
+        check(v(&[0.1, 1.234_567_8, 1e-5]), "[1.0000000e-01, 1.2345678e+00, 9.9999997e-06]");
+        check(halves([1.001, 6e-8]), "[1.001e+00, 5.960e-08]");
+        check(v(&[1e-4, 0.0]), "[0.0001, 0.    ]");
+        check(v(&[-0.0, 1e-45]), "[-0.e+00,  1.e-45]");
+        check(A::from_slice(&[1e-300, -1e20, f64::INFINITY], &[3]), "[ 1.e-300, -1.e+020,      inf]");
+        let text = |array: grad_runtime::Result<A>, digits: usize| {
+            let text = format!("{:.digits$}", array.unwrap());
+            text.split(", shape").next().unwrap().to_owned()
+        };
+        // With `precision=5` or 2.
+        assert_eq!(text(v(&[99_999.99, 1e8]), 5), "array([1.e+05, 1.e+08]");
+        assert_eq!(text(v(&[54.466_125]), 5), "array([54.46613]");
+        assert_eq!(text(halves([0.675, -1.325]), 2), "array([ 0.67, -1.33]");
+        assert_eq!(text(v(&[0.5, 3.0]), 65_535), "array([0.5, 3. ]");
+    }
+
     fn integers_and_bools<A>() {
         check(A::from_slice(&[1, -20, 300], &[3]), "[  1, -20, 300]");
         check(A::from_slice(&[1_i64, 2, 3, 4, 5, 6], &[2, 3]), "[[1, 2, 3],\n       [4, 5, 6]]");
         check(A::from_slice(&[0_u8, 255], &[1, 2]), "[[  0, 255]]");
+        // Rust's names, and as wide as the longest of them that is shown.
         check(A::from_slice(&[true, false], &[2]), "[ true, false]");
+        check(A::from_slice(&[true], &[1]), "[true]");
     }
 
     fn axes_lines_and_abbreviations<A>() {
@@ -81,7 +103,7 @@ on_every_backend! {
 #[cfg(feature = "mlx")]
 #[test]
 fn complex_numbers_and_arrays_that_cannot_be_computed() {
-    use grad_runtime::mlx;
+    use grad_runtime::{Complex32, mlx};
     let z = mlx::Array::from_slice(&[Complex32::new(1.0, -2.0), Complex32::new(-0.5, 3.25)], &[2]);
     check(z, "[ 1. -2.j  , -0.5+3.25j]");
     let z = mlx::Array::from_slice(

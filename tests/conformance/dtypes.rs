@@ -59,7 +59,8 @@ fn promotion_is_that_of_mlx() {
 /// Dtypes that the CPU fallback lacks.
 const MLX_ALONE: [Dtype; 4] = [Dtype::Int8, Dtype::UInt16, Dtype::UInt64, Dtype::Complex64];
 
-fn dtypes<A: Array>() -> Vec<Dtype> {
+/// Returns the dtypes that a backend has.
+pub fn dtypes<A: Array>() -> Vec<Dtype> {
     let has_all = A::backend().name() == "mlx";
     Dtype::ALL.iter().copied().filter(|dtype| has_all || !MLX_ALONE.contains(dtype)).collect()
 }

@@ -220,3 +220,62 @@ fn a_whole_training_step_is_compiled() {
     assert_close(&flat(&fast.0), &flat(&plain.0), 1e-5);
     assert_eq!(fast.1.step_count().unwrap(), 10);
 }
+
+/// Values other than arrays are part of a trace, so other values have a trace of their own.
+#[test]
+fn values_other_than_arrays_are_never_stale() {
+    let x = Array::scalar(2.0_f32).unwrap();
+    let power = params::compile(|(x, exponent, scale): &(Array, i32, Option<f32>)| {
+        x.power(*exponent)?.multiply(scale.unwrap_or(1.0))
+    });
+    for (exponent, scale, expected) in [(2, None, 4.0), (3, None, 8.0), (3, Some(0.5), 4.0), (2, None, 4.0)] {
+        assert_eq!(power.call(&(x.clone(), exponent, scale)).unwrap().item::<f32>().unwrap(), expected);
+    }
+    // The learning rate, which a schedule changes.
+    let step = |(x, optimizer): &(Array, Adam<Array>)| {
+        let (mut x, mut optimizer) = (x.clone(), optimizer.clone());
+        let gradient = params::grad(|x: &Array| x.square(), &x)?;
+        optimizer.step(&mut x, &gradient)?;
+        Ok((x, optimizer))
+    };
+    let compiled = params::compile(step);
+    let start = || (x.clone(), Adam::new(&x, AdamOptions::default()).unwrap());
+    let (mut fast, mut plain) = (start(), start());
+    for lr in [0.1, 0.1, 0.02, 0.5] {
+        fast.1.set_lr(lr);
+        plain.1.set_lr(lr);
+        fast = compiled.call(&fast).unwrap();
+        plain = step(&plain).unwrap();
+        assert_close(&elements(&fast.0), &elements(&plain.0), 1e-6);
+        assert_eq!(fast.1.lr(), lr);
+    }
+}
+
+#[test]
+fn structures_that_do_not_belong_together_are_refused() {
+    use std::collections::BTreeMap;
+    let map = |keys: [&'static str; 2]| BTreeMap::from(keys.map(|key| (key, Array::scalar(1.0_f32).unwrap())));
+    let function = |map: &BTreeMap<&'static str, Array>| map.try_map(|_, array| array.square());
+    let error = params::jvp(function, &map(["a", "b"]), &map(["b", "c"])).map(|_| ()).unwrap_err();
+    assert!(error.to_string().starts_with("cannot jvp: the structures differ"), "{error}");
+    let error = params::vjp(function, &map(["a", "b"]), &map(["b", "c"])).map(|_| ()).unwrap_err();
+    assert!(error.to_string().starts_with("cannot vjp: the structures differ"), "{error}");
+}
+
+/// Arrays that are not trained are inputs too: an outer `vmap` may map them.
+#[test]
+fn frozen_arrays_of_checkpoints_and_custom_functions_are_mapped() {
+    let x = input();
+    let scaled = Block { scale: array(&[1.0, 2.0], &[2]), ..Block::new() };
+    let is_mapped = |path: &params::Path<'_>| (path.to_string() == "scale").then_some(0);
+    let forward = |(block, x): &(Block<Array>, Array)| block.forward(x);
+    let expected = params::vmap(|block: &Block<Array>| block.forward(&x), &scaled, is_mapped).unwrap();
+    let both = |block: &Block<Array>| (block.clone(), x.clone());
+    let checkpointed =
+        params::vmap(|block: &Block<Array>| params::checkpoint(forward, &both(block)), &scaled, is_mapped);
+    assert_eq!(elements(&checkpointed.unwrap()), elements(&expected));
+    let backward = |both: &(Block<Array>, Array), _: &Array, _: &Array| Ok((both.0.clone(), both.1.clone()));
+    let custom =
+        params::vmap(|block: &Block<Array>| params::custom(forward, backward, &both(block)), &scaled, is_mapped);
+    assert_eq!(elements(&custom.unwrap()), elements(&expected));
+}

@@ -69,6 +69,7 @@ fn implementation(mut item: ItemTrait, array: &Ident, root: &TokenStream) -> Tok
         #visibility trait #hidden <#declared> #where_clause {
             fn __visit(&self, path: #path, visit: #visit);
             fn __replace(&self, path: #path, replace: #replace) -> ::core::option::Option<#boxed>;
+            fn __hash(&self, hasher: &mut dyn ::core::hash::Hasher);
         }
 
         #[automatically_derived]
@@ -90,12 +91,21 @@ fn implementation(mut item: ItemTrait, array: &Ident, root: &TokenStream) -> Tok
                     ::core::result::Result::Err(()) => ::core::option::Option::None,
                 }
             }
+
+            fn __hash(&self, mut hasher: &mut dyn ::core::hash::Hasher) {
+                ::core::hash::Hash::hash(&::core::any::TypeId::of::<__T>(), &mut hasher);
+                #root::Params::<#array>::hash_values(self, hasher);
+            }
         }
 
         #[automatically_derived]
         impl #parameters #root::Params<#array> for #boxed #where_clause {
             fn visit_arrays(&self, path: #path, visit: #visit) {
                 #hidden::__visit(&**self, path, visit);
+            }
+
+            fn hash_values(&self, hasher: &mut dyn ::core::hash::Hasher) {
+                #hidden::__hash(&**self, hasher);
             }
 
             fn replace_arrays<__E>(

@@ -45,6 +45,7 @@ pub fn implementation(input: &DeriveInput, shapes: &[Shape<'_>], root: &TokenStr
 
     let visits = shapes.iter().map(|shape| visit(shape, &array, root));
     let replaces = shapes.iter().map(|shape| replace(shape, &array, root));
+    let hashes = shapes.iter().enumerate().map(|(index, shape)| hash(index, shape, &array, root));
     // An enum without variants has no values, and a reference to it cannot be matched without arms.
     let value = if shapes.is_empty() { quote_spanned!(span=> *self) } else { quote_spanned!(span=> self) };
     let (parameters, _, where_clause) = generics.split_for_impl();
@@ -63,6 +64,10 @@ pub fn implementation(input: &DeriveInput, shapes: &[Shape<'_>], root: &TokenStr
                 _replace: &mut #root::params::Replace<'_, #array, __E>,
             ) -> ::core::result::Result<Self, __E> {
                 match #value { #(#replaces)* }
+            }
+
+            fn hash_values(&self, _hasher: &mut dyn ::core::hash::Hasher) {
+                match #value { #(#hashes)* }
             }
         }
     }
@@ -102,6 +107,26 @@ fn replace(shape: &Shape<'_>, array: &Ident, root: &TokenStream) -> TokenStream 
     }
     quote_spanned! {Span::mixed_site()=>
         #constructor { #bindings } => ::core::result::Result::Ok(#constructor { #values }),
+    }
+}
+
+/// Returns the match arm that hashes what is not an array: which variant it is, and the fields.
+fn hash(index: usize, shape: &Shape<'_>, array: &Ident, root: &TokenStream) -> TokenStream {
+    let Shape { constructor, fields } = shape;
+    let (mut bindings, mut statements) = (TokenStream::new(), TokenStream::new());
+    for (index, field) in fields.iter().enumerate().filter(|(_, field)| !field.is_skipped) {
+        let Field { member, ty, span, .. } = field;
+        let binding = format_ident!("field_{index}", span = *span);
+        bindings.extend(quote!(#member: #binding,));
+        statements.extend(quote_spanned! {*span=>
+            <#ty as #root::Params<#array>>::hash_values(#binding, _hasher);
+        });
+    }
+    quote_spanned! {Span::mixed_site()=>
+        #constructor { #bindings .. } => {
+            ::core::hash::Hasher::write_usize(_hasher, #index);
+            #statements
+        }
     }
 }
 

@@ -17,10 +17,11 @@ pub fn union(trait_name: &str, span: Span) -> Error {
 
 /// Returns the error for an argument that a type does not take.
 pub fn type_argument(attribute: &str, argument: &Path) -> Error {
-    let message = if argument.is_ident("skip") {
+    let of_fields = ["skip", "frozen", "buffer"];
+    let message = if let Some(name) = of_fields.into_iter().find(|name| argument.is_ident(name)) {
         format!(
-            "cannot use `skip` on a type\n\
-             help: write `#[{attribute}(skip)]` on a field"
+            "cannot use `{name}` on a type\n\
+             help: write `#[{attribute}({name})]` on a field"
         )
     } else {
         format!(

@@ -1,6 +1,6 @@
 //! `Display` of arrays: their elements as NumPy prints them.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use half::{bf16, f16};
 use num_complex::Complex32;
@@ -14,6 +14,8 @@ const MOST_ELEMENTS: usize = 1000;
 const EDGE: usize = 3;
 /// A row that is longer continues on the next line.
 const LINE: usize = 75;
+/// How many digits a float has after the point, at most, if the format has no precision.
+const MOST_DIGITS: usize = 8;
 const START: &str = "array(";
 
 /// Writes the elements, the shape and the dtype.
@@ -120,28 +122,25 @@ macro_rules! exact {
 exact! { bool i8 i16 i32 i64 u8 u16 u32 u64 }
 
 macro_rules! floats {
-    ($($element:ty: $large:literal, $from:expr;)*) => {$(
+    ($($element:ty: $large:literal, $round:expr;)*) => {$(
         impl Cell for $element {
-            #[allow(clippy::float_cmp, reason = "whether a text reads as exactly this number")]
             fn cells(elements: &[Self], precision: Option<usize>) -> Vec<String> {
-                let from: fn(f64) -> Self = $from;
                 let numbers: Vec<f64> = elements.iter().map(|element| f64::from(*element)).collect();
-                let reads_as = |text: &str, number| text.parse::<f64>().is_ok_and(|read| f64::from(from(read)) == number);
-                format_floats(&numbers, $large, &reads_as, precision)
+                Floats { numbers: &numbers, round: $round, most_digits: precision.unwrap_or(MOST_DIGITS) }.cells($large)
             }
         }
     )*};
 }
 floats! {
-    f32: 1e6, narrowed;
+    f32: 1e6, round_to_f32;
     f64: 1e8, |number| number;
-    f16: 1e3, f16::from_f64;
-    bf16: 1e6, bf16::from_f64;
+    f16: 1e3, |number| f16::from_f64(number).to_f64();
+    bf16: 1e6, |number| bf16::from_f64(number).to_f64();
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "to the nearest")]
-fn narrowed(number: f64) -> f32 {
-    number as f32
+#[allow(clippy::cast_possible_truncation, reason = "it rounds")]
+fn round_to_f32(number: f64) -> f64 {
+    f64::from(number as f32)
 }
 
 impl Cell for Complex32 {
@@ -166,87 +165,101 @@ fn aligned(texts: Vec<String>) -> Vec<String> {
     texts.into_iter().map(|text| format!("{text:>width$}")).collect()
 }
 
-/// Returns whether a text reads as a number of the elements' type again.
-type ReadsAs<'a> = &'a dyn Fn(&str, f64) -> bool;
+/// Floats that are printed together, as NumPy does: with the fewest digits that tell each from its neighbours in its dtype, and points
+/// below each other.
+struct Floats<'a> {
+    numbers: &'a [f64],
+    /// Rounds a number to the dtype.
+    round: fn(f64) -> f64,
+    /// How many digits there are after the point, at most.
+    most_digits: usize,
+}
 
-/// Formats floats as NumPy does: with the fewest digits that tell each from its neighbours, at most 8 of them after the point, points
-/// below each other, and all in scientific notation if they are `large`, small, or of very different sizes.
-fn format_floats(numbers: &[f64], large: f64, reads_as: ReadsAs<'_>, precision: Option<usize>) -> Vec<String> {
-    let most_digits = precision.unwrap_or(8);
-    let sizes = || numbers.iter().map(|number| number.abs()).filter(|size| *size > 0.0 && size.is_finite());
-    let (least, largest) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
-    let is_scientific = largest >= large || largest > 0.0 && (least < 1e-4 || largest / least > 1000.0);
-    let texts: Vec<Option<(String, String)>> = numbers
-        .iter()
-        .map(|&number| {
-            number.is_finite().then(|| {
-                let shortest = shortest(number, reads_as);
-                if is_scientific {
-                    scientific(number, shortest, most_digits)
-                } else {
-                    positional(number, shortest, most_digits)
-                }
-            })
-        })
-        .collect();
-    if is_scientific {
-        let digits = texts.iter().flatten().map(|(mantissa, _)| fraction_of(mantissa).len()).max().unwrap_or(0);
-        let padded = |(mantissa, exponent): (String, String)| {
-            let missing = digits - fraction_of(&mantissa).len();
-            format!("{mantissa}{}{exponent}", "0".repeat(missing))
+impl Floats<'_> {
+    /// Returns the texts of the numbers: in scientific notation if one is `large` or small, or if their sizes are very different.
+    fn cells(&self, large: f64) -> Vec<String> {
+        let sizes = || self.finite().map(f64::abs).filter(|size| *size > 0.0);
+        let (least, largest) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
+        // NumPy compares in the dtype, where 1e-4 may be another number.
+        let has_range = least < (self.round)(1e-4) || (self.round)(largest / least) > 1000.0;
+        if largest >= large || largest > 0.0 && has_range { self.scientific() } else { self.positional() }
+    }
+
+    fn finite(&self) -> impl Iterator<Item = f64> {
+        self.numbers.iter().copied().filter(|number| number.is_finite())
+    }
+
+    /// Returns texts with mantissas of the same length. They have digits of the value, not zeros, beyond those that it needs.
+    fn scientific(&self) -> Vec<String> {
+        let mantissa_digits = |number| {
+            let digits = self.shortest(number).0.min(self.most_digits);
+            fraction_length(&trimmed(&split_exponent(&format!("{number:.digits$e}")).0))
         };
-        let texts = numbers.iter().zip(texts).map(|(number, text)| text.map_or_else(|| special(*number), padded));
-        return aligned(texts.collect());
+        let digits = self.finite().map(mantissa_digits).max().unwrap_or(0);
+        let parts = |number| split_exponent(&format!("{number:.digits$e}"));
+        let width = |number| parts(number).1.unsigned_abs().to_string().len();
+        let exponent_width = self.finite().map(width).fold(2, usize::max);
+        self.texts(|number| {
+            let (mantissa, exponent) = parts(number);
+            let point = if digits == 0 { "." } else { "" };
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{mantissa}{point}e{sign}{:0exponent_width$}", exponent.unsigned_abs())
+        })
     }
-    let digits = texts.iter().flatten().map(|(text, _)| fraction_of(text).len()).max().unwrap_or(0);
-    let padded = |(text, _): (String, String)| {
-        let missing = digits - fraction_of(&text).len();
-        format!("{text}{}", " ".repeat(missing))
-    };
-    let texts = numbers.iter().zip(texts).map(|(number, text)| text.map_or_else(|| special(*number), padded));
-    aligned(texts.collect())
-}
 
-fn special(number: f64) -> String {
-    if number.is_nan() {
-        "nan".to_owned()
-    } else if number > 0.0 {
-        "inf".to_owned()
-    } else {
-        "-inf".to_owned()
+    /// Returns texts with spaces behind their digits.
+    fn positional(&self) -> Vec<String> {
+        let text = |number| {
+            let (digits, exponent) = self.shortest(number);
+            let digits = digits.saturating_add_signed(-exponent).min(self.most_digits);
+            trimmed(&format!("{number:.digits$}"))
+        };
+        let width = self.finite().map(|number| fraction_length(&text(number))).max().unwrap_or(0);
+        self.texts(|number| {
+            let text = text(number);
+            format!("{text}{}", " ".repeat(width - fraction_length(&text)))
+        })
+    }
+
+    /// Returns the texts of all numbers, those of the finite ones by `text`.
+    fn texts(&self, text: impl Fn(f64) -> String) -> Vec<String> {
+        let text = |&number: &f64| match number {
+            f64::INFINITY => "inf".to_owned(),
+            f64::NEG_INFINITY => "-inf".to_owned(),
+            _ if number.is_nan() => "nan".to_owned(),
+            _ => text(number),
+        };
+        aligned(self.numbers.iter().map(text).collect())
+    }
+
+    /// Returns the fewest digits after the first that read as the number again, and its exponent when rounded to these.
+    ///
+    /// They round the number to the nearest. Of a power of two, which has neighbours at unequal distances, NumPy may find fewer
+    /// digits, which round it up.
+    fn shortest(&self, number: f64) -> (usize, isize) {
+        /// So many tell every float64 from its neighbours.
+        const ENOUGH: usize = 16;
+        let reads_as_number = |digits: &usize| {
+            let read = format!("{number:.digits$e}").parse().map(self.round);
+            read.is_ok_and(|read| read.total_cmp(&number).is_eq())
+        };
+        let digits = (0..ENOUGH).find(reads_as_number).unwrap_or(ENOUGH);
+        (digits, split_exponent(&format!("{number:.digits$e}")).1)
     }
 }
 
-/// Returns the digits after the point.
-fn fraction_of(text: &str) -> &str {
-    text.split_once('.').map_or("", |(_, fraction)| fraction)
+/// Returns mantissa and exponent of a number in scientific notation.
+fn split_exponent(text: &str) -> (String, isize) {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    (mantissa.to_owned(), exponent.parse().unwrap_or(0))
 }
 
-/// Returns the fewest digits after the first that read as the number, in scientific notation.
-fn shortest(number: f64, reads_as: ReadsAs<'_>) -> usize {
-    const MOST: usize = 17;
-    (0..MOST).find(|digits| reads_as(&format!("{number:.digits$e}"), number)).unwrap_or(MOST)
+/// Returns the text of a number with a point, and without zeros at its end.
+fn trimmed(text: &str) -> String {
+    if text.contains('.') { text.trim_end_matches('0').to_owned() } else { format!("{text}.") }
 }
 
-/// Returns mantissa and exponent.
-fn scientific(number: f64, shortest: usize, most_digits: usize) -> (String, String) {
-    let digits = shortest.min(most_digits);
-    let text = format!("{number:.digits$e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let point = if mantissa.contains('.') { "" } else { "." };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let sign = if exponent < 0 { '-' } else { '+' };
-    (format!("{mantissa}{point}"), format!("e{sign}{:02}", exponent.unsigned_abs()))
-}
-
-/// Returns the number with a point, without zeros behind its digits.
-fn positional(number: f64, shortest: usize, most_digits: usize) -> (String, String) {
-    // With the digits that are needed, wherever the point is.
-    let exact = format!("{number:.shortest$e}");
-    let rounded: f64 = exact.parse().unwrap_or(number);
-    let mut text = String::new();
-    let _ = write!(text, "{rounded:.most_digits$}");
-    let trimmed = if text.contains('.') { text.trim_end_matches('0') } else { &text };
-    let point = if trimmed.contains('.') { "" } else { "." };
-    (format!("{trimmed}{point}"), String::new())
+/// Returns how many digits are after the point.
+fn fraction_length(text: &str) -> usize {
+    text.split_once('.').map_or(0, |(_, fraction)| fraction.len())
 }

@@ -1,5 +1,7 @@
 //! `Adam`, and `AdamW` with decoupled weight decay.
 
+use std::hash::Hasher;
+
 use crate::array::Array;
 use crate::dtype::Dtype;
 use crate::error::Result;
@@ -293,7 +295,7 @@ impl<A: Array> AdamW<A> {
     ///
     /// let mut optimizer = AdamW::new(&cpu::Array::scalar(1.0_f32)?, AdamWOptions::default())?;
     /// // A linear warm-up over 1000 steps.
-    /// let step = optimizer.step_count()? as f64 + 1.0;
+    /// let step = (optimizer.step_count()? + 1) as f64;
     /// optimizer.set_lr(1e-3 * (step / 1000.0).min(1.0));
     /// assert!((optimizer.lr() - 1e-6).abs() < 1e-12);
     /// # }
@@ -455,6 +457,14 @@ macro_rules! impl_params {
 
             fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
                 Ok(Self { options: self.options, moments: self.moments.replace_arrays(path, replace)? })
+            }
+
+            fn hash_values(&self, hasher: &mut dyn Hasher) {
+                let options = self.options;
+                for option in [options.lr, options.betas.0, options.betas.1, options.eps, options.weight_decay] {
+                    hasher.write_u64(option.to_bits());
+                }
+                hasher.write_u8(options.amsgrad.into());
             }
         }
     )*};

@@ -1,5 +1,7 @@
 //! Exponential moving averages of models.
 
+use std::hash::Hasher;
+
 use crate::array::Array;
 use crate::error::Result;
 use crate::no_grad;
@@ -144,5 +146,10 @@ impl<A: Array, P: Params<A>> Params<A> for Ema<P> {
 
     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
         Ok(Self { decay: self.decay, model: self.model.replace_arrays(&path.with_role(Role::Buffer), replace)? })
+    }
+
+    fn hash_values(&self, hasher: &mut dyn Hasher) {
+        hasher.write_u64(self.decay.to_bits());
+        self.model.hash_values(hasher);
     }
 }

@@ -1,5 +1,7 @@
 //! Stochastic gradient descent.
 
+use std::hash::Hasher;
+
 use crate::array::Array;
 use crate::error::Result;
 use crate::no_grad;
@@ -227,5 +229,13 @@ impl<A: Array> Params<A> for Sgd<A> {
             momentum_buffer: self.momentum_buffer.replace_arrays(&path.then(&"momentum_buffer"), replace)?,
             step: self.step.replace_arrays(&path.then(&"step"), replace)?,
         })
+    }
+
+    fn hash_values(&self, hasher: &mut dyn Hasher) {
+        let SgdOptions { lr, momentum, dampening, weight_decay, nesterov } = self.options;
+        for option in [lr, momentum, dampening, weight_decay] {
+            hasher.write_u64(option.to_bits());
+        }
+        hasher.write_u8(nesterov.into());
     }
 }

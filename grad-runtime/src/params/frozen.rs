@@ -1,6 +1,7 @@
 //! Freezing at run time.
 
 use std::fmt;
+use std::hash::Hasher;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -116,5 +117,9 @@ impl<A: Array, P: Params<A>> Params<A> for Frozen<P> {
         let inner =
             self.inner.replace_arrays(path, &mut |path, array| replace(&with_role(path, is_frozen), array))?;
         Ok(Self { inner, is_frozen: Arc::clone(&self.is_frozen) })
+    }
+
+    fn hash_values(&self, hasher: &mut dyn Hasher) {
+        self.inner.hash_values(hasher);
     }
 }

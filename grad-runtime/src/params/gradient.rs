@@ -183,6 +183,10 @@ pub(super) fn primals_of<A: Array, P: Params<A>>(op: &'static str, params: &P) -
         }
         primals.push(array.clone());
     });
+    if primals.is_empty() && !params.arrays().is_empty() {
+        let reason = "every array is frozen or a buffer, so there is nothing to differentiate".to_owned();
+        return Err(refused::<A>(op, &[], reason));
+    }
     refusal.map_or(Ok(primals), Err)
 }
 

@@ -55,6 +55,7 @@
 //! | `tree_flatten(params)` | `params.named()` |
 
 use std::collections::BTreeMap;
+use std::hash::Hasher;
 
 use crate::array::{Array, refused};
 use crate::error::{Error, Result};
@@ -88,7 +89,8 @@ pub type Replace<'a, A, E> = dyn FnMut(&Path<'_>, &A) -> Result<A, E> + 'a;
 ///
 /// `#[derive(Params)]` implements this trait for structs and enums, field by field. A field marked `#[params(skip)]` is cloned
 /// and its arrays are left out: mark fields that do not implement `Params`. A field marked `#[params(frozen)]` or
-/// `#[params(buffer)]` is visited, so it is saved, cast and averaged, but has no gradient ([`Role`]). The arrays are those of the type parameter bounded by [`Array`]; without such a parameter, those that the fields hold.
+/// `#[params(buffer)]` is visited, so it is saved, cast and averaged, but has no gradient ([`Role`]). The arrays are those of
+/// the type parameter bounded by [`Array`]; without such a parameter, those that the fields hold.
 ///
 /// ```
 /// # #[cfg(feature = "cpu")] {
@@ -173,6 +175,13 @@ pub trait Params<A: Array>: Sized {
 
     /// Returns the same structure with each array replaced by the result of `replace`, or the first error.
     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E>;
+
+    /// Hands the values other than arrays to `hasher`: by them [`compile`](https://docs.rs/grad-runtime/latest/grad_runtime/params/fn.compile.html)
+    /// tells structures that need a trace of their own. The derive writes it, without skipped fields; a manual implementation without it
+    /// promises that such values do not matter to what is computed.
+    fn hash_values(&self, hasher: &mut dyn Hasher) {
+        let _ = hasher;
+    }
 
     /// Returns the arrays, in order.
     ///

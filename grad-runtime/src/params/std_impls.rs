@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::dtype::Dtype;
 use crate::error::Result;
 
 macro_rules! impl_without_arrays {
-    ($($type:ty)*) => {$(
+    ($($type:ty: |$value:ident| $hashed:expr;)*) => {$(
         impl<A: Array> Params<A> for $type {
             #[inline]
             fn visit_arrays(&self, _path: &Path<'_>, _visit: &mut Visit<'_, A>) {}
@@ -22,12 +22,26 @@ macro_rules! impl_without_arrays {
             fn replace_arrays<E>(&self, _path: &Path<'_>, _replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
                 Ok(Clone::clone(self))
             }
+
+            fn hash_values(&self, mut hasher: &mut dyn Hasher) {
+                let $value = self;
+                $hashed.hash(&mut hasher);
+            }
         }
     )*};
+    ($($type:ty)*) => {
+        impl_without_arrays! { $($type: |value| value;)* }
+    };
 }
 impl_without_arrays! {
-    () bool char f32 f64 half::f16 half::bf16 num_complex::Complex32 i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize
-    &str String PathBuf Duration Dtype
+    () bool char i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize &str String PathBuf Duration Dtype
+}
+impl_without_arrays! {
+    f32: |value| value.to_bits();
+    f64: |value| value.to_bits();
+    half::f16: |value| value.to_bits();
+    half::bf16: |value| value.to_bits();
+    num_complex::Complex32: |value| (value.re.to_bits(), value.im.to_bits());
 }
 
 impl<A: Array, T: ?Sized> Params<A> for PhantomData<T> {
@@ -65,6 +79,13 @@ macro_rules! impl_for_tuples {
                     $($rest.replace_arrays(&path.then(&next(&mut indices)), replace)?,)*
                 ))
             }
+
+            #[expect(non_snake_case, reason = "each value is named after its type")]
+            fn hash_values(&self, hasher: &mut dyn Hasher) {
+                let ($first, $($rest,)*) = self;
+                $first.hash_values(hasher);
+                $($rest.hash_values(hasher);)*
+            }
         }
         impl_for_tuples! { $($rest)* }
     };
@@ -86,6 +107,13 @@ impl<A: Array, P: Params<A>> Params<A> for Vec<P> {
     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
         self.iter().enumerate().map(|(index, value)| value.replace_arrays(&path.then(&index), replace)).collect()
     }
+
+    fn hash_values(&self, hasher: &mut dyn Hasher) {
+        hasher.write_usize(self.len());
+        for value in self {
+            value.hash_values(hasher);
+        }
+    }
 }
 
 impl<A: Array, P: Params<A>, const N: usize> Params<A> for [P; N] {
@@ -101,6 +129,13 @@ impl<A: Array, P: Params<A>, const N: usize> Params<A> for [P; N] {
         let replaced: Vec<P> = replaced.collect::<Result<_, E>>()?;
         Ok(replaced.try_into().unwrap_or_else(|_| unreachable!("there is one value for each")))
     }
+
+    fn hash_values(&self, hasher: &mut dyn Hasher) {
+        hasher.write_usize(self.len());
+        for value in self {
+            value.hash_values(hasher);
+        }
+    }
 }
 
 impl<A: Array, P: Params<A>> Params<A> for Option<P> {
@@ -113,6 +148,13 @@ impl<A: Array, P: Params<A>> Params<A> for Option<P> {
     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
         self.as_ref().map(|value| value.replace_arrays(path, replace)).transpose()
     }
+
+    fn hash_values(&self, hasher: &mut dyn Hasher) {
+        hasher.write_u8(self.is_some().into());
+        if let Some(value) = self {
+            value.hash_values(hasher);
+        }
+    }
 }
 
 impl<A: Array, P: Params<A>> Params<A> for Box<P> {
@@ -122,6 +164,10 @@ impl<A: Array, P: Params<A>> Params<A> for Box<P> {
 
     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
         (**self).replace_arrays(path, replace).map(Self::new)
+    }
+
+    fn hash_values(&self, hasher: &mut dyn Hasher) {
+        (**self).hash_values(hasher);
     }
 }
 
@@ -139,6 +185,13 @@ where
 
     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E> {
         self.iter().map(|(key, value)| Ok((key.clone(), value.replace_arrays(&path.then(key), replace)?))).collect()
+    }
+
+    fn hash_values(&self, hasher: &mut dyn Hasher) {
+        for (key, value) in self {
+            hasher.write(key.to_string().as_bytes());
+            value.hash_values(hasher);
+        }
     }
 }
 
@@ -162,6 +215,13 @@ where
             replaced.insert(key.clone(), value.replace_arrays(&path.then(key), replace)?);
         }
         Ok(replaced)
+    }
+
+    fn hash_values(&self, hasher: &mut dyn Hasher) {
+        for (key, value) in sorted(self) {
+            hasher.write(key.to_string().as_bytes());
+            value.hash_values(hasher);
+        }
     }
 }
 

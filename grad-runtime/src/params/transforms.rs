@@ -4,11 +4,14 @@
 //! Scopes count as there. The trainable arrays ([`Role`](super::Role)) are differentiated; the others are constants to the function.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::rc::Rc;
 
 use super::gradient::{primals_of, with_all, with_gradients, with_primals};
-use super::{Params, Path, trainable_arrays};
+use super::{Params, Path};
+use crate::detach::Detach as _;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::mlx::{self, Array};
@@ -17,11 +20,16 @@ use grad_core::ModeSnapshot;
 /// A structure that a function returned, kept for its results.
 type Returned<Q> = RefCell<Option<Q>>;
 
-/// Returns the arrays of a structure, which is kept.
-fn keep<Q: Params<Array>>(returned: &Returned<Q>, outputs: Q) -> Vec<Array> {
-    let arrays = outputs.arrays();
-    returned.replace(Some(outputs));
-    arrays
+/// Returns the arrays of a structure, which is kept with `empty` in the place of each, so that their elements are not.
+fn keep<Q: Params<Array>>(returned: &Returned<Q>, outputs: &Q, empty: &Array) -> Vec<Array> {
+    let Ok(structure) = outputs.try_map(|_, _| Ok::<_, Infallible>(empty.clone()));
+    returned.replace(Some(structure));
+    outputs.arrays()
+}
+
+/// Returns an array for places whose elements do not matter.
+fn placeholder() -> Result<Array> {
+    Array::scalar(0.0_f32)
 }
 
 /// Returns the kept structure with other arrays.
@@ -63,9 +71,14 @@ where
 {
     const OP: &str = "vjp";
     let primals = primals_of(OP, params)?;
-    let returned = Returned::default();
-    let traced = |primals: &[Array]| Ok::<_, E>(keep(&returned, function(&with_primals(params, primals))?));
+    let (returned, empty) = (Returned::default(), placeholder()?);
+    let traced =
+        |primals: &[Array]| Ok::<_, E>(keep(&returned, &function(&with_primals(params, primals))?, &empty));
     let (outputs, derived) = mlx::vjp(traced, &primals, &cotangents.arrays())?;
+    // Cotangents in another structure of as many arrays would belong to other outputs.
+    rebuilt(&returned, &outputs)
+        .try_map_with([cotangents], |_, output, _| Ok(output.clone()))
+        .map_err(|error: Error| error.with_op(OP))?;
     Ok((rebuilt(&returned, &outputs), with_gradients(OP, params, &derived)?))
 }
 
@@ -98,9 +111,19 @@ where
     E: From<Error>,
 {
     let primals = primals_of("jvp", params)?;
-    let returned = Returned::default();
-    let traced = |primals: &[Array]| Ok::<_, E>(keep(&returned, function(&with_primals(params, primals))?));
-    let (outputs, derived) = mlx::jvp(traced, &primals, &trainable_arrays(tangents))?;
+    let (returned, empty) = (Returned::default(), placeholder()?);
+    let traced =
+        |primals: &[Array]| Ok::<_, E>(keep(&returned, &function(&with_primals(params, primals))?, &empty));
+    let mut directions = Vec::with_capacity(primals.len());
+    params
+        .try_map_with([tangents], |path, array, [tangent]| {
+            if path.is_trainable() {
+                directions.push(tangent.clone());
+            }
+            Ok::<_, Error>(array.clone())
+        })
+        .map_err(|error| error.with_op("jvp"))?;
+    let (outputs, derived) = mlx::jvp(traced, &primals, &directions)?;
     Ok((rebuilt(&returned, &outputs), rebuilt(&returned, &derived)))
 }
 
@@ -136,8 +159,8 @@ where
 {
     let mut axes = Vec::new();
     params.visit_arrays(&Path::root(), &mut |path, _| axes.push(in_axis(path)));
-    let returned = Returned::default();
-    let traced = |entries: &[Array]| Ok::<_, E>(keep(&returned, function(&with_all(params, entries))?));
+    let (returned, empty) = (Returned::default(), placeholder()?);
+    let traced = |entries: &[Array]| Ok::<_, E>(keep(&returned, &function(&with_all(params, entries))?, &empty));
     let outputs = mlx::map_over(traced, &params.arrays(), &axes)?;
     Ok(rebuilt(&returned, &outputs))
 }
@@ -186,12 +209,12 @@ where
     Q: Params<Array> + 'static,
     F: Fn(&P) -> Result<Q> + 'static,
 {
-    let (template, returned) = (copied(params), Rc::new(Returned::default()));
+    let (template, empty, returned) = (emptied(params)?, placeholder()?, Rc::new(Returned::default()));
     let called = mlx::checkpoint({
         let returned = Rc::clone(&returned);
-        move |primals| Ok(keep(&returned, function(&with_primals(&template, primals))?))
+        move |inputs| Ok(keep(&returned, &function(&constants_detached(&with_all(&template, inputs)))?, &empty))
     });
-    let outputs = called.call(&trainable_arrays(params))?;
+    let outputs = called.call(&params.arrays())?;
     Ok(rebuilt(&returned, &outputs))
 }
 
@@ -229,27 +252,34 @@ where
     F: Fn(&P) -> Result<Q> + 'static,
     B: Fn(&P, &Q, &Q) -> Result<P> + 'static,
 {
-    let (template, returned) = (Rc::new(copied(params)), Rc::new(Returned::default()));
+    let (template, empty) = (Rc::new(emptied(params)?), placeholder()?);
+    let returned = Rc::new(Returned::default());
     let called = mlx::custom_function({
         let (template, returned) = (Rc::clone(&template), Rc::clone(&returned));
-        move |primals| Ok(keep(&returned, function(&with_primals(&*template, primals))?))
+        move |inputs| Ok(keep(&returned, &function(&constants_detached(&with_all(&*template, inputs)))?, &empty))
     });
     let called = called.vjp({
         let returned = Rc::clone(&returned);
-        move |primals, cotangents, outputs| {
+        move |inputs, cotangents, outputs| {
             let (cotangents, outputs) = (rebuilt(&returned, cotangents), rebuilt(&returned, outputs));
-            Ok(trainable_arrays(&backward(&with_primals(&*template, primals), &cotangents, &outputs)?))
+            let given = constants_detached(&with_all(&*template, inputs));
+            let derived = backward(&given, &cotangents, &outputs)?;
+            // What is not trained has no gradient, whatever `backward` returned.
+            let derived = given.try_map_with([&derived], |path, array, [cotangent]| {
+                if path.is_trainable() { Ok(cotangent.clone()) } else { array.zeros_like() }
+            })?;
+            Ok(derived.arrays())
         }
     });
-    let outputs = called.call(&trainable_arrays(params))?;
+    let outputs = called.call(&params.arrays())?;
     Ok(rebuilt(&returned, &outputs))
 }
 
 /// Returns a function that is traced once and then runs without its Rust code: [`mlx::compile`] over structures.
 ///
-/// It is traced anew for other paths, roles, shapes, dtypes and grad modes. Values other than arrays, which MLX does not see, are
-/// those of the first call with such arrays, in the structure that is passed and in the one that is returned: pass what changes
-/// as an array.
+/// It is traced anew for other paths, roles, shapes, dtypes, grad modes and values other than arrays ([`Params::hash_values`]), such as
+/// the learning rate of an optimizer: pass what changes in each step as an array. Values in fields marked `#[params(skip)]`, and what the
+/// function captures, are those of the trace.
 ///
 /// ```
 /// use grad_runtime::{Array as _, mlx::Array, params};
@@ -294,6 +324,8 @@ struct Traced<Q> {
 #[derive(PartialEq)]
 struct Kind {
     arrays: Vec<(String, super::Role, Vec<usize>, Dtype)>,
+    /// A hash of the values other than arrays.
+    values: u64,
     modes: ModeSnapshot,
 }
 
@@ -303,7 +335,9 @@ impl Kind {
         params.visit_arrays(&Path::root(), &mut |path, array| {
             arrays.push((path.to_string(), path.role(), array.shape(), array.dtype()));
         });
-        Self { arrays, modes: ModeSnapshot::current() }
+        let mut hasher = DefaultHasher::new();
+        params.hash_values(&mut hasher);
+        Self { arrays, values: hasher.finish(), modes: ModeSnapshot::current() }
     }
 }
 
@@ -320,9 +354,7 @@ impl<P: Params<Array> + 'static, Q: Params<Array> + 'static> CompiledFunction<P,
     pub fn call(&self, params: &P) -> Result<Q> {
         let traced = self.traced(params)?;
         let outputs = traced.compiled.call(&params.arrays())?;
-        let rebuilt = rebuilt(&traced.returned, &outputs);
-        traced.returned.replace(Some(emptied(&rebuilt)?));
-        Ok(rebuilt)
+        Ok(rebuilt(&traced.returned, &outputs))
     }
 
     fn traced(&self, params: &P) -> Result<Rc<Traced<Q>>> {
@@ -331,10 +363,10 @@ impl<P: Params<Array> + 'static, Q: Params<Array> + 'static> CompiledFunction<P,
             return Ok(Rc::clone(traced));
         }
         let (function, template) = (Rc::clone(&self.function), emptied(params)?);
-        let returned = Rc::new(Returned::default());
+        let (returned, empty) = (Rc::new(Returned::default()), placeholder()?);
         let compiled = mlx::compile({
             let returned = Rc::clone(&returned);
-            move |inputs| Ok(keep(&returned, function(&with_all(&template, inputs))?))
+            move |inputs| Ok(keep(&returned, &function(&with_all(&template, inputs))?, &empty))
         });
         let traced = Rc::new(Traced { kind, compiled, returned });
         self.traced.borrow_mut().push(Rc::clone(&traced));
@@ -351,11 +383,14 @@ impl<P, Q> fmt::Debug for CompiledFunction<P, Q> {
 
 /// Returns a structure for its values other than arrays, without keeping the arrays alive.
 fn emptied<P: Params<Array>>(params: &P) -> Result<P> {
-    let empty = Array::scalar(0.0_f32)?;
+    let empty = placeholder()?;
     params.try_map(|_, _| Ok(empty.clone()))
 }
 
-/// Returns a copy of a structure with the same arrays.
-fn copied<P: Params<Array>>(params: &P) -> P {
-    with_all(params, &params.arrays())
+/// Returns a structure whose arrays are constants where they are not trained.
+fn constants_detached<P: Params<Array>>(params: &P) -> P {
+    let Ok(detached) = params.try_map(|path, array| {
+        Ok::<_, Infallible>(if path.is_trainable() { array.clone() } else { array.clone().detached() })
+    });
+    detached
 }
