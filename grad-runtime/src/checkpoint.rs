@@ -197,6 +197,21 @@ impl<A: Array> Checkpoint<A> {
 
     /// Writes the checkpoint to a file at `path`, which is replaced if it exists. If that fails, the old file is still there.
     ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use grad_runtime::{Checkpoint, cpu, safetensors};
+    ///
+    /// let path = std::env::temp_dir().join(format!("grad-runtime-doc-checkpoint-save-{}.safetensors", std::process::id()));
+    /// let mut checkpoint = Checkpoint::new();
+    /// checkpoint.insert("model", &vec![cpu::Array::scalar(1.0_f32)?])?;
+    /// checkpoint.save(&path)?;
+    /// // Any program that knows the format reads it.
+    /// assert!(safetensors::load::<cpu::Array>(&path)?.keys().eq(["model.0"]));
+    /// # std::fs::remove_file(path).unwrap();
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`safetensors::save`](crate::safetensors::save).
@@ -205,6 +220,20 @@ impl<A: Array> Checkpoint<A> {
     }
 
     /// Reads a checkpoint, or any safetensors file.
+    ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use grad_runtime::{Checkpoint, cpu, safetensors};
+    ///
+    /// let path = std::env::temp_dir().join(format!("grad-runtime-doc-checkpoint-load-{}.safetensors", std::process::id()));
+    /// // The weights of another program, whose names are those of the structure.
+    /// safetensors::save(&path, [("0", &cpu::Array::scalar(1.5_f32)?)])?;
+    /// let model = Checkpoint::load(&path)?.restore("", &vec![cpu::Array::scalar(0.0_f32)?])?;
+    /// assert_eq!(model[0].item::<f32>()?, 1.5);
+    /// # std::fs::remove_file(path).unwrap();
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -226,7 +255,8 @@ impl<A: Array> Checkpoint<A> {
     /// let error = checkpoint.restore("model", &(zeros(&[4])?, (), zeros(&[3])?)).unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "cannot restore: `model.2` is missing; `model.1` is unexpected; `model.0` is float32[2], not float32[4]"
+    ///     "cannot restore: `model.2` is missing; `model.1` is unexpected; `model.0` is float32[2], not float32[4]; the structure \
+    ///      must be the one that was saved, but for what `RestoreOptions` accept"
     /// );
     /// # }
     /// # Ok::<(), grad_runtime::Error>(())
@@ -262,7 +292,10 @@ impl<A: Array> Checkpoint<A> {
         const OP: &str = "restore";
         let differences = self.differences(name, template, options);
         if !differences.is_empty() {
-            return Err(refused::<A>(OP, &[], differences.to_string()));
+            let reason = format!(
+                "{differences}; the structure must be the one that was saved, but for what `RestoreOptions` accept"
+            );
+            return Err(refused::<A>(OP, &[], reason));
         }
         template.try_map(|path, array| match self.arrays.get(&join(name, path)) {
             Some(saved) => saved.astype(array.dtype()).map_err(|error| error.with_op(OP)),

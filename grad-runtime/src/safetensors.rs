@@ -60,6 +60,9 @@ macro_rules! for_each_stored {
 /// The name that the format reserves for metadata.
 const METADATA: &str = "__metadata__";
 
+/// The length of the longest header that the safetensors crate reads.
+const MAX_HEADER: usize = 100_000_000;
+
 /// Reads all arrays in the file at `path`, by name.
 ///
 /// The whole file is read into memory, and its elements are copied into the arrays. Its metadata is ignored.
@@ -204,11 +207,37 @@ where
         let elements = array.to_buffer().map_err(|error| error.with_op(op))?;
         tensors.insert(name.to_owned(), Tensor { shape: array.shape(), elements });
     }
-    let metadata = (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect());
-    let contents = safetensors::serialize(tensors, metadata).map_err(|source| {
+    let unserializable = |source: SafeTensorError| {
         format_error(op, path, "the arrays cannot be serialized".to_owned(), Some(source.into()))
-    })?;
-    write(path, &contents).map_err(|source| io_error(op, path, source))
+    };
+    let contents = safetensors::serialize(tensors, None).map_err(unserializable)?;
+    let (header, elements) = with_metadata(&contents, metadata).map_err(unserializable)?;
+    write(path, &[&header, elements]).map_err(|source| io_error(op, path, source))
+}
+
+/// Returns the header of a file with metadata added, and the elements.
+///
+/// The safetensors crate can write metadata too, in the order of a `HashMap`, which differs each time. The same contents are to give
+/// the same bytes.
+fn with_metadata<'a>(contents: &'a [u8], metadata: &Metadata) -> Result<(Vec<u8>, &'a [u8]), SafeTensorError> {
+    const LENGTH: usize = size_of::<u64>();
+    let (length, _) = SafeTensors::read_metadata(contents)?;
+    let (header, elements) = contents.split_at(LENGTH + length);
+    if metadata.is_empty() {
+        return Ok((header.to_vec(), elements));
+    }
+    let entries = header[LENGTH..].trim_ascii().strip_prefix(b"{").expect("the header is a JSON object");
+    let mut json = format!("{{\"{METADATA}\":{}", serde_json::to_string(metadata)?).into_bytes();
+    if entries != b"}" {
+        json.push(b',');
+    }
+    json.extend(entries);
+    // The elements are aligned.
+    json.resize(json.len().next_multiple_of(LENGTH), b' ');
+    if json.len() > MAX_HEADER {
+        return Err(SafeTensorError::HeaderTooLarge);
+    }
+    Ok(([&(json.len() as u64).to_le_bytes(), json.as_slice()].concat(), elements))
 }
 
 fn io_error(op: &'static str, path: &Path, source: io::Error) -> Error {
@@ -225,7 +254,7 @@ fn format_error(
 }
 
 /// Writes a temporary file in the folder of `path`, then renames it.
-fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     // A bare name has an empty parent, which means the current folder.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -234,7 +263,9 @@ fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
-    file.write_all(contents)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
     // Without this, a crash soon after could leave the new name on an empty file.
     file.as_file().sync_all()?;
     file.persist(path)?;
