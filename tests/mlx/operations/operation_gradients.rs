@@ -13,7 +13,7 @@ use support::gradients::{
 };
 use support::mapped::{assert_mapped, assert_value_mapped};
 
-use super::{NAMES, WITHOUT_OPERANDS, scalar, vector};
+use super::{NAMES, WITHOUT_OPERANDS, assert_same, scalar, vector};
 
 type Operation = support::gradients::Operation<Mlx>;
 
@@ -176,6 +176,27 @@ fn together(all: &[Mlx]) -> Result<Mlx> {
 /// Returns the parts of a matrix that is quantized to four bits.
 fn packed() -> Result<(Mlx, Mlx, Mlx)> {
     operand::<Mlx>(Signed, &[2, 64], 3).quantize(64, 4)
+}
+
+/// The gradient with respect to complex numbers is `∂/∂re + i ∂/∂im`, so that a step against it makes the value smaller.
+#[test]
+fn gradients_with_respect_to_complex_numbers() {
+    let z = vector([Complex32::new(3.0, 4.0), Complex32::new(-1.0, 0.5)]);
+    let gradient =
+        |function: fn(&[Mlx]) -> Result<Mlx>| Mlx::grad(function, std::slice::from_ref(&z)).unwrap().swap_remove(0);
+    // |z|² has the gradient 2z; Re(z²) = re² - im² has 2re - 2im·i; |z| has z / |z|.
+    assert_same(&gradient(|z| z[0].abs()?.square()?.sum_all()), &z.multiply(2).unwrap());
+    assert_same(&gradient(|z| z[0].square()?.real()?.sum_all()), &z.conjugate().unwrap().multiply(2).unwrap());
+    assert_same(&gradient(|z| z[0].abs()?.sum_all()), &z.divide(&z.abs().unwrap()).unwrap());
+    // The energy of a spectrum is that of the signal (Parseval).
+    let energy = gradient(|z| mlx::fft::fft(&z[0], None, 0, FftNorm::Ortho)?.abs()?.square()?.sum_all());
+    assert_same(&energy, &z.multiply(2).unwrap());
+    let value = |z: &Mlx| z.abs().unwrap().square().unwrap().sum_all().unwrap().item::<f32>().unwrap();
+    let step = z.subtract(energy.multiply(0.125).unwrap()).unwrap();
+    assert!(value(&step) < value(&z));
+    // A complex value is no loss.
+    let refused = Mlx::grad(|z| z[0].sum_all(), std::slice::from_ref(&z)).unwrap_err().to_string();
+    assert!(refused.contains("not a floating point scalar"), "{refused}");
 }
 
 /// Returns complex numbers, given their real and imaginary parts.
