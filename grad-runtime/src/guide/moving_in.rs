@@ -16,6 +16,9 @@
 //! | `torch.func.grad(f)` | `A::grad(f, primals)` |
 //! | `torch.func.grad(f, argnums=(0, 1))(x, y)` | `params::grad(\|(x, y)\| f(x, y), &(x, y))` |
 //! | `torch.func.grad_and_value(f, has_aux=True)(params)` | `params::value_and_grad_with_aux(f, &params)` |
+//! | `module.requires_grad_(False)`, `register_buffer` | `#[params(frozen)]`, `params::Frozen`; `#[params(buffer)]` |
+//! | `torch.optim.AdamW`, `clip_grad_norm_`, `AveragedModel` | `optim::AdamW`, `optim::clip_grad_norm`, `optim::Ema`; the page "A training loop" shows them |
+//! | a model in several threads | `params::share`; an MLX array itself stays on its thread |
 //!
 //! ```
 //! use grad_runtime::{no_grad, prelude::*};
