@@ -65,6 +65,11 @@ macro_rules! dtypes {
 
         impl Dtype {
             /// All dtypes.
+            ///
+            /// ```
+            /// let floats = grad_runtime::Dtype::ALL.iter().filter(|dtype| dtype.is_float());
+            /// assert_eq!(floats.count(), 4);
+            /// ```
             pub const ALL: &[Self] = &[$(Self::$dtype),*];
 
             /// Returns the size of an element in bytes.
@@ -152,6 +157,12 @@ for_each_dtype!(dtypes);
 
 impl Dtype {
     /// Returns whether the elements are real floating point numbers.
+    ///
+    /// ```
+    /// use grad_runtime::Dtype;
+    ///
+    /// assert!(Dtype::BFloat16.is_float() && !Dtype::Int32.is_float());
+    /// ```
     #[must_use]
     pub const fn is_float(self) -> bool {
         matches!(self, Self::Float16 | Self::BFloat16 | Self::Float32 | Self::Float64)

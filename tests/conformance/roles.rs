@@ -152,6 +152,7 @@ on_every_backend! {
     fn nothing_to_train<A>() {
         let frozen = Frozen::new(A::scalar(1.0_f32).unwrap(), |_| true);
         let error = params::grad(|x: &Frozen<A>| x.square(), &frozen).map(|_| ()).unwrap_err().to_string();
-        assert_eq!(error, "cannot grad: every array is frozen or a buffer, so there is nothing to differentiate");
+        assert_eq!(error, "cannot grad: every array is frozen or a buffer, so there is nothing to differentiate; make one trainable, or call the function \
+             itself");
     }
 }

@@ -127,7 +127,7 @@ fn an_array_of_another_stream_is_shared_when_it_is_done() {
     thread::spawn(move || assert_eq!(shared.open().unwrap().to_vec::<f32>().unwrap(), expected)).join().unwrap();
 }
 
-/// The outputs of one operation are computed together. Whoever shares one has no other.
+/// The outputs of one operation are computed together, and each can be shared without the others.
 #[test]
 fn one_of_several_outputs_is_shared() {
     let (x, elements) = base(3);

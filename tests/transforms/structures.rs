@@ -153,6 +153,23 @@ fn a_custom_gradient_over_a_structure() {
 }
 
 #[test]
+fn guarantee_3_results_of_mapped_and_custom_functions_in_a_scope_are_constants() {
+    let x = array(&[1.0, 2.0], &[2]);
+    let mapped = |x: &Array| params::vmap(|x: &Array| x.square(), x, |_| Some(0));
+    let custom = |x: &Array| {
+        params::custom(Array::square, |x: &Array, cotangent: &Array, _| x.multiply(2)?.multiply(cotangent), x)
+    };
+    let outside = params::grad(|x: &Array| mapped(x)?.add(custom(x)?)?.sum_all(), &x).unwrap();
+    assert_eq!(elements(&outside), [4.0, 8.0]);
+    // x · (x² + x²), where the squares are constants: nothing but the first factor has a gradient.
+    let inside = |x: &Array| x.multiply(no_grad! { mapped(x)?.add(custom(x)?)? })?.sum_all();
+    assert_eq!(elements(&params::grad(inside, &x).unwrap()), [2.0, 8.0]);
+    // Scopes inside the functions count, too.
+    let cut = |x: &Array| params::vmap(|x: &Array| x.multiply(no_grad! { x.square()? }), x, |_| Some(0))?.sum_all();
+    assert_eq!(elements(&params::grad(cut, &x).unwrap()), [1.0, 4.0]);
+}
+
+#[test]
 fn guarantee_6_a_compiled_step_is_traced_once_for_each_kind_and_mode() {
     let traced = Rc::new(Cell::new(0));
     let step = params::compile({

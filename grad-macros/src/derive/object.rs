@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::parse::{ParseStream, Parser};
-use syn::{ItemTrait, Path, Result, Token, parse_quote};
+use syn::{ItemTrait, Path, Result, Token, TypeParamBound, parse_quote};
 
 use super::params::array_parameter;
 use crate::tokens::{default_root, error_and_item};
@@ -21,7 +21,15 @@ pub fn expand(arguments: &TokenStream, item: TokenStream) -> TokenStream {
     let Some(array) = array_parameter(&parsed.generics).cloned() else {
         return error_and_item(&validate::derive::object_without_array(&parsed.ident), item);
     };
+    if let Some(supertrait) = parsed.supertraits.iter().find(|supertrait| is_params(supertrait)) {
+        return error_and_item(&validate::derive::object_above_params(supertrait), item);
+    }
     implementation(parsed, &array, &root)
+}
+
+fn is_params(supertrait: &TypeParamBound) -> bool {
+    let TypeParamBound::Trait(supertrait) = supertrait else { return false };
+    supertrait.path.segments.last().is_some_and(|segment| segment.ident == "Params")
 }
 
 /// Returns the path of `grad_runtime`: that in `crate = path`, or the default.

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
-use syn::{Attribute, Error, Path};
+use syn::{Attribute, Error, Path, TypeParamBound};
 
 use crate::span::first_of;
 
@@ -78,6 +78,13 @@ pub fn object_without_array(name: &Ident) -> Error {
          help: write `trait {name}<A: Array>`"
     );
     Error::new_spanned(name, message)
+}
+
+/// Returns the error for a trait that requires `Params`, which no `dyn Trait` can have above it.
+pub fn object_above_params(supertrait: &TypeParamBound) -> Error {
+    let message = "`Params` cannot be above a trait that is boxed\n\
+                   help: remove it; `#[params::object]` requires it of each type that implements the trait";
+    Error::new_spanned(supertrait, message)
 }
 
 /// Returns the error for an argument of `#[params::object]`.

@@ -164,14 +164,6 @@ Mapped map_one_by_one(const Operation& operation, const Arrays& inputs, const st
   return {stacked, std::vector<int>(stacked.size(), 0)};
 }
 
-// MLX takes the length of a transform to real numbers for even.
-Mapped map_fft(const Operation& operation, const Arrays& inputs, const std::vector<int>& axes) {
-  auto mapped = operation.primitive->vmap(inputs, axes);
-  auto shape = operation.outputs[0].shape();
-  shape.insert(shape.begin() + mapped.second[0], mapped_length(inputs, axes));
-  return mapped.first[0].shape() == shape ? mapped : map_one_by_one(operation, inputs, axes);
-}
-
 // Maps an operation over an axis of each input that has one. Returns the axes of the outputs, too.
 Mapped map_operation(const Operation& operation, const Arrays& inputs, const std::vector<int>& axes) {
   const auto& primitive = *operation.primitive;
@@ -179,9 +171,6 @@ Mapped map_operation(const Operation& operation, const Arrays& inputs, const std
           primitive,
           {"AddMM", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "LeftShift", "NotEqual", "RightShift", "SliceUpdate"})) {
     return map_every_input(operation, inputs, axes);
-  }
-  if (is_one_of(primitive, {"FFT"})) {
-    return map_fft(operation, inputs, axes);
   }
   bool maps_weight = is_one_of(primitive, {"Convolution"}) && axes[1] != NOT_MAPPED;
   if (maps_weight ||

@@ -63,7 +63,7 @@ impl Visible<'_> {
     fn text(&self, cells: &mut impl Iterator<Item = String>, axis: usize) -> String {
         let ndim = self.shape.len();
         if axis == ndim {
-            return cells.next().unwrap_or_default();
+            return cells.next().expect("there is a cell for each entry that is shown");
         }
         let indent = " ".repeat(START.len() + axis + 1);
         let mut text = "[".to_owned();

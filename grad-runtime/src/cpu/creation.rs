@@ -26,6 +26,7 @@ impl Array {
             shapes::check(shape)?;
             check_length(&buffer, shape)?;
             let dtype = buffer.dtype();
+            storage(dtype)?;
             let tensor = match buffer {
                 Buffer::Float32(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
                 Buffer::Float64(data) => Tensor::from_vec(data.into_owned(), shape, &Device::Cpu),
@@ -41,7 +42,7 @@ impl Array {
                     Tensor::from_vec(bytes, shape, &Device::Cpu)
                 }
                 Buffer::Int8(_) | Buffer::UInt16(_) | Buffer::UInt64(_) | Buffer::Complex64(_) => {
-                    return Err(storage(dtype).err().unwrap_or_else(|| unreachable!("candle stores no {dtype}")));
+                    unreachable!("candle stores no {dtype}, which was refused");
                 }
             };
             Ok(Self::constant(tensor?, dtype))

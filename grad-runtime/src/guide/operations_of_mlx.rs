@@ -47,7 +47,7 @@
 //! | | MLX 0.32.4 | grad-runtime |
 //! | --- | --- | --- |
 //! | an index out of bounds | accesses memory out of bounds | an error; the nearest index if the indices are not evaluated yet |
-//! | the gradient of `irfft` of an odd length under `vmap` or `jvp`, second derivatives of `abs` of complex numbers | wrong | correct |
+//! | `jvp` of `irfft` of an odd length, second derivatives of `abs` of complex numbers | wrong | correct |
 //! | `floor_divide`, `remainder` of the smallest int32 or int64 by -1 | ends the process | the quotient wraps around; the remainder is 0 |
 //! | `divmod` | writes beyond its buffers for some shapes; integer division by zero ends the process | the results of `floor_divide` and `remainder` |
 //! | a convolution with 0 groups, or with padding that exceeds memory | ends the process | an error |

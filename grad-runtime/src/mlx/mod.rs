@@ -77,6 +77,7 @@ mod eval;
 #[allow(unsafe_code, reason = "this is the interface to C++")]
 mod ffi;
 mod generator;
+mod sealed;
 mod sharing;
 mod stream;
 mod transforms;

@@ -184,41 +184,37 @@ pub(super) fn primals_of<A: Array, P: Params<A>>(op: &'static str, params: &P) -
         primals.push(array.clone());
     });
     if primals.is_empty() && !params.arrays().is_empty() {
-        let reason = "every array is frozen or a buffer, so there is nothing to differentiate".to_owned();
-        return Err(refused::<A>(op, &[], reason));
+        let reason = "every array is frozen or a buffer, so there is nothing to differentiate; make one trainable, or call the \
+                      function itself";
+        return Err(refused::<A>(op, &[], reason.to_owned()));
     }
     refusal.map_or(Ok(primals), Err)
 }
 
 /// Returns the paths of the trainable arrays, in their order.
 pub(crate) fn paths_of<A: Array, P: Params<A>>(params: &P) -> Vec<String> {
-    let mut paths = Vec::new();
-    params.visit_arrays(&Path::root(), &mut |path, _| {
-        if path.is_trainable() {
-            paths.push(path.to_string());
-        }
-    });
-    paths
+    of_trainable(params, |path, _| path.to_string())
 }
 
 /// Returns the trainable arrays, in their order.
 pub(crate) fn trainable_arrays<A: Array, P: Params<A>>(params: &P) -> Vec<A> {
-    let mut arrays = Vec::new();
+    of_trainable(params, |_, array| array.clone())
+}
+
+fn of_trainable<A: Array, P: Params<A>, T>(params: &P, of: impl Fn(&Path<'_>, &A) -> T) -> Vec<T> {
+    let mut found = Vec::new();
     params.visit_arrays(&Path::root(), &mut |path, array| {
         if path.is_trainable() {
-            arrays.push(array.clone());
+            found.push(of(path, array));
         }
     });
-    arrays
+    found
 }
 
 /// Returns the structure of `params` with other arrays, one for each.
 #[cfg(feature = "mlx")]
 pub(super) fn with_all<A: Array, P: Params<A>>(params: &P, arrays: &[A]) -> P {
-    let mut arrays = arrays.iter();
-    let next = "`Params::replace_arrays` must replace the arrays that `Params::visit_arrays` visits";
-    let Ok(replaced) = params.try_map(|_, _| Ok::<_, Infallible>(arrays.next().expect(next).clone()));
-    assert!(arrays.next().is_none(), "{next}");
+    let Ok(replaced) = with_arrays(params, arrays, |_, _| Ok::<_, Infallible>(None));
     replaced
 }
 
@@ -242,11 +238,23 @@ fn with_trainable<A: Array, P: Params<A>, E>(
     trainable: &[A],
     others: impl Fn(&A) -> Result<A, E>,
 ) -> Result<P, E> {
-    let mut trainable = trainable.iter();
+    with_arrays(
+        params,
+        trainable,
+        |path, array| if path.is_trainable() { Ok(None) } else { others(array).map(Some) },
+    )
+}
+
+/// Returns `params` with each array replaced by the one that `other` returns, or else by the next of `arrays`.
+fn with_arrays<A: Array, P: Params<A>, E>(
+    params: &P,
+    arrays: &[A],
+    other: impl Fn(&Path<'_>, &A) -> Result<Option<A>, E>,
+) -> Result<P, E> {
+    let mut arrays = arrays.iter();
     let next = "`Params::replace_arrays` must replace the arrays that `Params::visit_arrays` visits";
-    let replaced = params.try_map(|path, array| {
-        if path.is_trainable() { Ok(trainable.next().expect(next).clone()) } else { others(array) }
-    })?;
-    assert!(trainable.next().is_none(), "{next}");
+    let replaced = params
+        .try_map(|path, array| Ok(other(path, array)?.unwrap_or_else(|| arrays.next().expect(next).clone())))?;
+    assert!(arrays.next().is_none(), "{next}");
     Ok(replaced)
 }

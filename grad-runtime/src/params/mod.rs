@@ -176,9 +176,27 @@ pub trait Params<A: Array>: Sized {
     /// Returns the same structure with each array replaced by the result of `replace`, or the first error.
     fn replace_arrays<E>(&self, path: &Path<'_>, replace: &mut Replace<'_, A, E>) -> Result<Self, E>;
 
-    /// Hands the values other than arrays to `hasher`: by them [`compile`](https://docs.rs/grad-runtime/latest/grad_runtime/params/fn.compile.html)
-    /// tells structures that need a trace of their own. The derive writes it, without skipped fields; a manual implementation without it
-    /// promises that such values do not matter to what is computed.
+    /// Hashes the values other than arrays. [`compile`](https://docs.rs/grad-runtime/latest/grad_runtime/params/fn.compile.html)
+    /// traces a function anew where the hash differs. The derive writes this method, without skipped fields. By default nothing
+    /// is hashed, so a manual implementation whose other values change what is computed must write it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "cpu")] {
+    /// use std::hash::{DefaultHasher, Hasher as _};
+    ///
+    /// use grad_runtime::{Params, cpu};
+    ///
+    /// let hash = |layer: &(cpu::Array, i32)| {
+    ///     let mut hasher = DefaultHasher::new();
+    ///     Params::<cpu::Array>::hash_values(layer, &mut hasher);
+    ///     hasher.finish()
+    /// };
+    /// let (zero, one) = (cpu::Array::scalar(0.0_f32)?, cpu::Array::scalar(1.0_f32)?);
+    /// assert_eq!(hash(&(zero.clone(), 2)), hash(&(one, 2)));
+    /// assert_ne!(hash(&(zero.clone(), 2)), hash(&(zero, 3)));
+    /// # }
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     fn hash_values(&self, hasher: &mut dyn Hasher) {
         let _ = hasher;
     }

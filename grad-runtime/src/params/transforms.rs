@@ -43,7 +43,7 @@ fn rebuilt<Q: Params<Array>>(returned: &Returned<Q>, arrays: &[Array]) -> Q {
 /// Returns the outputs, and a cotangent for each array of `params`: zeros for arrays that are not trainable.
 ///
 /// ```
-/// use grad_runtime::{Array as _, Error, mlx::Array, params};
+/// use grad_runtime::{Error, mlx::Array, params};
 ///
 /// let model = (Array::scalar(3.0_f32)?, Array::scalar(2.0_f32)?);
 /// let function = |(x, y): &(Array, Array)| Ok::<_, Error>((x.multiply(y)?, x.add(y)?));
@@ -87,7 +87,7 @@ where
 /// Returns the outputs and a tangent for each of them. Of `tangents`, those of trainable arrays count.
 ///
 /// ```
-/// use grad_runtime::{Array as _, mlx::Array, params};
+/// use grad_runtime::{mlx::Array, params};
 ///
 /// let (model, direction) = (vec![Array::scalar(3.0_f32)?], vec![Array::scalar(1.0_f32)?]);
 /// let (square, slope) = params::jvp(|x: &Vec<Array>| x[0].square(), &model, &direction)?;
@@ -131,7 +131,7 @@ where
 /// [`mlx::vmap`] over a structure, for an ensemble of models or a gradient for each example.
 ///
 /// ```
-/// use grad_runtime::{Array as _, Params, mlx::Array, params};
+/// use grad_runtime::{mlx::Array, params};
 ///
 /// // A gradient for each of two examples, with respect to one weight.
 /// let (weight, x) = (Array::scalar(2.0_f32)?, Array::from_slice(&[1.0_f32, 3.0], &[2])?);
@@ -224,7 +224,7 @@ where
 /// structure, of which those of trainable arrays count. Arrays that the functions capture are constants.
 ///
 /// ```
-/// use grad_runtime::{Array as _, mlx::Array, params};
+/// use grad_runtime::{mlx::Array, params};
 ///
 /// // A gradient that is limited on its way back.
 /// let limited = |x: &Array| params::custom(
@@ -282,7 +282,7 @@ where
 /// function captures, are those of the trace.
 ///
 /// ```
-/// use grad_runtime::{Array as _, mlx::Array, params};
+/// use grad_runtime::{mlx::Array, params};
 ///
 /// // A whole training step: gradients and update in one compiled function.
 /// let step = params::compile(|(weight, x): &(Array, Array)| {
@@ -305,7 +305,20 @@ where
     CompiledFunction { function: Rc::new(function), traced: RefCell::default() }
 }
 
-/// A compiled function of structures; see [`compile`].
+/// A compiled function of structures, which [`compile`] returns.
+///
+/// ```
+/// use grad_runtime::mlx::Array;
+/// use grad_runtime::params::{self, CompiledFunction};
+///
+/// struct Doubler {
+///     double: CompiledFunction<Array, Array>,
+/// }
+///
+/// let doubler = Doubler { double: params::compile(|x: &Array| x.multiply(2.0)) };
+/// assert_eq!(doubler.double.call(&Array::scalar(3.0_f32)?)?.item::<f32>()?, 6.0);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
 pub struct CompiledFunction<P, Q> {
     function: Rc<Function<P, Q>>,
     traced: RefCell<Vec<Rc<Traced<Q>>>>,
@@ -342,7 +355,16 @@ impl Kind {
 }
 
 impl<P: Params<Array> + 'static, Q: Params<Array> + 'static> CompiledFunction<P, Q> {
-    /// Calls the function.
+    /// Calls the function, which is traced if it was not yet for such inputs.
+    ///
+    /// ```
+    /// use grad_runtime::{mlx::Array, params};
+    ///
+    /// let sum = params::compile(|xs: &Vec<Array>| xs[0].add(&xs[1]));
+    /// let (one, two) = (Array::scalar(1.0_f32)?, Array::scalar(2.0_f32)?);
+    /// assert_eq!(sum.call(&vec![one, two])?.item::<f32>()?, 3.0);
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -4,13 +4,12 @@ use grad_core::{Backend, Mlx};
 
 use super::{TransformRecord, finish_outputs, on_handles, transform_error};
 use crate::array::docs::array_doc;
-use crate::array::{Sealed, require_loss, require_primals};
-use crate::error::{Error, Operand, Result};
-use crate::explain::{Watched, record::Key};
+use crate::array::{require_loss, require_primals};
+use crate::error::{Error, Result};
+use crate::explain::Watched;
 use crate::mlx::Array;
 use crate::mlx::depth::Differentiating;
-use crate::mlx::ffi::{self, SharedHandle};
-use crate::mlx::sharing;
+use crate::mlx::ffi;
 
 /// Computes the outputs of a function, and the product of `cotangents` with its Jacobian: an array for each primal, of its
 /// shape and dtype. There must be a cotangent for each output, of its shape.
@@ -97,9 +96,13 @@ where
     finish_derived(NAME, primals, tangents, derived, &record)
 }
 
-/// Computes the value and the gradient for the array's method.
+/// Computes the value and the gradient for `name`, the function that the user called.
 #[track_caller]
-fn value_and_grad<F, E>(name: &'static str, function: F, primals: &[Array]) -> Result<(Array, Vec<Array>), E>
+pub(in crate::mlx) fn value_and_grad<F, E>(
+    name: &'static str,
+    function: F,
+    primals: &[Array],
+) -> Result<(Array, Vec<Array>), E>
 where
     F: FnOnce(&[Array]) -> Result<Array, E>,
     E: From<Error>,
@@ -183,42 +186,5 @@ impl Array {
         E: From<Error>,
     {
         Ok(value_and_grad("grad", function, primals)?.1)
-    }
-}
-
-impl Sealed for Array {
-    #[track_caller]
-    fn value_and_grad_as<F, E>(op: &'static str, function: F, primals: &[Self]) -> Result<(Self, Vec<Self>), E>
-    where
-        F: FnOnce(&[Self]) -> Result<Self, E>,
-        E: From<Error>,
-    {
-        value_and_grad(op, function, primals)
-    }
-
-    type Shared = SharedHandle;
-
-    fn share_all(arrays: &[Self]) -> Result<Vec<SharedHandle>> {
-        sharing::share_all(arrays)
-    }
-
-    fn open(shared: &SharedHandle) -> Result<Self> {
-        sharing::open(shared)
-    }
-
-    fn describe(shared: &SharedHandle) -> Operand {
-        sharing::describe(shared)
-    }
-
-    fn eval_all(arrays: &[Self]) -> Result<()> {
-        crate::mlx::eval(arrays)
-    }
-
-    fn peek(&self) -> Result<crate::dtype::Buffer<'static>> {
-        self.read()
-    }
-
-    fn key(&self) -> Key {
-        Key::Descriptor(self.handle().id())
     }
 }

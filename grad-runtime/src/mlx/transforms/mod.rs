@@ -23,6 +23,7 @@ use crate::explain::record::{self, Closed};
 pub use checkpoint::{Checkpoint, checkpoint};
 pub use compile::{Compiled, compile};
 pub use custom::{CustomFunction, custom_function};
+pub(super) use gradient::value_and_grad;
 pub use gradient::{jvp, vjp};
 pub(crate) use vmap::map_over;
 pub use vmap::vmap;
