@@ -1,4 +1,4 @@
-//! Modules of the example programs: a sentence embedding model that is generic over the backend, and semantic search with it.
+//! Modules that the example programs share: a sentence embedding model that is generic over the backend.
 //!
 //! | module | purpose |
 //! |---|---|
@@ -6,13 +6,11 @@
 //! | [`tokenize`] | converts text to token ids |
 //! | [`minilm`] | the model, generic over [`Array`](grad_runtime::Array) |
 //! | [`embedder`] | computes embeddings of texts, on a chosen backend |
-//! | [`search`] | splits files into passages, indexes their embeddings and ranks them |
 
 pub mod embedder;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod minilm;
 pub mod model_files;
-pub mod search;
 pub mod tokenize;
 
 /// Compiles the code of the repository's README.

@@ -116,7 +116,8 @@ fn verified(path: &Path, sha256: &str) -> Result<Vec<u8>> {
 }
 
 /// Formats bytes in lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
 
     bytes.iter().fold(String::new(), |mut text, byte| {

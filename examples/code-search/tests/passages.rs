@@ -1,6 +1,6 @@
 //! Checks that passages cover a text, fit the model and begin and end at sensible lines.
 
-use grad_examples::search::passages::{MAX_BYTES, MAX_LINES, OVERLAP, Passage, cut};
+use code_search::passages::{MAX_BYTES, MAX_LINES, OVERLAP, Passage, cut};
 use proptest::prelude::*;
 
 /// Generates texts with blank lines, indents, long lines, both kinds of line break, and with or without one at the end.

@@ -14,10 +14,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::passages::{self, CUTTING};
-use super::walk::{self, Skipped};
-use crate::embedder::{Embed, Vector};
-use crate::model_files::hex;
+use crate::passages::{self, CUTTING};
+use crate::walk::{self, Skipped};
+use grad_examples::embedder::{Embed, Vector};
+use grad_examples::model_files::hex;
 
 const FORMAT: &str = "code-search index 1";
 

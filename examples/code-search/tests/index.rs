@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
+use code_search::index::{Index, Update};
+use code_search::rank;
+use code_search::walk::Why;
 use grad_examples::embedder::{Embed, Vector};
-use grad_examples::search::index::{Index, Update};
-use grad_examples::search::rank;
-use grad_examples::search::walk::Why;
 use tempfile::TempDir;
 
 /// Embeds a text as the normalized counts of its letters, and records the texts.

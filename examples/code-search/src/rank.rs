@@ -1,6 +1,6 @@
 //! Finds the passages nearest to a query.
 
-use super::index::Index;
+use crate::index::Index;
 
 /// A search result.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! Semantic search over source trees: finds code by its meaning.
 //!
 //! ```text
-//! cargo run --release -p grad-examples --bin code-search -- "restore the mode after a panic" .
+//! cargo run --release -p code-search -- "restore the mode after a panic" .
 //! ```
 
 use std::fs;
@@ -12,11 +12,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use code_search::index::{self, Index, Update};
+use code_search::rank::{self, Hit};
+use code_search::walk::{self, Skipped};
 use grad_examples::embedder::{self, Choice, Device, Embed};
 use grad_examples::model_files::{ModelFiles, WEIGHTS_SHA256};
-use grad_examples::search::index::{self, Index, Update};
-use grad_examples::search::rank::{self, Hit};
-use grad_examples::search::walk::{self, Skipped};
 use indicatif::{ProgressBar, ProgressStyle};
 use mimalloc::MiMalloc;
 use serde::Serialize;
