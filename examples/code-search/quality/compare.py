@@ -181,7 +181,7 @@ def semble(work, target):
 
 
 class MiniLm:
-    """all-MiniLM-L6-v2 in numpy, with what Semble needs of a model. Keeps the vectors of whole crates in `folder`."""
+    """all-MiniLM-L6-v2 in numpy, with what Semble needs of a model. Keeps vectors of whole crates in a folder."""
 
     dim = 384
     max_tokens = 256  # max_seq_length in the model's sentence_bert_config.json
