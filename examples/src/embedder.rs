@@ -10,6 +10,7 @@ use {
     crate::tokenize::Tokenizer,
     anyhow::Context,
     grad_runtime::Array,
+    grad_runtime::attr::no_grad,
     std::cmp::Reverse,
     std::io::Cursor,
 };
@@ -58,6 +59,14 @@ pub trait Embed {
     ///
     /// If the tokenizer or the backend rejects a text.
     fn embed(&self, texts: &[&str], progress: &mut dyn FnMut(usize)) -> Result<Vec<Vector>>;
+
+    /// Returns the cosine of the angle between `query` and each vector of `vectors`, which contains the elements of one after
+    /// the other. All are unit vectors.
+    ///
+    /// # Errors
+    ///
+    /// If the vectors do not have the length of `query`.
+    fn cosines(&self, query: &[f32], vectors: &[f32]) -> Result<Vec<f32>>;
 }
 
 /// Loads the model on a backend. Batches have at most `batch` texts; the default depends on the backend.
@@ -177,4 +186,24 @@ impl<A: Array> Embed for Embedder<A> {
         }
         Ok(vectors)
     }
+
+    fn cosines(&self, query: &[f32], vectors: &[f32]) -> Result<Vec<f32>> {
+        cosines::<A>(query, vectors)
+    }
+}
+
+/// Returns the cosines of [`Embed::cosines`] as one product on the backend of `A`.
+///
+/// # Errors
+///
+/// If the vectors do not have the length of `query`.
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+#[no_grad]
+pub fn cosines<A: Array>(query: &[f32], vectors: &[f32]) -> Result<Vec<f32>> {
+    if vectors.is_empty() {
+        return Ok(Vec::new());
+    }
+    let count = vectors.len() / query.len().max(1);
+    let vectors = A::from_slice(vectors, &[count, query.len()])?;
+    Ok(vectors.matmul(&A::from_slice(query, &[query.len(), 1])?)?.to_vec()?)
 }

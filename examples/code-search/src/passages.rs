@@ -1,117 +1,102 @@
-//! Splits a text into passages: runs of whole lines that fit into the model's input, cut at blank lines where possible.
+//! Splits a text into passages that fit into the model's input: by syntax where the language is known, else by lines.
 
-use std::cmp::Reverse;
+use std::ops::Range;
 
-/// Identifies how texts are cut. Change it whenever the passages of a text may change.
-pub const CUTTING: &str = "lines 30, bytes 900, overlap 4";
+use text_splitter::{ChunkConfig, ChunkSizer, CodeSplitter, MarkdownSplitter, TextSplitter};
 
-/// The maximum number of lines of a passage.
-pub const MAX_LINES: usize = 30;
+use crate::items::Items;
+use crate::syntax::{self, Syntax};
 
-/// The maximum number of bytes of a passage, about what fits into the model's 256 tokens. A longer line is a separate
-/// passage, truncated to this length.
+/// Identifies how texts are split. Change it whenever the passages of a text may change.
+pub const SPLITTING: &str = "syntax 1, bytes 900";
+
+/// The maximum number of bytes of a passage, about what fits into the model's 256 tokens.
 pub const MAX_BYTES: usize = 900;
 
-/// The number of lines that a passage repeats from the one before it, if the cut between them divides a piece of code.
-pub const OVERLAP: usize = 4;
-
-/// A range of lines of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A part of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passage<'a> {
-    /// The first line, counted from 1.
+    /// Its first line, counted from 1.
     pub start: usize,
-    /// The last line.
+    /// Its last line.
     pub end: usize,
-    /// The text of the lines.
+    /// The headers of the items that enclose it, outermost first, such as `impl Guard › fn drop(&mut self)`, or the headings
+    /// above it; empty if there are none.
+    pub item: String,
+    /// Its text.
     pub text: &'a str,
 }
 
-/// Returns the passages of a text in order. Every line that is not blank is in one, and none begins or ends with a blank line.
+/// Returns the passages of the file `path` in order. All text is in one, except that of a line longer than [`MAX_BYTES`], of
+/// which only the beginning is.
 #[must_use]
-pub fn cut(text: &str) -> Vec<Passage<'_>> {
-    let lines = lines(text);
-    let mut passages = Vec::new();
-    let mut start = 0;
-    let mut covered = 0;
-    while let Some(first) = (start..lines.len()).find(|&at| !lines[at].is_blank()) {
-        let fits = first + fitting(&lines[first..]);
-        let cut = if fits == lines.len() { Cut::clean(fits) } else { best_cut(&lines, first, fits) };
-        let last = (first..cut.at).rfind(|&at| !lines[at].is_blank()).unwrap_or(first);
-        // Skip an overlap that adds nothing to the passage before.
-        if last >= covered {
-            let text = &text[lines[first].start..lines[last].end];
-            passages.push(Passage { start: first + 1, end: last + 1, text: head(text) });
-            covered = last + 1;
+pub fn split<'a>(path: &str, text: &'a str) -> Vec<Passage<'a>> {
+    let (chunks, items) = match syntax::of(path) {
+        Syntax::Code(language) => {
+            let splitter =
+                CodeSplitter::new(language.clone(), config()).expect("the grammar's version is supported");
+            (splitter.chunk_indices(text).collect::<Vec<_>>(), Items::of_code(&language, text))
         }
-        start = if cut.clean { cut.at } else { cut.at.saturating_sub(OVERLAP).max(first + 1) };
+        Syntax::Markdown => {
+            (MarkdownSplitter::new(config()).chunk_indices(text).collect(), Items::of_markdown(text))
+        }
+        Syntax::Lines => (TextSplitter::new(config()).chunk_indices(text).collect(), Items::none()),
+    };
+    let lines = Lines::new(text);
+    let mut passages = Vec::<Passage<'_>>::new();
+    for (offset, chunk) in chunks {
+        let range = offset..offset + chunk.trim_end().len();
+        let (start, end) = (lines.number(range.start), lines.number(range.end.saturating_sub(1)));
+        // The rest of a line that is too long for one passage is data rather than text.
+        let is_rest_of_line = start == end && passages.last().is_some_and(|last| last.end == end);
+        if range.is_empty() || is_rest_of_line {
+            continue;
+        }
+        let range = lines.with_indent(range);
+        passages.push(Passage { start, end, item: items.enclosing(range.clone()), text: &text[range] });
     }
     passages
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Line {
-    start: usize,
-    /// Without the line break.
-    end: usize,
-    /// Bytes of white space before the first other character; `None` in a blank line.
-    indent: Option<usize>,
-    /// Whether it begins with a closing bracket, and so belongs to the lines before it.
-    closes: bool,
+/// Returns the text that is embedded and searched for a passage of the file `path`.
+#[must_use]
+pub fn described(path: &str, item: &str, text: &str) -> String {
+    [path, item, text].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-impl Line {
-    const fn is_blank(&self) -> bool {
-        self.indent.is_none()
+struct Bytes;
+
+impl ChunkSizer for Bytes {
+    fn size(&self, chunk: &str) -> usize {
+        chunk.len()
     }
 }
 
-fn lines(text: &str) -> Vec<Line> {
-    let mut start = 0;
-    let lines = text.split_inclusive('\n').map(|line| {
-        let from = start;
-        start += line.len();
-        let end = from + line.trim_end_matches(['\n', '\r']).len();
-        let closes = line.trim_start().starts_with(['}', ')', ']']);
-        Line { start: from, end, indent: line.find(|c: char| !c.is_whitespace()), closes }
-    });
-    lines.collect()
+fn config() -> ChunkConfig<Bytes> {
+    ChunkConfig::new(MAX_BYTES).with_sizer(Bytes)
 }
 
-/// Returns how many of the lines fit into a passage: at least one.
-fn fitting(lines: &[Line]) -> usize {
-    let base = lines[0].start;
-    let fitting = lines.iter().take(MAX_LINES).take_while(|line| line.end - base <= MAX_BYTES);
-    fitting.count().max(1)
+/// The lines of a text.
+struct Lines<'a> {
+    text: &'a str,
+    /// The offset of each line.
+    starts: Vec<usize>,
 }
 
-struct Cut {
-    /// The first line after the cut.
-    at: usize,
-    /// Whether the next passage can do without an overlap.
-    clean: bool,
-}
-
-impl Cut {
-    const fn clean(at: usize) -> Self {
-        Self { at, clean: true }
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { text, starts: std::iter::once(0).chain(breaks).collect() }
     }
-}
 
-/// Returns the best cut for a passage that begins at line `first` and ends before line `fits` at the latest: before a line of
-/// the lowest indent, then after a blank line, then as late as possible.
-fn best_cut(lines: &[Line], first: usize, fits: usize) -> Cut {
-    let earliest = first + (fits - first).div_ceil(3);
-    let opens = |at: usize| !lines[at].is_blank() && !lines[at].closes;
-    let rank = |at: usize| (Reverse(lines[at].indent), lines[at - 1].is_blank(), at);
-    let at = (earliest..=fits).filter(|&at| opens(at)).max_by_key(|&at| rank(at)).unwrap_or(fits);
-    Cut { at, clean: lines[at - 1].is_blank() && lines[at].indent == Some(0) }
-}
-
-/// Returns the start of `text`, at most [`MAX_BYTES`] bytes.
-fn head(text: &str) -> &str {
-    let mut end = text.len().min(MAX_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+    /// Returns the number of the line at an offset, counted from 1.
+    fn number(&self, offset: usize) -> usize {
+        self.starts.partition_point(|&start| start <= offset)
     }
-    &text[..end]
+
+    /// Extends a range by the white space before it in its first line.
+    fn with_indent(&self, range: Range<usize>) -> Range<usize> {
+        let start = self.starts[self.number(range.start) - 1];
+        if self.text[start..range.start].trim().is_empty() { start..range.end } else { range }
+    }
 }

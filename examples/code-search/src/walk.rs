@@ -1,12 +1,15 @@
 //! Finds and reads the text files of a source tree.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use grad_examples::model_files;
+use grad_examples::printable::Printable;
 use ignore::WalkBuilder;
 
 /// The maximum size of a file in bytes. Larger files are assumed to be data.
@@ -47,20 +50,26 @@ pub enum Why {
     Large(u64),
     /// It cannot be read.
     Unreadable(io::Error),
-    /// A folder cannot be walked, or an ignore file is invalid.
+    /// It is a folder that cannot be walked.
     Walk(ignore::Error),
+    /// It is an ignore file, which is used in part or not at all.
+    IgnoreFile(String),
+    /// It is a folder whose ignore file is a pipe or a device.
+    FolderOfPipe,
 }
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
+        let path = Printable(self.path.display());
         match &self.why {
             Why::Binary => write!(f, "{path}: binary"),
             Why::NotUtf8 => write!(f, "{path}: not UTF-8"),
             Why::NameNotUtf8 => write!(f, "{path}: its name is not UTF-8"),
             Why::Large(size) => write!(f, "{path}: {size} bytes, more than {MAX_FILE_SIZE}"),
             Why::Unreadable(error) => write!(f, "{path}: {error}"),
-            Why::Walk(error) => error.fmt(f),
+            Why::Walk(error) => Printable(error).fmt(f),
+            Why::IgnoreFile(problem) => write!(f, "lines of the ignore file {path}: {}", Printable(problem)),
+            Why::FolderOfPipe => write!(f, "{path}: its ignore file is not a regular file"),
         }
     }
 }
@@ -73,8 +82,21 @@ impl fmt::Display for Skipped {
 pub fn files(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<Found>> {
     fs::metadata(root).with_context(|| format!("cannot search {}", root.display()))?;
     let mut found = Vec::new();
+    for folder in root.ancestors().skip(usize::from(root.is_file())) {
+        if !check_ignore_files(folder, skipped) {
+            return Ok(found);
+        }
+    }
+    let problems = Arc::new(Mutex::new(Vec::new()));
+    let of_filter = Arc::clone(&problems);
+    let mut walk = WalkBuilder::new(root);
     // A .gitignore applies in an exported tree as in a repository.
-    for entry in WalkBuilder::new(root).require_git(false).build() {
+    walk.require_git(false).filter_entry(move |entry| {
+        let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+        !is_folder
+            || check_ignore_files(entry.path(), &mut of_filter.lock().unwrap_or_else(PoisonError::into_inner))
+    });
+    for entry in walk.build() {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
@@ -82,6 +104,9 @@ pub fn files(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<Found>> {
                 continue;
             }
         };
+        if let Some(error) = entry.error() {
+            report_globs(error, entry.path(), skipped);
+        }
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
             continue;
         }
@@ -97,8 +122,41 @@ pub fn files(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<Found>> {
             Ok((size, modified)) => found.push(Found { relative, path, modified, size }),
         }
     }
+    skipped.append(&mut problems.lock().unwrap_or_else(PoisonError::into_inner));
     found.sort_by(|a, b| a.relative.cmp(&b.relative));
     Ok(found)
+}
+
+/// Reports the ignore files of a folder that cannot be read. Returns whether the folder can be walked: opening a pipe would wait
+/// for its other end.
+fn check_ignore_files(folder: &Path, skipped: &mut Vec<Skipped>) -> bool {
+    for name in [".ignore", ".gitignore", ".git/info/exclude"] {
+        let path = folder.join(name);
+        let problem = match fs::metadata(&path) {
+            Ok(found) if found.is_file() => match fs::read(&path) {
+                Ok(bytes) if str::from_utf8(&bytes).is_err() => "it is not UTF-8".to_owned(),
+                Ok(_) => continue,
+                Err(error) => error.to_string(),
+            },
+            Ok(found) if found.is_dir() => "it is a folder".to_owned(),
+            Ok(_) => {
+                skipped.push(Skipped { path: folder.to_owned(), why: Why::FolderOfPipe });
+                return false;
+            }
+            Err(_) => continue,
+        };
+        skipped.push(Skipped { path, why: Why::IgnoreFile(problem) });
+    }
+    true
+}
+
+/// Reports the lines of ignore files that are not valid, each as an ignore file.
+fn report_globs(error: &ignore::Error, path: &Path, skipped: &mut Vec<Skipped>) {
+    match error {
+        ignore::Error::Partial(errors) => errors.iter().for_each(|error| report_globs(error, path, skipped)),
+        ignore::Error::WithPath { path, err } => report_globs(err, path, skipped),
+        error => skipped.push(Skipped { path: path.to_owned(), why: Why::IgnoreFile(error.to_string()) }),
+    }
 }
 
 /// Reads the text of a file.
@@ -109,7 +167,7 @@ pub fn files(root: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<Found>> {
 pub fn read(path: &Path) -> Result<String, Why> {
     let mut bytes = Vec::new();
     // Reading one byte more than allowed detects a file that has grown since it was found.
-    let file = File::open(path).map_err(Why::Unreadable)?;
+    let file = model_files::open_regular(path).map_err(Why::Unreadable)?;
     file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(Why::Unreadable)?;
     if bytes.len() as u64 > MAX_FILE_SIZE {
         return Err(Why::Large(bytes.len() as u64));

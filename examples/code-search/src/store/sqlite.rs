@@ -1,0 +1,496 @@
+//! The index in a file: SQLite, with FTS5 for words and vectors as blobs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use grad_examples::embedder::{Embed, Vector};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Error, ErrorCode, Row, Transaction, TransactionBehavior, params, params_from_iter};
+
+use super::{
+    Counts, Digest, FileState, NewFile, NewPassage, Origin, PassageId, Stamp, Store, StoreError, StoredPassage,
+    TreeId, words,
+};
+/// Identifies this program's files, as SQLite's `application_id`.
+const APPLICATION: i32 = 0x6373_6561;
+/// The version of the tables. A file with another version is replaced.
+const VERSION: i32 = 1;
+
+/// How long a process waits for another one's transaction.
+const BUSY: Duration = Duration::from_secs(60);
+
+const TABLES: &str = "
+    CREATE TABLE trees (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        model TEXT NOT NULL,
+        splitting TEXT NOT NULL
+    );
+    CREATE TABLE files (
+        id INTEGER PRIMARY KEY,
+        tree INTEGER NOT NULL REFERENCES trees ON DELETE CASCADE,
+        path TEXT NOT NULL,
+        modified INTEGER,
+        size INTEGER,
+        contents BLOB NOT NULL,
+        UNIQUE (tree, path)
+    );
+    CREATE TABLE passages (
+        id INTEGER PRIMARY KEY,
+        file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+        first_line INTEGER NOT NULL,
+        last_line INTEGER NOT NULL,
+        item TEXT NOT NULL,
+        text TEXT NOT NULL,
+        embedded BLOB NOT NULL,
+        -- Of the lines and texts: SQLite itself does not notice a changed bit.
+        checksum INTEGER NOT NULL
+    );
+    -- Apart from the passages, since each search reads all vectors of a tree.
+    CREATE TABLE vectors (
+        passage INTEGER PRIMARY KEY REFERENCES passages ON DELETE CASCADE,
+        tree INTEGER NOT NULL,
+        vector BLOB NOT NULL,
+        checksum INTEGER NOT NULL
+    );
+    CREATE INDEX vectors_by_tree ON vectors (tree);
+    CREATE INDEX passages_by_file ON passages (file);
+    CREATE INDEX passages_by_text ON passages (embedded);
+    CREATE VIRTUAL TABLE passage_words USING fts5 (
+        path, item, text, content = '', contentless_delete = 1, tokenize = 'porter unicode61'
+    );
+    CREATE TRIGGER passages_deleted AFTER DELETE ON passages BEGIN
+        DELETE FROM passage_words WHERE rowid = old.id;
+    END;
+";
+
+/// The weights of path, item and text in BM25.
+const BM25: &str = "bm25(passage_words, 2.0, 2.0, 1.0)";
+
+/// A store in a SQLite database.
+pub struct Sqlite {
+    connection: Connection,
+}
+
+impl Sqlite {
+    /// Opens the store in a folder, which is created if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] if the file is damaged or not a store, and [`StoreError::Unusable`] if it cannot be opened.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let file = Self::file_in(folder);
+        fs::create_dir_all(folder)
+            .map_err(|error| StoreError::Unusable(format!("cannot create its folder: {error}")))?;
+        for path in Self::files_in(folder) {
+            // SQLite would wait for the other end of a pipe.
+            match fs::metadata(&path) {
+                Ok(found) if !found.is_file() => {
+                    return Err(StoreError::Unusable("it is not a regular file".into()).into());
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::Unusable(error.to_string()).into());
+                }
+                _ => {}
+            }
+        }
+        let connection = Connection::open(file).map_err(classified)?;
+        Self::new(connection, true).map_err(explained)
+    }
+
+    /// Opens a store that is not kept.
+    ///
+    /// # Errors
+    ///
+    /// If SQLite has no memory.
+    pub fn in_memory() -> Result<Self> {
+        Self::new(Connection::open_in_memory()?, false)
+    }
+
+    /// Returns the file of the store in a folder.
+    #[must_use]
+    pub fn file_in(folder: &Path) -> PathBuf {
+        folder.join("index.sqlite")
+    }
+
+    /// Deletes the store in a folder.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be deleted.
+    pub fn delete(folder: &Path) -> io::Result<()> {
+        for path in Self::files_in(folder) {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the database and the files that SQLite keeps beside it.
+    fn files_in(folder: &Path) -> [PathBuf; 4] {
+        let file = Self::file_in(folder);
+        ["", "-wal", "-shm", "-journal"].map(|suffix| {
+            let mut path = file.clone().into_os_string();
+            path.push(suffix);
+            path.into()
+        })
+    }
+
+    fn new(mut connection: Connection, in_file: bool) -> Result<Self> {
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        if in_file {
+            // Readers and a writer do not block each other. A crash of the system may lose the last transactions, not more.
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "synchronous", "normal")?;
+        }
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let [application, version] = ["application_id", "user_version"]
+            .map(|name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0)));
+        match (application?, version?) {
+            (APPLICATION, VERSION) => {}
+            (0, 0) if is_empty(&transaction)? => {
+                transaction.execute_batch(TABLES)?;
+                transaction.pragma_update(None, "application_id", APPLICATION)?;
+                transaction.pragma_update(None, "user_version", VERSION)?;
+            }
+            (APPLICATION, _) => {
+                return Err(StoreError::Damaged("it was made by another version of this program".into()).into());
+            }
+            _ => return Err(StoreError::Damaged("it is not an index of this program".into()).into()),
+        }
+        transaction.commit()?;
+        Ok(Self { connection })
+    }
+
+    /// Runs `work` in a transaction that writes.
+    fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let written = (|| {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        })();
+        written.map_err(explained)
+    }
+
+    /// Returns the rows of a query.
+    fn rows<T>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let rows =
+            || self.connection.prepare_cached(sql)?.query_map(values, read)?.collect::<rusqlite::Result<Vec<_>>>();
+        rows().map_err(classified)
+    }
+}
+
+impl Store for Sqlite {
+    fn tree(&mut self, origin: &Origin) -> Result<TreeId> {
+        let Origin { tree, model, splitting } = origin;
+        self.write(|transaction| {
+            transaction.execute(
+                "DELETE FROM trees WHERE name = ?1 AND (model <> ?2 OR splitting <> ?3)",
+                [tree, model, splitting],
+            )?;
+            transaction.execute(
+                "INSERT INTO trees (name, model, splitting) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING",
+                [tree, model, splitting],
+            )?;
+            Ok(TreeId(transaction.query_row("SELECT id FROM trees WHERE name = ?1", [tree], |row| row.get(0))?))
+        })
+    }
+
+    fn files(&mut self, tree: TreeId) -> Result<BTreeMap<String, FileState>> {
+        let files =
+            self.rows("SELECT path, modified, size, contents FROM files WHERE tree = ?1", [tree.0], |row| {
+                let stamp = row.get::<_, Option<i64>>(1)?.zip(row.get(2)?);
+                let stamp = stamp.map(|(modified, size)| Stamp { modified, size });
+                Ok((row.get(0)?, FileState { stamp, contents: row.get(3)? }))
+            })?;
+        Ok(files.into_iter().collect())
+    }
+
+    fn vectors(&mut self, tree: TreeId, texts: &[Digest]) -> Result<HashMap<Digest, Vector>> {
+        let mut vectors = HashMap::new();
+        for text in texts {
+            let found = self.rows(
+                "SELECT vector, vectors.checksum FROM passages JOIN vectors ON passage = passages.id
+                 WHERE embedded = ?1 AND tree = ?2 LIMIT 1",
+                params![text, tree.0],
+                read_vector,
+            )?;
+            for vector in found {
+                vectors.insert(*text, vector.verified()?);
+            }
+        }
+        Ok(vectors)
+    }
+
+    fn put(&mut self, tree: TreeId, files: &[NewFile]) -> Result<()> {
+        self.write(|transaction| {
+            for file in files {
+                put(transaction, tree, file)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn touch(&mut self, tree: TreeId, files: &[(String, Option<Stamp>)]) -> Result<()> {
+        self.write(|transaction| {
+            let mut update = transaction
+                .prepare_cached("UPDATE files SET modified = ?3, size = ?4 WHERE tree = ?1 AND path = ?2")?;
+            for (path, stamp) in files {
+                update.execute(params![
+                    tree.0,
+                    path,
+                    stamp.map(|stamp| stamp.modified),
+                    stamp.map(|stamp| stamp.size)
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn remove(&mut self, tree: TreeId, paths: &[String]) -> Result<()> {
+        self.write(|transaction| {
+            let mut delete = transaction.prepare_cached("DELETE FROM files WHERE tree = ?1 AND path = ?2")?;
+            for path in paths {
+                delete.execute(params![tree.0, path])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn nearest(
+        &mut self,
+        trees: &[TreeId],
+        query: &[f32],
+        limit: usize,
+        embedder: &dyn Embed,
+    ) -> Result<Vec<PassageId>> {
+        let sql = format!(
+            "SELECT vector, checksum, passage FROM vectors WHERE tree IN ({}) ORDER BY passage",
+            placeholders(trees.len())
+        );
+        let mut ids = Vec::new();
+        let mut vectors = Vec::new();
+        let mut statement = self.connection.prepare_cached(&sql).map_err(classified)?;
+        let mut rows = statement.query(params_from_iter(trees.iter().map(|tree| tree.0))).map_err(classified)?;
+        while let Some(row) = rows.next().map_err(classified)? {
+            let vector = read_vector(row).map_err(classified)?.verified()?;
+            ensure!(vector.len() == query.len(), StoreError::Damaged(WRONG_LENGTH.into()));
+            ids.push(PassageId(row.get(2)?));
+            vectors.extend(vector);
+        }
+        let cosines = embedder.cosines(query, &vectors)?;
+        let mut order = (0..ids.len()).collect::<Vec<_>>();
+        // The sort is stable: equal passages stay in the order of their files.
+        order.sort_by(|&a, &b| cosines[b].total_cmp(&cosines[a]));
+        Ok(order.into_iter().take(limit).map(|at| ids[at]).collect())
+    }
+
+    fn matching(&mut self, trees: &[TreeId], query: &str, limit: usize) -> Result<Vec<PassageId>> {
+        let mut words = words(query);
+        words.sort();
+        words.dedup();
+        if words.is_empty() || trees.is_empty() {
+            return Ok(Vec::new());
+        }
+        let any = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" OR ");
+        let sql = format!(
+            "SELECT passages.id FROM passage_words JOIN passages ON passages.id = passage_words.rowid
+             JOIN files ON files.id = file
+             WHERE passage_words MATCH ? AND tree IN ({}) ORDER BY {BM25}, passages.id LIMIT ?",
+            placeholders(trees.len())
+        );
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut values: Vec<Value> = vec![any.into()];
+        values.extend(trees.iter().map(|tree| Value::from(tree.0)));
+        values.push(limit.into());
+        self.rows(&sql, params_from_iter(values), |row| row.get(0).map(PassageId))
+    }
+
+    fn passages(&mut self, ids: &[PassageId]) -> Result<Vec<(PassageId, StoredPassage)>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM passages JOIN files ON files.id = file JOIN vectors ON passage = passages.id
+             WHERE passages.id = ?1"
+        );
+        let mut found = Vec::new();
+        for id in ids {
+            for stored in self.rows(&sql, [id.0], Stored::read)? {
+                found.push(stored.verified()?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn counts(&mut self, trees: &[TreeId]) -> Result<Counts> {
+        let within = format!("tree IN ({})", placeholders(trees.len()));
+        let count = |sql: String| -> Result<usize> {
+            let counts =
+                self.rows(&sql, params_from_iter(trees.iter().map(|tree| tree.0)), |row| row.get::<_, i64>(0))?;
+            Ok(usize::try_from(counts[0])?)
+        };
+        Ok(Counts {
+            files: count(format!("SELECT count(*) FROM files WHERE {within}"))?,
+            passages: count(format!("SELECT count(*) FROM passages JOIN files ON files.id = file WHERE {within}"))?,
+        })
+    }
+}
+
+const COLUMNS: &str =
+    "vector, vectors.checksum, passages.id, files.tree, path, first_line, last_line, item, text, embedded,
+    passages.checksum";
+const DAMAGED: &str = "it is damaged";
+const WRONG_LENGTH: &str = "its vectors have the wrong length";
+
+/// A vector as it is stored.
+struct StoredVector {
+    bytes: Vec<u8>,
+    checksum: u32,
+}
+
+fn read_vector(row: &Row<'_>) -> rusqlite::Result<StoredVector> {
+    Ok(StoredVector { bytes: row.get(0)?, checksum: row.get(1)? })
+}
+
+impl StoredVector {
+    fn verified(self) -> Result<Vector> {
+        ensure!(self.checksum == crc32fast::hash(&self.bytes), StoreError::Damaged(DAMAGED.into()));
+        let (elements, rest) = self.bytes.as_chunks();
+        ensure!(rest.is_empty(), StoreError::Damaged(WRONG_LENGTH.into()));
+        Ok(elements.iter().copied().map(f32::from_le_bytes).collect())
+    }
+}
+
+/// A row of a query for [`COLUMNS`].
+struct Stored {
+    vector: StoredVector,
+    id: PassageId,
+    tree: TreeId,
+    path: String,
+    first_line: u32,
+    last_line: u32,
+    item: String,
+    text: String,
+    embedded: Digest,
+    checksum: u32,
+}
+
+impl Stored {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            vector: read_vector(row)?,
+            id: PassageId(row.get(2)?),
+            tree: TreeId(row.get(3)?),
+            path: row.get(4)?,
+            first_line: row.get(5)?,
+            last_line: row.get(6)?,
+            item: row.get(7)?,
+            text: row.get(8)?,
+            embedded: row.get(9)?,
+            checksum: row.get(10)?,
+        })
+    }
+
+    /// Returns the passage, unless its row is damaged.
+    fn verified(self) -> Result<(PassageId, StoredPassage)> {
+        let expected = checksum(self.first_line, self.last_line, &self.item, &self.text, &self.embedded);
+        ensure!(self.checksum == expected, StoreError::Damaged(DAMAGED.into()));
+        let passage = StoredPassage {
+            tree: self.tree,
+            path: self.path,
+            start: self.first_line as usize,
+            end: self.last_line as usize,
+            item: self.item,
+            text: self.text,
+            vector: self.vector.verified()?,
+        };
+        Ok((self.id, passage))
+    }
+}
+
+fn put(transaction: &Transaction<'_>, tree: TreeId, file: &NewFile) -> Result<()> {
+    let NewFile { path, state, passages } = file;
+    transaction
+        .prepare_cached("DELETE FROM files WHERE tree = ?1 AND path = ?2")?
+        .execute(params![tree.0, path])?;
+    let stamp = state.stamp;
+    transaction
+        .prepare_cached("INSERT INTO files (tree, path, modified, size, contents) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![
+            tree.0,
+            path,
+            stamp.map(|stamp| stamp.modified),
+            stamp.map(|stamp| stamp.size),
+            state.contents
+        ])?;
+    let id = transaction.last_insert_rowid();
+    for NewPassage { start, end, item, text, embedded, vector } in passages {
+        transaction
+            .prepare_cached(
+                "INSERT INTO passages (file, first_line, last_line, item, text, embedded, checksum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![id, start, end, item, text, embedded, checksum(*start, *end, item, text, embedded)])?;
+        let id = transaction.last_insert_rowid();
+        let vector = vector.iter().flat_map(|element| element.to_le_bytes()).collect::<Vec<_>>();
+        transaction
+            .prepare_cached("INSERT INTO vectors (passage, tree, vector, checksum) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![id, tree.0, vector, crc32fast::hash(&vector)])?;
+        let searched = [path, item, text].map(|part| words(part).join(" "));
+        transaction
+            .prepare_cached("INSERT INTO passage_words (rowid, path, item, text) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![id, searched[0], searched[1], searched[2]])?;
+    }
+    Ok(())
+}
+
+fn checksum(first_line: u32, last_line: u32, item: &str, text: &str, embedded: &Digest) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&first_line.to_le_bytes());
+    hasher.update(&last_line.to_le_bytes());
+    for part in [item.as_bytes(), text.as_bytes(), embedded] {
+        hasher.update(part);
+    }
+    hasher.finalize()
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
+fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+/// Makes an error of SQLite a [`StoreError`].
+fn classified(error: Error) -> anyhow::Error {
+    let message = error.to_string();
+    match (&error, error.sqlite_error_code()) {
+        (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => StoreError::Damaged(message).into(),
+        (Error::SqliteFailure(..), Some(_)) => StoreError::Unusable(message).into(),
+        (
+            Error::InvalidColumnType(..) | Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..),
+            _,
+        ) => StoreError::Damaged(message).into(),
+        _ => error.into(),
+    }
+}
+
+/// Makes an error whose cause is SQLite a [`StoreError`].
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Error>() {
+        Ok(error) => classified(error),
+        Err(error) => error,
+    }
+}
