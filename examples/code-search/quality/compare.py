@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Measures how well other code search tools answer the queries of queries.json.
 
-    python3 examples/code-search/quality/compare.py [--check] [--misses]
+    python3 examples/code-search/quality/compare.py [--check] [--misses] [--all] [--program FILE]
 
-It checks queries.json against the sources, then searches with Semble (installed with pip into target/quality) and
-with Recoll (Debian's package recollcmd; left out where it is not installed), and prints the tables of README.md,
-which also defines the figures. With --check it only checks queries.json. With --misses it lists what was not found.
+It checks queries.json against the sources, then searches with code-search and prints the tables of README.md, which also
+defines the figures. With --all it also searches with Semble (installed with pip into target/quality) and with Recoll
+(Debian's package recollcmd; left out where it is not installed). With --program it searches with another build of
+code-search, in that build's own way of ranking. With --check it only checks queries.json. With --misses it lists what was
+not found.
 """
 
 import hashlib
@@ -47,7 +49,11 @@ def main():
         return
     asked = [(crate, root, query) for crate, root, queries in crates for query in queries]
     rows = []
-    for tool in semble(work, Path(metadata["target_directory"])), recoll():
+    target = Path(metadata["target_directory"])
+    tools = [code_search(target)]
+    if "--all" in sys.argv:
+        tools += [semble(work, target), recoll()]
+    for tool in tools:
         for name, search in tool:
             rows.append((name, [(crate, query, *search(root, query["query"])) for crate, root, query in asked]))
     report(rows, [crate for crate, _, _ in crates])
@@ -151,6 +157,26 @@ def install(package, folder, *options):
         subprocess.run([*command, *options, "--target", str(partial), package], check=True)
         partial.rename(folder)
     return folder
+
+
+def code_search(target):
+    """This repository's program, by words, by vectors and by both; or another build of it, as it comes."""
+    indices = {}
+
+    def search(root, query, *options):
+        index = indices.setdefault(root, tempfile.TemporaryDirectory()).name
+        command = [program, query, root, "--index", index, "--json", "--top", str(RESULTS), *options]
+        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["results"]
+        return [(str(Path(r["path"]).relative_to(root)), r["start_line"], r["end_line"]) for r in found], True
+
+    if "--program" in sys.argv:
+        program = sys.argv[sys.argv.index("--program") + 1]
+        yield "code-search, another build", search
+        return
+    subprocess.run(["cargo", "build", "--quiet", "--release", "-p", "code-search"], cwd=HERE, check=True)
+    program = target / "release/code-search"
+    for ranking, name in ("words", "words"), ("vectors", "vectors"), ("hybrid", "both"):
+        yield f"code-search, {name}", lambda root, query: search(root, query, "--ranking", ranking)
 
 
 def semble(work, target):
