@@ -12,8 +12,11 @@
 //! | [`service`] | puts the parts together, serves, shuts down |
 //! | `page` | the web page to try it |
 //! | [`log`] | lines on standard error |
+//! | [`background`], [`client`] | a service and a client, for tests and the load test |
 
 pub mod api;
+pub mod background;
+pub mod client;
 mod handlers;
 pub mod log;
 pub mod metrics;

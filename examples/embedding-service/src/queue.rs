@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -76,6 +77,21 @@ struct State {
     open: bool,
 }
 
+impl State {
+    /// Takes the first text, so that none waits for ever, and those closest to its length: a batch is padded to its longest text.
+    fn take_batch(&mut self, max_batch: usize) -> Vec<Item> {
+        let mut batch = mem::take(&mut self.items).into_iter().collect::<Vec<_>>();
+        if batch.len() > max_batch {
+            let length = batch[0].text.len();
+            batch.sort_by_key(|item| item.text.len().abs_diff(length));
+            let mut others = batch.split_off(max_batch);
+            others.sort_by_key(|item| item.queued);
+            self.items = others.into();
+        }
+        batch
+    }
+}
+
 impl Queue {
     /// Makes an empty queue.
     #[must_use]
@@ -130,8 +146,7 @@ impl Queue {
             };
             let left = self.batching.max_wait.saturating_sub(first.queued.elapsed());
             if state.items.len() >= max_batch || left.is_zero() || !state.open {
-                let size = state.items.len().min(max_batch);
-                let batch = state.items.drain(..size).collect();
+                let batch = state.take_batch(max_batch);
                 self.metrics.set_queued(state.items.len());
                 return Some(batch);
             }
