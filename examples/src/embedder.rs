@@ -69,6 +69,7 @@ pub trait Embed {
 /// # Errors
 ///
 /// If that backend or device is not available, with the reason, or the model is damaged.
+#[cfg_attr(not(any(feature = "cpu", feature = "mlx")), expect(unused_variables, reason = "there is no backend"))]
 pub fn open(
     choice: Choice,
     device: Option<Device>,

@@ -8,11 +8,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use grad_examples::minilm::HIDDEN;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::model::{Embedding, MODEL_NAME};
+use crate::model::{DIMENSIONS, Embedding, MODEL_NAME};
 use crate::queue::{BatchFailed, Refused};
 
 /// What a request may contain.
@@ -64,9 +63,9 @@ impl EmbeddingsRequest {
             let reason = format!("cannot use model {model:?}: this service has {MODEL_NAME:?}");
             return Err(ApiError::new(StatusCode::NOT_FOUND, "model_not_found", reason));
         }
-        if let Some(dimensions) = self.dimensions.filter(|&dimensions| dimensions != HIDDEN) {
+        if let Some(dimensions) = self.dimensions.filter(|&dimensions| dimensions != DIMENSIONS) {
             return Err(invalid(format!(
-                "cannot return {dimensions} dimensions: an embedding of this model has {HIDDEN}; leave out `dimensions`"
+                "cannot return {dimensions} dimensions: an embedding of this model has {DIMENSIONS}; leave out `dimensions`"
             )));
         }
         let texts = match self.input {

@@ -8,7 +8,7 @@ use grad_examples::model_files::ModelFiles;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 use {
     anyhow::{Context, ensure},
-    grad_examples::minilm::{Batch, Encoder, HIDDEN, MiniLm},
+    grad_examples::minilm::{Batch, Encoder, MiniLm},
     grad_examples::tokenize::Tokenizer,
     grad_runtime::Array,
     grad_runtime::params::{self, SharedParams},
@@ -17,6 +17,9 @@ use {
 
 /// The name of the model in requests and responses.
 pub const MODEL_NAME: &str = "all-MiniLM-L6-v2";
+
+/// The length of a vector.
+pub const DIMENSIONS: usize = 384;
 
 /// The embedding of a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +58,7 @@ pub trait Model {
 /// # Errors
 ///
 /// If that backend or device is not available, with the reason, or the model is damaged.
+#[cfg_attr(not(any(feature = "cpu", feature = "mlx")), expect(unused_variables, reason = "there is no backend"))]
 pub fn load(choice: Choice, device: Option<Device>, files: &ModelFiles) -> Result<Arc<dyn SharedModel>> {
     match embedder::backend(choice, device)? {
         #[cfg(feature = "cpu")]
@@ -104,7 +108,7 @@ impl<A: Array> Model for OpenMiniLm<A> {
         let embeddings = self.encoder.forward(&Batch::new(&tokens)?)?;
         ensure!(!embeddings.is_traced(), "cannot return embeddings: a transform traces them");
         let vectors = embeddings.to_vec::<f32>()?;
-        let rows = vectors.chunks_exact(HIDDEN).zip(&tokens);
+        let rows = vectors.chunks_exact(DIMENSIONS).zip(&tokens);
         Ok(rows.map(|(row, tokens)| Embedding { vector: row.to_vec(), tokens: tokens.len() }).collect())
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::mem;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -78,15 +77,18 @@ struct State {
 }
 
 impl State {
-    /// Takes the first text, so that none waits for ever, and those closest to its length: a batch is padded to its longest text.
+    /// Takes the first text and, of the next, those closest to its length, since a batch is padded to its longest text.
     fn take_batch(&mut self, max_batch: usize) -> Vec<Item> {
-        let mut batch = mem::take(&mut self.items).into_iter().collect::<Vec<_>>();
+        /// How many batches the choice is from: more need less padding, and let some texts wait longer.
+        const BATCHES: usize = 2;
+
+        let mut batch = self.items.drain(..self.items.len().min(BATCHES * max_batch)).collect::<Vec<_>>();
         if batch.len() > max_batch {
             let length = batch[0].text.len();
             batch.sort_by_key(|item| item.text.len().abs_diff(length));
             let mut others = batch.split_off(max_batch);
             others.sort_by_key(|item| item.queued);
-            self.items = others.into();
+            others.into_iter().rev().for_each(|item| self.items.push_front(item));
         }
         batch
     }

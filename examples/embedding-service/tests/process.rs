@@ -58,16 +58,16 @@ impl Drop for Program {
 
 #[test]
 fn sigterm_answers_what_was_accepted() {
-    const REQUESTS: usize = 6;
+    const REQUESTS: u8 = 6;
 
     let program = Program::start(&["--workers", "1", "--max-batch", "1"]);
     let client = program.client.clone();
     let texts = ["one text", "another text", "a third text", "a fourth text"];
     thread::scope(|threads| {
-        let requests = [(); REQUESTS].map(|()| threads.spawn(|| client.embed(&texts)));
+        let requests = [(); REQUESTS as usize].map(|()| threads.spawn(|| client.embed(&texts)));
         eventually("all are accepted", || {
             // The request for the metrics is in flight as well.
-            program.client.metric("embedding_requests_in_flight").unwrap() > REQUESTS as f64
+            program.client.metric("embedding_requests_in_flight").unwrap() > f64::from(REQUESTS)
         });
         program.terminate();
         for request in requests {
