@@ -252,7 +252,7 @@ impl<A: Array> Encoder<A> {
     }
 
     /// Returns a model of zeros, the template from which [`SharedParams::open`](params::SharedParams::open) takes the structure
-    /// and the shapes. The parameters are broadcast scalars, so it needs a tenth of a model's memory.
+    /// and the shapes. The parameters are broadcast scalars, so it needs an eighth of a model's memory.
     ///
     /// # Errors
     ///

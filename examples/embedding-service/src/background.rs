@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::model::SharedModel;
 use crate::service::{Config, Service};
 
-/// A service on a free port of this machine, with an async runtime of its own.
+/// A service on a free port of this machine, with its own async runtime.
 #[derive(Debug)]
 pub struct Background {
     address: SocketAddr,

@@ -2,11 +2,13 @@
 
 use std::any::Any;
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::panic;
 
 /// Writes a line.
 pub fn line(message: impl Display) {
-    eprintln!("embedding-service: {}", printable(&message.to_string()));
+    // A service goes on if its log cannot be written; `eprintln!` would panic.
+    let _ = writeln!(io::stderr(), "embedding-service: {}", printable(&message.to_string()));
 }
 
 /// Writes the messages of panics as lines of the log; they may quote a text from outside.

@@ -1,15 +1,16 @@
 //! The service: its parts, put together, served and shut down.
 
 use std::future::IntoFuture;
+use std::mem;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use axum::Router;
+use anyhow::{Context, Result, anyhow, ensure};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
 use crate::api::Limits;
 use crate::handlers::{App, router};
@@ -76,18 +77,13 @@ impl Service {
         Ok(Self { app: Arc::new(app), workers, shutdown_timeout })
     }
 
-    /// Returns the routes, to serve them in another way or as part of another service.
-    pub fn router(&self) -> Router {
-        router(Arc::clone(&self.app))
-    }
-
     /// Answers requests until `shutdown` completes; then accepts no more, answers those that were accepted, and ends the workers.
     ///
     /// # Errors
     ///
     /// If the listener fails, or requests are unanswered when the time for the shutdown is over.
     pub async fn serve(
-        self,
+        mut self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
@@ -98,13 +94,13 @@ impl Service {
         };
         let too_late = async {
             match told.await {
-                Ok(()) => tokio::time::sleep(self.shutdown_timeout).await,
+                Ok(()) => sleep(self.shutdown_timeout).await,
                 // The server has failed and dropped its signal.
                 Err(_) => std::future::pending().await,
             }
         };
         tokio::select! {
-            served = axum::serve(listener, self.router()).with_graceful_shutdown(signal).into_future() => {
+            served = axum::serve(listener, router(Arc::clone(&self.app))).with_graceful_shutdown(signal).into_future() => {
                 served.context("cannot go on serving")?;
             }
             // A client may hold a connection open without a request.
@@ -115,8 +111,28 @@ impl Service {
             }
         }
         self.app.queue.close();
-        tokio::task::spawn_blocking(move || self.workers.into_iter().try_for_each(JoinHandle::join))
-            .await?
-            .map_err(|_| anyhow::anyhow!("cannot end a worker: it has panicked"))
+        self.end_workers().await
+    }
+
+    /// Waits until the workers have ended.
+    async fn end_workers(&mut self) -> Result<()> {
+        let ended = async {
+            // Blocking on a thread would make the end of the runtime wait for a batch that does not end.
+            while !self.workers.iter().all(JoinHandle::is_finished) {
+                sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let seconds = self.shutdown_timeout.as_secs_f32();
+        let too_late = || format!("cannot end the workers within {seconds} s: a batch takes longer");
+        timeout(self.shutdown_timeout, ended).await.with_context(too_late)?;
+        let mut workers = mem::take(&mut self.workers).into_iter();
+        workers.try_for_each(JoinHandle::join).map_err(|_| anyhow!("cannot end a worker: it has panicked"))
+    }
+}
+
+/// Ends the workers, also where the service was not served or failed.
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.app.queue.close();
     }
 }

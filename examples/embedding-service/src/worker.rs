@@ -30,7 +30,7 @@ pub fn start(
         let report = report.clone();
         let run = move || match model.open() {
             Ok(model) => {
-                // Whoever started the workers may have given up because of another worker.
+                // The receiver is gone if another worker has failed.
                 let _ = report.send(Ok(()));
                 drop(report);
                 work(&*model, &queue, &metrics);

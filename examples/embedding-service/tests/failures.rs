@@ -124,7 +124,7 @@ fn texts_of_clients_that_left_are_not_embedded() {
         // The request for the metrics is in flight as well.
         eventually("its handler is dropped", || count(&client, "embedding_requests_in_flight") == 2);
 
-        // Texts that nobody waits for do not fill the queue.
+        // Cancelled texts do not fill the queue.
         let second = threads.spawn(|| client.embed(&["a", "b", "c"]).unwrap());
         eventually("they make space", || count(&client, "embedding_queue_texts") == 3);
         fake.release();
@@ -152,14 +152,17 @@ fn a_worker_that_fails_goes_on() {
 #[test]
 fn a_request_that_takes_too_long_ends() {
     let fake = Fake::default();
-    let (service, client) = fake.serve(&Config { request_timeout: Duration::from_millis(50), ..config() });
+    let time = Duration::from_millis(50);
+    let (service, client) = fake.serve(&Config { request_timeout: time, shutdown_timeout: time, ..config() });
     let (status, body) = client.post(&json!({ "input": "wait" })).unwrap();
     assert_eq!((status, message(&body)), (503, "cannot answer within 0.05 s; try again later"));
     // A body that does not come.
     let unfinished = raw(&service, post("{}").trim_end_matches('}'));
     assert!(unfinished.starts_with("HTTP/1.1 503 "), "{unfinished}");
+    // The worker is still busy with the text.
+    let error = service.stop().unwrap_err().to_string();
+    assert_eq!(error, "cannot end the workers within 0.05 s: a batch takes longer");
     fake.release();
-    service.stop().unwrap();
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod support;
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_embedding-service"));
-    command.args(["--backend", "cpu"]).args(arguments);
+    command.args(arguments);
     command
 }
 
@@ -27,9 +27,12 @@ struct Program {
 }
 
 impl Program {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child =
-            command(&["--listen", "127.0.0.1:0"]).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+    fn start(backend: &str, arguments: &[&str]) -> Self {
+        let mut child = command(&["--listen", "127.0.0.1:0", "--backend", backend])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
@@ -60,7 +63,7 @@ impl Drop for Program {
 fn sigterm_answers_what_was_accepted() {
     const REQUESTS: u8 = 6;
 
-    let program = Program::start(&["--workers", "1", "--max-batch", "1"]);
+    let program = Program::start("cpu", &["--workers", "1", "--max-batch", "1"]);
     let client = program.client.clone();
     let texts = ["one text", "another text", "a third text", "a fourth text"];
     thread::scope(|threads| {
@@ -79,10 +82,10 @@ fn sigterm_answers_what_was_accepted() {
     assert_eq!((code, log), (Some(0), lines.concat()));
 }
 
-/// Returns the resident memory of a service whose workers have all embedded a text, in MB.
+/// Returns the resident memory of a service whose workers have embedded texts, in MiB.
 #[cfg(target_os = "linux")]
-fn resident_memory(workers: &str) -> usize {
-    let program = Program::start(&["--workers", workers]);
+fn resident_memory(backend: &str, workers: &str) -> usize {
+    let program = Program::start(backend, &["--workers", workers]);
     thread::scope(|threads| {
         for _ in 0..8 {
             threads.spawn(|| program.client.embed(&["a text"]).unwrap());
@@ -99,14 +102,16 @@ fn resident_memory(workers: &str) -> usize {
 #[test]
 #[cfg(target_os = "linux")]
 fn workers_share_one_copy_of_the_weights() {
-    // The weights are 86 MiB, so three copies more would be 260.
-    let (one, five) = (resident_memory("1"), resident_memory("5"));
-    assert!(five < one + 60, "{one} MB with one worker, {five} MB with five");
+    for backend in if cfg!(feature = "mlx") { &["cpu", "mlx"][..] } else { &["cpu"] } {
+        // The weights are 86 MiB, so three copies more would be 258.
+        let (one, four) = (resident_memory(backend, "1"), resident_memory(backend, "4"));
+        assert!(four < one + 60, "{one} MiB with one worker, {four} MiB with four, on {backend}");
+    }
 }
 
 #[test]
 fn errors_say_what_to_do() {
-    let run = |arguments: &[&str]| command(arguments).output().unwrap();
+    let run = |arguments: &[&str]| command(&["--backend", "cpu"]).args(arguments).output().unwrap();
     let fails = |output: Output, code: i32, parts: &[&str]| {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{stderr}");

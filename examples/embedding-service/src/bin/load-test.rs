@@ -107,7 +107,7 @@ fn run(args: &Args) -> Result<()> {
     batched.check().and_then(|()| single.check())
 }
 
-/// Returns the text of a request: 5 to 40 words, and no two alike.
+/// Returns the text of a request: 7 to 38 words, and no two alike.
 fn text(number: usize) -> String {
     const SUBJECTS: [&str; 10] = [
         "A baker",
