@@ -24,6 +24,16 @@ struct Entry {
     embedding: Vec<f32>,
 }
 
+/// Returns the vectors in the body of a response.
+///
+/// # Errors
+///
+/// If it has another form.
+pub fn vectors(body: Value) -> Result<Vec<Vec<f32>>> {
+    let Embeddings { data } = serde_json::from_value(body).context("cannot read the embeddings of a response")?;
+    Ok(data.into_iter().map(|entry| entry.embedding).collect())
+}
+
 impl Client {
     /// Makes a client of the service at `url`, such as `http://127.0.0.1:8080`.
     #[must_use]
@@ -57,8 +67,7 @@ impl Client {
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         let (status, body) = self.post(&json!({ "input": texts }))?;
         ensure!(status == 200, "the service answers {status}: {body}");
-        let Embeddings { data } = serde_json::from_value(body)?;
-        Ok(data.into_iter().map(|entry| entry.embedding).collect())
+        vectors(body)
     }
 
     /// Returns the value of a metric, summed over its labels.

@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use embedding_service::background::Background;
-use embedding_service::client::Client;
+use embedding_service::client::{self, Client};
 use embedding_service::service::Config;
 use embedding_service::{log, model};
 use grad_examples::embedder::{self, Choice, Device, Vector};
 use grad_examples::model_files::ModelFiles;
 use mimalloc::MiMalloc;
+use serde_json::{Value, json};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -140,8 +141,12 @@ struct Load {
 /// How a request ended.
 enum End {
     Right,
+    /// The vector of another text, or no vector.
     Wrong,
-    Error(anyhow::Error),
+    /// A response with another status than 200.
+    Error(String),
+    /// No response.
+    Lost(String),
 }
 
 impl Load {
@@ -158,8 +163,11 @@ impl Load {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let Some(text) = self.texts.get(number) else { break };
                         let sent = Instant::now();
-                        let end =
-                            client.embed(&[text]).map_or_else(End::Error, |answer| self.check(number, &answer));
+                        let end = match client.post(&json!({ "input": text })) {
+                            Ok((200, body)) => self.check(number, body),
+                            Ok((status, body)) => End::Error(format!("the service answers {status}: {body}")),
+                            Err(error) => End::Lost(format!("{error:#}")),
+                        };
                         ends.lock().expect("no thread panics").push((sent.elapsed(), end));
                     }
                 });
@@ -173,12 +181,7 @@ impl Load {
         Ok(Outcome {
             requests: self.texts.len(),
             concurrency: self.concurrency,
-            right: ends.iter().filter(|(_, end)| matches!(end, End::Right)).count(),
-            wrong: ends.iter().filter(|(_, end)| matches!(end, End::Wrong)).count(),
-            errors: ends
-                .into_iter()
-                .filter_map(|(_, end)| if let End::Error(error) = end { Some(error) } else { None })
-                .collect(),
+            ends: ends.into_iter().map(|(_, end)| end).collect(),
             wrong_modes: after.wrong_modes - before.wrong_modes,
             mean_batch: (after.texts - before.texts) / (after.batches - before.batches),
             wall,
@@ -186,9 +189,9 @@ impl Load {
         })
     }
 
-    fn check(&self, number: usize, answer: &[Vector]) -> End {
-        match answer {
-            [vector] if cosine(vector, &self.expected[number]) > SAME => End::Right,
+    fn check(&self, number: usize, body: Value) -> End {
+        match client::vectors(body).as_deref() {
+            Ok([vector]) if cosine(vector, &self.expected[number]) > SAME => End::Right,
             _ => End::Wrong,
         }
     }
@@ -222,9 +225,7 @@ impl Counts {
 struct Outcome {
     requests: usize,
     concurrency: usize,
-    right: usize,
-    wrong: usize,
-    errors: Vec<anyhow::Error>,
+    ends: Vec<End>,
     wrong_modes: f64,
     mean_batch: f64,
     wall: Duration,
@@ -247,10 +248,10 @@ impl Outcome {
         [
             self.requests.to_string(),
             self.concurrency.to_string(),
-            self.right.to_string(),
-            self.wrong.to_string(),
-            self.errors.len().to_string(),
-            self.lost().to_string(),
+            self.count(|end| matches!(end, End::Right)).to_string(),
+            self.count(|end| matches!(end, End::Wrong)).to_string(),
+            self.count(|end| matches!(end, End::Error(_))).to_string(),
+            self.count(|end| matches!(end, End::Lost(_))).to_string(),
             self.wrong_modes.to_string(),
             format!("{:.1}", self.mean_batch),
             format!("{rate:.0}"),
@@ -261,18 +262,22 @@ impl Outcome {
         ]
     }
 
-    fn lost(&self) -> usize {
-        self.requests - self.right - self.wrong - self.errors.len()
+    fn count(&self, of: impl Fn(&End) -> bool) -> usize {
+        self.ends.iter().filter(|end| of(end)).count()
     }
 
     fn check(&self) -> Result<()> {
-        let Self { requests, right, wrong, errors, wrong_modes, .. } = self;
-        let first = errors.first().map_or_else(String::new, |error| format!("; the first error: {error:#}"));
+        let right = self.count(|end| matches!(end, End::Right));
+        let reason = self.ends.iter().find_map(|end| match end {
+            End::Error(reason) | End::Lost(reason) => Some(format!("; {reason}")),
+            End::Right | End::Wrong => None,
+        });
         ensure!(
-            right == requests && *wrong_modes == 0.0,
-            "{right} of {requests} answers are right, {wrong} wrong, {} errors, {} lost, {wrong_modes} wrong modes{first}",
-            errors.len(),
-            self.lost(),
+            right == self.requests && self.wrong_modes == 0.0,
+            "{right} of {} answers are right, and there are {} wrong modes{}",
+            self.requests,
+            self.wrong_modes,
+            reason.unwrap_or_default()
         );
         Ok(())
     }
