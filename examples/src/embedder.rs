@@ -4,6 +4,10 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+#[cfg(feature = "cpu")]
+use grad_runtime::cpu;
+#[cfg(feature = "mlx")]
+use grad_runtime::mlx;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 use {
     crate::minilm::{Batch, HIDDEN, MiniLm},
@@ -74,12 +78,38 @@ pub trait Embed {
 /// # Errors
 ///
 /// If that backend or device is not available, with the reason, or the model is damaged.
+#[cfg_attr(not(any(feature = "cpu", feature = "mlx")), expect(unused_variables, reason = "there is no backend"))]
 pub fn open(
     choice: Choice,
     device: Option<Device>,
     model: &ModelFiles,
     batch: Option<NonZeroUsize>,
 ) -> Result<Box<dyn Embed>> {
+    match backend(choice, device)? {
+        #[cfg(feature = "cpu")]
+        Backend::Cpu => Ok(Box::new(Embedder::<cpu::Array>::new("cpu".into(), model, batch.unwrap_or(CPU_BATCH))?)),
+        #[cfg(feature = "mlx")]
+        Backend::Mlx(name) => Ok(Box::new(Embedder::<mlx::Array>::new(name, model, batch.unwrap_or(MLX_BATCH))?)),
+    }
+}
+
+/// A backend that is available.
+#[derive(Debug)]
+pub enum Backend {
+    /// The CPU fallback.
+    #[cfg(feature = "cpu")]
+    Cpu,
+    /// MLX, with the name of the backend and its device, such as `mlx on gpu`.
+    #[cfg(feature = "mlx")]
+    Mlx(String),
+}
+
+/// Resolves a choice of backend and device, and sets the device that MLX computes on.
+///
+/// # Errors
+///
+/// If that backend or device is not available, with the reason.
+pub fn backend(choice: Choice, device: Option<Device>) -> Result<Backend> {
     let on_mlx = match (choice, device) {
         (Choice::Cpu, Some(Device::Gpu)) => {
             bail!("cannot use device gpu: the CPU fallback has no GPU; use `--backend mlx`")
@@ -89,23 +119,22 @@ pub fn open(
         (Choice::Auto, Some(Device::Cpu)) => !cfg!(feature = "cpu"),
         (Choice::Auto, None) => !cfg!(feature = "cpu") || mlx_has_a_gpu(),
     };
-    if on_mlx { open_mlx(device, model, batch) } else { open_cpu(model, batch) }
+    if on_mlx { mlx_backend(device) } else { cpu_backend() }
 }
 
 #[cfg(feature = "cpu")]
-fn open_cpu(model: &ModelFiles, batch: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
-    Ok(Box::new(Embedder::<grad_runtime::cpu::Array>::new("cpu".into(), model, batch.unwrap_or(CPU_BATCH))?))
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
+fn cpu_backend() -> Result<Backend> {
+    Ok(Backend::Cpu)
 }
 
 #[cfg(not(feature = "cpu"))]
-fn open_cpu(_: &ModelFiles, _: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
+fn cpu_backend() -> Result<Backend> {
     bail!("cannot use backend cpu: this program was built without it; build it with `--features cpu`")
 }
 
 #[cfg(feature = "mlx")]
-fn open_mlx(device: Option<Device>, model: &ModelFiles, batch: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
-    use grad_runtime::mlx;
-
+fn mlx_backend(device: Option<Device>) -> Result<Backend> {
     mlx::check_available().context("cannot use backend mlx; `--backend cpu` does not need it")?;
     if let Some(device) = device {
         let device = match device {
@@ -119,18 +148,17 @@ fn open_mlx(device: Option<Device>, model: &ModelFiles, batch: Option<NonZeroUsi
         }
         mlx::set_default_device(device)?;
     }
-    let name = format!("mlx on {}", mlx::default_device()?);
-    Ok(Box::new(Embedder::<mlx::Array>::new(name, model, batch.unwrap_or(MLX_BATCH))?))
+    Ok(Backend::Mlx(format!("mlx on {}", mlx::default_device()?)))
 }
 
 #[cfg(not(feature = "mlx"))]
-fn open_mlx(_: Option<Device>, _: &ModelFiles, _: Option<NonZeroUsize>) -> Result<Box<dyn Embed>> {
+fn mlx_backend(_: Option<Device>) -> Result<Backend> {
     bail!("cannot use backend mlx: this program was built without it; build it with `--features mlx`")
 }
 
 #[cfg(feature = "mlx")]
 fn mlx_has_a_gpu() -> bool {
-    grad_runtime::mlx::check_available().is_ok() && grad_runtime::mlx::Device::Gpu.is_available().unwrap_or(false)
+    mlx::check_available().is_ok() && mlx::Device::Gpu.is_available().unwrap_or(false)
 }
 
 #[cfg(not(feature = "mlx"))]
@@ -141,7 +169,7 @@ const fn mlx_has_a_gpu() -> bool {
 /// The model on the backend of `A`, with its tokenizer.
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 #[derive(Debug)]
-pub struct Embedder<A> {
+pub struct Embedder<A: Array> {
     name: String,
     tokenizer: Tokenizer,
     model: MiniLm<A>,

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use grad_runtime::attr::no_grad;
-use grad_runtime::{Array, Result};
+use grad_runtime::{Array, Dtype, Params, Result, params};
 use safetensors::tensor::{Metadata, TensorInfo};
 
 /// The length of an embedding.
@@ -124,10 +124,9 @@ impl Batch {
 
 /// The model, with its parameters on the backend of `A`.
 #[derive(Debug, Clone)]
-pub struct MiniLm<A> {
+pub struct MiniLm<A: Array> {
     parameters: Vec<A>,
-    embeddings: Embeddings<A>,
-    layers: Vec<Layer<A>>,
+    encoder: Encoder<A>,
 }
 
 impl<A: Array> MiniLm<A> {
@@ -167,7 +166,8 @@ impl<A: Array> MiniLm<A> {
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         let model = Self::new(parameters)?;
-        model.eval()?;
+        // A lazy backend would otherwise compute the arrays derived from parameters in each forward pass.
+        params::eval(&model.encoder)?;
         Ok(model)
     }
 
@@ -201,22 +201,13 @@ impl<A: Array> MiniLm<A> {
             let found = parameter.shape();
             ensure!(found == shape, "cannot use {name}: its shape is {found:?}; expected {shape:?}");
         }
-        let (embeddings, layers) = parameters.split_first_chunk().expect("counted above");
-        let (layers, _) = layers.as_chunks();
-        Ok(Self {
-            embeddings: Embeddings::new(embeddings)?,
-            layers: layers.iter().map(Layer::new).collect::<Result<_>>()?,
-            parameters,
-        })
+        Ok(Self { encoder: Encoder::new(&parameters)?, parameters })
     }
 
-    /// Evaluates the arrays derived from parameters, which a lazy backend would otherwise compute in each forward pass.
-    fn eval(&self) -> Result<()> {
-        self.embeddings.positions.eval()?;
-        self.layers.iter().try_for_each(|layer| {
-            layer.query_key_value.weight.eval()?;
-            layer.query_key_value.bias.eval()
-        })
+    /// Returns the arrays that the forward pass reads, without the parameters that it reads only in derived form.
+    #[must_use]
+    pub fn into_encoder(self) -> Encoder<A> {
+        self.encoder
     }
 
     /// Returns a unit vector for each text, shape `[texts, 384]`, and records nothing.
@@ -230,6 +221,49 @@ impl<A: Array> MiniLm<A> {
     }
 
     /// Returns the vectors that [`embed`](Self::embed) returns, computed in the grad mode of the caller.
+    ///
+    /// # Errors
+    ///
+    /// If the backend refuses an operation.
+    pub fn forward(&self, batch: &Batch) -> Result<A> {
+        self.encoder.forward(batch)
+    }
+}
+
+/// The arrays that the forward pass reads, such as one matrix for the queries, keys and values of a layer.
+///
+/// As [`Params`] they can be shared with other threads by [`params::share`]. They are derived from the parameters, so a gradient
+/// with respect to them is not that of the parameters: for training, use [`MiniLm::with_parameters`].
+#[derive(Debug, Clone, Params)]
+pub struct Encoder<A: Array> {
+    embeddings: Embeddings<A>,
+    layers: Vec<Layer<A>>,
+}
+
+impl<A: Array> Encoder<A> {
+    /// Derives the arrays from the parameters of a model, which the caller has counted.
+    fn new(parameters: &[A]) -> Result<Self> {
+        let (embeddings, layers) = parameters.split_first_chunk().expect("the caller has counted the parameters");
+        let (layers, _) = layers.as_chunks();
+        Ok(Self {
+            embeddings: Embeddings::new(embeddings)?,
+            layers: layers.iter().map(Layer::new).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Returns a model of zeros, the template from which [`SharedParams::open`](params::SharedParams::open) takes the structure
+    /// and the shapes. The parameters are broadcast scalars, so it needs an eighth of a model's memory.
+    ///
+    /// # Errors
+    ///
+    /// If the backend is not available.
+    pub fn template() -> Result<Self> {
+        let zero = A::zeros(&[], Dtype::Float32)?;
+        let zeros = specification().map(|(_, shape)| zero.broadcast_to(shape)).collect::<Result<Vec<_>>>()?;
+        Self::new(&zeros)
+    }
+
+    /// Returns a unit vector for each text, shape `[texts, 384]`, computed in the grad mode of the caller.
     ///
     /// # Errors
     ///
@@ -294,8 +328,8 @@ impl<R: Read + Seek> Tensors<R> {
 
 // Hidden states have shape [texts · tokens, 384] between the layers, since products of two matrices are fastest.
 
-#[derive(Debug, Clone)]
-struct Embeddings<A> {
+#[derive(Debug, Clone, Params)]
+struct Embeddings<A: Array> {
     words: A,
     /// Embeddings of positions, plus that of token type 0, which every token of a single sentence has.
     positions: A,
@@ -319,8 +353,8 @@ impl<A: Array> Embeddings<A> {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Layer<A> {
+#[derive(Debug, Clone, Params)]
+struct Layer<A: Array> {
     query_key_value: Linear<A>,
     attention_output: Linear<A>,
     attention_norm: LayerNorm<A>,
@@ -379,8 +413,8 @@ impl<A: Array> Layer<A> {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Linear<A> {
+#[derive(Debug, Clone, Params)]
+struct Linear<A: Array> {
     /// `[inputs, outputs]`: a transposed view of the parameter.
     weight: A,
     bias: A,
@@ -396,8 +430,8 @@ impl<A: Array> Linear<A> {
     }
 }
 
-#[derive(Debug, Clone)]
-struct LayerNorm<A> {
+#[derive(Debug, Clone, Params)]
+struct LayerNorm<A: Array> {
     weight: A,
     bias: A,
 }
