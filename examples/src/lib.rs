@@ -6,11 +6,13 @@
 //! | [`tokenize`] | converts text to token ids |
 //! | [`minilm`] | the model, generic over [`Array`](grad_runtime::Array) |
 //! | [`embedder`] | computes embeddings of texts, on a chosen backend |
+//! | [`printable`] | prints names and text of others without their control characters |
 
 pub mod embedder;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod minilm;
 pub mod model_files;
+pub mod printable;
 pub mod tokenize;
 
 /// Compiles the code of the repository's README.
