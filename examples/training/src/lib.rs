@@ -5,12 +5,17 @@
 //! | [`data`] | makes a data set of source code |
 //! | [`model`] | the classifier: a head on an encoder, which a scope can freeze |
 //! | [`finetune`] | trains it, epoch by epoch, with checkpoints |
+//! | [`cart_pole`] | an environment: a pole on a cart |
+//! | [`dqn`] | deep Q-learning with a target network |
 //! | [`plot`] | draws charts as SVG |
 //! | [`memory`] | reads how much memory this process uses |
 //! | [`rng`] | draws random numbers outside of arrays |
 
+pub mod cart_pole;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod data;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod dqn;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod finetune;
 pub mod memory;

@@ -80,8 +80,12 @@ fn draw_chart(area: &Area<'_>, chart: &Chart) -> Result<(), DrawingError> {
         // Losses and returns are compared with 0.
         (if low > 0.0 { 0.0 } else { low }, high + 0.05 * (high - low))
     });
+    // The horizontal axis counts or measures: below eight units, a tick for each whole number.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 2 and 9")]
+    let x_labels = (right - left).clamp(1.0, 8.0) as usize + 1;
     let mut context = ChartBuilder::on(area)
         .margin(12)
+        .margin_right(22)
         .caption(&chart.title, (FONT, 17))
         .x_label_area_size(44)
         .y_label_area_size(58)
@@ -91,7 +95,7 @@ fn draw_chart(area: &Area<'_>, chart: &Chart) -> Result<(), DrawingError> {
         .light_line_style(TRANSPARENT)
         .bold_line_style(PALE)
         .axis_style(GREY)
-        .x_labels(8)
+        .x_labels(x_labels)
         .y_labels(7)
         .x_label_formatter(&|x| number(*x))
         .y_label_formatter(&|y| number(*y))
@@ -120,13 +124,7 @@ fn draw_chart(area: &Area<'_>, chart: &Chart) -> Result<(), DrawingError> {
         }
     }
     if chart.lines.iter().any(|line| !line.name.is_empty()) {
-        // Where the first line ends decides which corner is free.
-        let ends_high = chart
-            .lines
-            .iter()
-            .find_map(|line| line.points.last())
-            .is_some_and(|(_, y)| *y > f64::midpoint(low, high));
-        let position = if ends_high { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperRight };
+        let position = emptiest_corner(&chart.lines, (left, right), (low, high));
         context
             .configure_series_labels()
             .position(position)
@@ -138,6 +136,28 @@ fn draw_chart(area: &Area<'_>, chart: &Chart) -> Result<(), DrawingError> {
             .draw()?;
     }
     Ok(())
+}
+
+/// Returns the corner for a legend that hides the fewest points.
+fn emptiest_corner(lines: &[Line], (left, right): (f64, f64), (low, high): (f64, f64)) -> SeriesLabelPosition {
+    // A legend covers about this fraction of the width and of the height.
+    const COVERED: (f64, f64) = (0.4, 0.3);
+    let points = || lines.iter().flat_map(|line| &line.points);
+    let hidden = |at_right: bool, at_top: bool| {
+        let inside = points().filter(|(x, y)| {
+            let (x, y) = ((x - left) / (right - left), (y - low) / (high - low));
+            (if at_right { 1.0 - x } else { x }) < COVERED.0 && (if at_top { 1.0 - y } else { y }) < COVERED.1
+        });
+        inside.count()
+    };
+    let corners = [
+        (hidden(true, true), SeriesLabelPosition::UpperRight),
+        (hidden(false, true), SeriesLabelPosition::UpperLeft),
+        (hidden(true, false), SeriesLabelPosition::LowerRight),
+        (hidden(false, false), SeriesLabelPosition::LowerLeft),
+    ];
+    let best = corners.into_iter().min_by_key(|(hidden, _)| *hidden);
+    best.map_or(SeriesLabelPosition::UpperRight, |(_, corner)| corner)
 }
 
 /// Returns the least and the greatest number, apart by more than nothing.
@@ -168,9 +188,9 @@ pub fn confusion(path: &Path, title: &str, classes: &[String], counts: &[Vec<usi
         const CELL: i32 = 46;
         let names = classes.iter().map(|name| shortened(name)).collect::<Vec<_>>();
         let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        let (label, side) = (i32::try_from(longest)? * 7 + 12, CELL * i32::try_from(classes.len())?);
+        let (label, side) = (i32::try_from(longest)? * 7 + 8, CELL * i32::try_from(classes.len())?);
         let (left, top) = (label + 28, 44);
-        let size = (u32::try_from(left + side + 16)?, u32::try_from(top + side + label + 34)?);
+        let size = (u32::try_from(left + side + 16)?, u32::try_from(top + side + label + 28)?);
         let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         let text = |size: i32| TextStyle::from((FONT, size)).color(&BLACK);
         let centre = Pos::new(HPos::Center, VPos::Center);
@@ -208,7 +228,7 @@ pub fn confusion(path: &Path, title: &str, classes: &[String], counts: &[Vec<usi
             let turned = TextStyle::from((FONT, 14).into_font().transform(FontTransform::Rotate270)).color(&GREY);
             root.draw_text("true class", &turned.pos(centre), (14, top + side / 2))?;
             let style = text(14).color(&GREY).pos(centre);
-            root.draw_text("predicted class", &style, (left + side / 2, bottom + label + 18))?;
+            root.draw_text("predicted class", &style, (left + side / 2, bottom + label + 12))?;
             root.present()
         };
         draw().map_err(|error| anyhow!("cannot draw {}: {error}", shown(path)))?;
@@ -232,4 +252,50 @@ fn shown(path: &Path) -> String {
 
 fn write(path: &Path, svg: &str) -> Result<()> {
     fs::write(path, svg).with_context(|| format!("cannot write {}", shown(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Chart, Line, charts, confusion, number, shortened};
+
+    fn line(points: &[(f64, f64)]) -> Line {
+        Line { name: "a <line> & more".into(), points: points.to_vec(), faint: false, dots: true }
+    }
+
+    #[test]
+    fn charts_of_any_points_are_drawn_and_their_text_is_escaped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chart.svg");
+        for points in [&[][..], &[(1.0, 0.5)], &[(1.0, f64::NAN), (2.0, f64::INFINITY)], &[(1.0, 3.0), (2.0, -3.0)]]
+        {
+            let lines = vec![line(points)];
+            let mark = Some((1.0, "here".to_owned()));
+            let chart = Chart { title: "t".into(), x: "x".into(), y: "y".into(), lines, range: None, mark };
+            charts(&path, &[chart.clone(), chart]).unwrap();
+            let svg = fs::read_to_string(&path).unwrap();
+            assert!(svg.contains("a &lt;line&gt; &amp; more") && svg.ends_with("</svg>\n"), "{svg}");
+        }
+        let error = charts(&folder.path().join("missing\n/chart.svg"), &[]).unwrap_err();
+        assert!(format!("{error:#}").contains(r"missing\u{a}/chart.svg"), "{error:#}");
+    }
+
+    #[test]
+    fn a_confusion_matrix_has_the_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("confusion.svg");
+        let classes = ["first".to_owned(), "a class with a name that is far too long".to_owned()];
+        confusion(&path, "counts", &classes, &[vec![81, 19], vec![0, 0]]).unwrap();
+        let svg = fs::read_to_string(&path).unwrap();
+        for text in ["81", "19", "first", "…me that is far too long"] {
+            assert!(svg.contains(&format!("\n{text}\n")), "{text}: {svg}");
+        }
+    }
+
+    #[test]
+    fn ticks_and_names_are_short() {
+        assert_eq!([0.5, 20.0, -0.0001, 1.25].map(number), ["0.5", "20", "0", "1.25"]);
+        assert_eq!(shortened("src"), "src");
+    }
 }

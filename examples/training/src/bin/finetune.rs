@@ -198,7 +198,7 @@ fn train<A: Array>(args: &Args, backend: &str) -> Result<()> {
     }
 
     let best = evaluate(trainer.best(), &data.validation, data.classes.len(), args.batch.get())?;
-    let title = format!("{:.1} % of {} passages", 100.0 * best.accuracy(), data.validation.len());
+    let title = format!("{:.1} % of {} passages recognized", 100.0 * best.accuracy(), data.validation.len());
     plot::confusion(&args.out.join("confusion.svg"), &title, &data.classes, &best.confusion)?;
     writeln!(out, "the best is epoch {}; its predictions, a row for each true class:", trainer.best_epoch())?;
     print_confusion(&mut out, &data.classes, &best)?;
