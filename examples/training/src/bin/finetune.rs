@@ -112,7 +112,7 @@ struct Summary {
     best_epoch: usize,
     /// Resident memory before the first step, in bytes.
     memory_before: Option<u64>,
-    /// The most resident memory, in bytes.
+    /// The most resident memory up to the end of the first epoch, in bytes. Writing the checkpoint comes after it.
     memory_peak: Option<u64>,
     history: Vec<Epoch>,
 }
@@ -173,15 +173,17 @@ fn train<A: Array>(args: &Args, backend: &str) -> Result<()> {
         Trainer::new(model, &data, settings(args))?
     };
     let memory_before = memory().map(|memory| memory.resident);
+    let mut memory_peak = None;
     while trainer.history().len() < args.epochs.get() && !trainer.is_done(args.patience.get()) {
         let epoch = run_epoch(&mut trainer, &data)?;
+        memory_peak = memory_peak.or_else(|| memory().map(|memory| memory.peak));
         trainer.save(&checkpoint)?;
         let summary = Summary {
             backend: backend.to_owned(),
             settings: settings(args),
             best_epoch: trainer.best_epoch(),
             memory_before,
-            memory_peak: memory().map(|memory| memory.peak),
+            memory_peak,
             history: trainer.history().to_vec(),
         };
         write(&args.out.join("summary.json"), &serde_json::to_string_pretty(&summary)?)?;
@@ -324,8 +326,8 @@ fn name(train: Train) -> String {
 fn train_in_a_process(args: &Args, way: Train) -> Result<Summary> {
     let out = args.out.join(name(way));
     let mut command = Command::new(std::env::current_exe()?);
-    // Without the scope the head learns the same, so one epoch is enough to see what that takes.
-    let epochs = if way == Train::HeadWithoutScope { 1 } else { args.epochs.get() };
+    // Without the scope the head learns the same, so a few epochs are enough to see what that takes.
+    let epochs = if way == Train::HeadWithoutScope { args.epochs.get().min(3) } else { args.epochs.get() };
     let mut option = |name: &str, value: String| _ = command.arg(format!("--{name}={value}"));
     option("train", name(way));
     option("epochs", epochs.to_string());
