@@ -188,16 +188,16 @@ pub fn confusion(path: &Path, title: &str, classes: &[String], counts: &[Vec<usi
         const CELL: i32 = 46;
         let names = classes.iter().map(|name| shortened(name)).collect::<Vec<_>>();
         let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        let (label, side) = (i32::try_from(longest)? * 7 + 8, CELL * i32::try_from(classes.len())?);
+        let (label, width) = (i32::try_from(longest)? * 7 + 8, CELL * i32::try_from(classes.len())?);
         let (left, top) = (label + 28, 44);
-        let size = (u32::try_from(left + side + 16)?, u32::try_from(top + side + label + 28)?);
+        let size = (u32::try_from(left + width + 16)?, u32::try_from(top + width + label + 28)?);
         let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         let text = |size: i32| TextStyle::from((FONT, size)).color(&BLACK);
         let centre = Pos::new(HPos::Center, VPos::Center);
         let draw = || -> Result<(), DrawingError> {
             root.fill(&WHITE)?;
-            root.draw_text(title, &text(17).pos(Pos::new(HPos::Center, VPos::Top)), (left + side / 2, 14))?;
-            let (mut y, bottom) = (top, top + side);
+            root.draw_text(title, &text(17).pos(Pos::new(HPos::Center, VPos::Top)), (left + width / 2, 14))?;
+            let (mut y, bottom) = (top, top + width);
             for (name, row) in names.iter().zip(counts) {
                 let total = row.iter().sum::<usize>().max(1);
                 let mut x = left;
@@ -226,9 +226,9 @@ pub fn confusion(path: &Path, title: &str, classes: &[String], counts: &[Vec<usi
                 y += CELL;
             }
             let turned = TextStyle::from((FONT, 14).into_font().transform(FontTransform::Rotate270)).color(&GREY);
-            root.draw_text("true class", &turned.pos(centre), (14, top + side / 2))?;
+            root.draw_text("true class", &turned.pos(centre), (14, top + width / 2))?;
             let style = text(14).color(&GREY).pos(centre);
-            root.draw_text("predicted class", &style, (left + side / 2, bottom + label + 12))?;
+            root.draw_text("predicted class", &style, (left + width / 2, bottom + label + 12))?;
             root.present()
         };
         draw().map_err(|error| anyhow!("cannot draw {}: {error}", shown(path)))?;

@@ -290,11 +290,7 @@ fn compare(args: &Args) -> Result<()> {
         "\non {}, batches of {} passages, at most {} tokens each",
         first.backend, args.batch, args.tokens
     )?;
-    writeln!(
-        out,
-        "{:<20} {:>10} {:>20} {:>9} {:>9}",
-        "trained", "ms a step", "memory, before: MiB", "peak: MiB", "accuracy"
-    )?;
+    writeln!(out, "{:<20} {:>10} {:>17} {:>9}", "trained", "ms a step", "peak memory, MiB", "accuracy")?;
     for summary in &summaries {
         #[expect(clippy::cast_precision_loss, reason = "shown in MiB")]
         let mebibytes =
@@ -305,10 +301,9 @@ fn compare(args: &Args) -> Result<()> {
             summary.history.get(summary.best_epoch.wrapping_sub(1)).map_or(f32::NAN, |best| best.accuracy);
         writeln!(
             out,
-            "{:<20} {:>10.0} {:>20} {:>9} {:>7.1} %",
+            "{:<20} {:>10.0} {:>17} {:>7.1} %",
             name(summary.settings.train),
             1000.0 * fastest,
-            mebibytes(summary.memory_before),
             mebibytes(summary.memory_peak),
             100.0 * accuracy,
         )?;
