@@ -38,12 +38,15 @@ impl Write for Escaping<'_, '_> {
 
 /// Returns whether a character can control a terminal, break a line, or change the order in which characters are shown.
 #[must_use]
-pub fn is_unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
-        )
+pub const fn is_unprintable(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+        // The separators of lines and paragraphs.
+        | '\u{2028}' | '\u{2029}'
+        // Marks, embeddings, overrides and isolates of bidirectional text.
+        | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+        // Without width: soft hyphen, zero width space and joiners, word joiner, byte order mark, and tags.
+        | '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -1,1 +1,25 @@
-//! Training programs.
+//! Modules of the training programs, generic over the backend.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`data`] | makes a data set of source code |
+//! | [`model`] | the classifier: a head on an encoder, which a scope can freeze |
+//! | [`finetune`] | trains it, epoch by epoch, with checkpoints |
+//! | [`cart_pole`] | an environment: a pole on a cart |
+//! | [`dqn`] | deep Q-learning with a target network |
+//! | [`plot`] | draws charts as SVG |
+//! | [`memory`] | reads how much memory this process uses |
+//! | [`rng`] | draws random numbers outside of arrays |
+
+pub mod cart_pole;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod data;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod dqn;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod finetune;
+pub mod memory;
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod model;
+pub mod plot;
+pub mod rng;
