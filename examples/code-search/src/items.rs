@@ -61,7 +61,7 @@ impl<'a> Items<'a> {
     }
 
     /// Returns the headers of the items that contain all of `range`, outermost first. Comments and attributes at its beginning
-    /// belong to the item after them.
+    /// belong to the item after them, and closing brackets at its end to that before them.
     #[must_use]
     pub fn enclosing(&self, range: Range<usize>) -> String {
         let headers = match &self.outline {
@@ -74,7 +74,9 @@ impl<'a> Items<'a> {
 
     fn headers(&self, root: Node<'_>, range: Range<usize>) -> Vec<String> {
         let start = self.after_comments(root, range.clone());
-        let end = start + self.text[start..range.end].trim_end().len();
+        // Brackets that close the enclosing items do not make the passage more than its item.
+        let closing = |c: char| c.is_whitespace() || "})];,".contains(c);
+        let end = start + self.text[start..range.end].trim_end_matches(closing).len();
         let mut node = root.named_descendant_for_byte_range(start, end);
         let mut headers = Vec::new();
         while let Some(item) = node {

@@ -8,10 +8,13 @@ use crate::items::Items;
 use crate::syntax::{self, Syntax};
 
 /// Identifies how texts are split. Change it whenever the passages of a text may change.
-pub const SPLITTING: &str = "syntax 1, bytes 900";
+pub const SPLITTING: &str = "syntax 2, bytes 900, tiny 100";
 
 /// The maximum number of bytes of a passage, about what fits into the model's 256 tokens.
 pub const MAX_BYTES: usize = 900;
+
+/// A passage of fewer bytes is joined to the next one.
+const TINY: usize = 100;
 
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,19 +46,40 @@ pub fn split<'a>(path: &str, text: &'a str) -> Vec<Passage<'a>> {
         Syntax::Lines => (TextSplitter::new(config()).chunk_indices(text).collect(), Items::none()),
     };
     let lines = Lines::new(text);
-    let mut passages = Vec::<Passage<'_>>::new();
+    let mut ranges = Vec::<Range<usize>>::new();
     for (offset, chunk) in chunks {
-        let range = offset..offset + chunk.trim_end().len();
-        let (start, end) = (lines.number(range.start), lines.number(range.end.saturating_sub(1)));
-        // The rest of a line that is too long for one passage is data rather than text.
-        let is_rest_of_line = start == end && passages.last().is_some_and(|last| last.end == end);
-        if range.is_empty() || is_rest_of_line {
-            continue;
+        let mut start = offset;
+        let end = offset + chunk.trim_end().len();
+        let line = lines.start(start);
+        if let Some(last) = ranges.last_mut().filter(|last| last.end > line) {
+            // The chunks meet within a line, which goes to the second one if it fits. Else the line is data rather than text, and
+            // its rest is dropped.
+            if end.saturating_sub(line) <= MAX_BYTES {
+                start = line;
+                last.end = last.start + text[last.start..line.max(last.start)].trim_end().len();
+            } else {
+                start = lines.end(start).min(end);
+            }
+        } else if text[line..start].trim().is_empty() {
+            start = line;
         }
-        let range = lines.with_indent(range);
-        passages.push(Passage { start, end, item: items.enclosing(range.clone()), text: &text[range] });
+        // A header alone is not worth a passage.
+        if let Some(last) = ranges.pop_if(|last| last.len() < TINY && end.saturating_sub(last.start) <= MAX_BYTES) {
+            start = last.start;
+        }
+        let text = &text[start..end.max(start)];
+        if !text.trim().is_empty() {
+            let first = start + (text.len() - text.trim_start().len());
+            ranges.push(start.max(lines.start(first))..end);
+        }
     }
-    passages
+    let passage = |range: Range<usize>| Passage {
+        start: lines.number(range.start),
+        end: lines.number(range.end - 1),
+        item: items.enclosing(range.clone()),
+        text: &text[range],
+    };
+    ranges.into_iter().map(passage).collect()
 }
 
 /// Returns the text that is embedded and searched for a passage of the file `path`.
@@ -77,16 +101,15 @@ fn config() -> ChunkConfig<Bytes> {
 }
 
 /// The lines of a text.
-struct Lines<'a> {
-    text: &'a str,
+struct Lines {
     /// The offset of each line.
     starts: Vec<usize>,
 }
 
-impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
+impl Lines {
+    fn new(text: &str) -> Self {
         let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self { text, starts: std::iter::once(0).chain(breaks).collect() }
+        Self { starts: std::iter::once(0).chain(breaks).collect() }
     }
 
     /// Returns the number of the line at an offset, counted from 1.
@@ -94,9 +117,13 @@ impl<'a> Lines<'a> {
         self.starts.partition_point(|&start| start <= offset)
     }
 
-    /// Extends a range by the white space before it in its first line.
-    fn with_indent(&self, range: Range<usize>) -> Range<usize> {
-        let start = self.starts[self.number(range.start) - 1];
-        if self.text[start..range.start].trim().is_empty() { start..range.end } else { range }
+    /// Returns the offset of the line after that at an offset, or the maximum in the last line.
+    fn end(&self, offset: usize) -> usize {
+        self.starts.get(self.number(offset)).copied().unwrap_or(usize::MAX)
+    }
+
+    /// Returns the offset of the line at an offset.
+    fn start(&self, offset: usize) -> usize {
+        self.starts[self.number(offset) - 1]
     }
 }
