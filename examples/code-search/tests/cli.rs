@@ -43,7 +43,8 @@ impl Tree {
 
     fn command(&self, query: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_code-search"));
-        command.arg(query).arg(self.root()).arg("--index").arg(self.indexes());
+        command.arg(query).arg(self.root());
+        command.arg("--index").arg(self.indexes());
         command
     }
 }
@@ -76,7 +77,9 @@ fn finds_by_meaning(backend: &str, name: &str) {
     assert_eq!((&first["rank"], &first["start_line"], &first["end_line"]), (&1.into(), &1.into(), &4.into()));
     assert_eq!(first["snippet"], FILES[1].1.trim_end());
     let scores = found["results"].as_array().unwrap().iter().map(|hit| hit["score"].as_f64().unwrap());
-    assert!(scores.clone().count() == 3 && scores.is_sorted_by(|a, b| a >= b));
+    assert!(scores.clone().count() == 3 && scores.clone().all(|score| (-1.0..=1.0).contains(&score)));
+    assert_eq!(first["item"], "fn sort(numbers: &mut [i32])");
+    assert_eq!(first["vector_rank"], 1);
 
     let found = json(tree.command("retrieve a URL").args(["--backend", backend, "--top", "1"]));
     assert_eq!(found["embedded"], 0);
@@ -140,7 +143,7 @@ mod on_the_cpu {
         let text = String::from_utf8(output.stdout).unwrap();
         let lines = text.lines().collect::<Vec<_>>();
         assert!(lines[0].starts_with("1. 0."), "{text}");
-        assert!(lines[0].ends_with(&format!("{}:1-3", tree.root().join("bread.md").display())), "{text}");
+        assert!(lines[0].ends_with(&format!("{}:1-3  Bread", tree.root().join("bread.md").display())), "{text}");
         assert_eq!(lines[1], "    # Bread");
     }
 
@@ -155,21 +158,137 @@ mod on_the_cpu {
     }
 
     #[test]
+    fn each_ranking_finds_what_it_is_for() {
+        let tree = Tree::new();
+        let first = |query: &str, ranking: &str| {
+            let found = json(search(&tree, query).args(["--ranking", ranking]));
+            let first = found["results"][0].clone();
+            let is_null = |key: &str| first[key].is_null();
+            (first["path"].as_str().unwrap().to_owned(), is_null("vector_rank"), is_null("word_rank"))
+        };
+        let path = |file: &str| tree.root().join(file).display().to_string();
+        assert_eq!(first("urlopen", "words"), (path("src/http.py"), true, false));
+        assert_eq!(first("make pastry", "vectors"), (path("bread.md"), false, true));
+        assert_eq!(first("sorting", "hybrid"), (path("src/sort.rs"), false, false));
+        assert_eq!(json(search(&tree, "zebra").args(["--ranking", "words"]))["results"], Value::Array(Vec::new()));
+    }
+
+    #[test]
     fn a_damaged_index_is_reported_and_rebuilt() {
         let tree = Tree::new();
         json(&mut search(&tree, "bread"));
-        let index = fs::read_dir(tree.indexes()).unwrap().next().unwrap().unwrap().path();
+        let index = tree.indexes().join("index.sqlite");
         let contents = fs::read(&index).unwrap();
-        fs::write(&index, &contents[..contents.len() - 5]).unwrap();
+        fs::write(&index, &contents[..contents.len() / 2]).unwrap();
         let output = search(&tree, "bread").arg("--json").output().unwrap();
         assert!(output.status.success());
         assert_eq!(
             stderr(&output),
-            format!("code-search: rebuilding the index {}: it is damaged or truncated\n", index.display())
+            format!("code-search: rebuilding the index {}: database disk image is malformed\n", index.display())
         );
         let found = serde_json::from_slice::<Value>(&output.stdout).unwrap();
         assert_eq!(found["embedded"], 3);
         assert_eq!(json(&mut search(&tree, "bread"))["embedded"], 0);
+    }
+
+    #[test]
+    fn index_prepares_what_a_search_uses() {
+        let tree = Tree::new();
+        let index = |shard: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_code-search"));
+            command.arg("index").arg(tree.root()).arg("--store").arg(tree.indexes()).args(["--backend", "cpu"]);
+            let output = command.args(["--shard", shard]).output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let shards = [index("1/2"), index("2/2")];
+        assert!(shards[1].ends_with("the index has 3 files and 3 passages\n"), "{shards:?}");
+        assert_eq!(json(&mut search(&tree, "bread"))["embedded"], 0);
+        assert_eq!(
+            index("1/1"),
+            "0 files changed, 3 unchanged, 0 removed; embedded 0 passages; the index has 3 files and 3 passages\n"
+        );
+    }
+
+    #[test]
+    fn a_watch_follows_changes() {
+        use std::io::{BufRead, BufReader};
+        use std::process::Stdio;
+
+        let tree = Tree::new();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_code-search"));
+        command.arg("index").arg(tree.root()).arg("--store").arg(tree.indexes()).args([
+            "--backend",
+            "cpu",
+            "--watch",
+        ]);
+        let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.next().unwrap().starts_with("3 files changed"));
+        fs::write(tree.root().join("sea.md"), "Waves and ships.\n").unwrap();
+        fs::remove_file(tree.root().join("bread.md")).unwrap();
+        let mut last = String::new();
+        // The two changes are one or two updates.
+        while !last.ends_with("the index has 3 files and 3 passages") || !last.contains("1 removed") {
+            last = lines.next().expect("it goes on");
+        }
+        watching.kill().unwrap();
+        watching.wait().unwrap();
+        let found = json(search(&tree, "ocean").args(["--top", "1"]));
+        assert_eq!(found["embedded"], 0);
+        assert_eq!(found["results"][0]["path"], tree.root().join("sea.md").display().to_string());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_from_outside_controls_the_terminal() {
+        let tree = Tree::new();
+        let evil = "\u{1b}]0;title\u{7}\u{9b}2J\n\u{202e}name";
+        fs::write(tree.root().join(format!("{evil}.md")), format!("A {evil} zebra.\r\u{8}\n")).unwrap();
+        fs::write(tree.root().join(format!("{evil}.bin")), [0]).unwrap();
+        fs::write(tree.root().join(".gitignore"), format!("[z-a]{evil}\n")).unwrap();
+        let harmless = |bytes: &[u8]| {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            let unprintable = |c: &char| *c != '\n' && grad_examples::printable::is_unprintable(*c);
+            assert_eq!(text.chars().find(unprintable), None, "{text:?}");
+            text
+        };
+        for more in [&["--top", "9"][..], &["--json"], &["--model", evil], &["--store", evil, "--device", "gpu"]] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_code-search"));
+            command.arg("zebra").arg(tree.root()).args(["--no-index", "--backend", "cpu"]);
+            if more.contains(&"--store") {
+                command = Command::new(env!("CARGO_BIN_EXE_code-search"));
+                command.arg("zebra").arg(tree.root()).current_dir(tree.0.path());
+            }
+            let output = command.args(more).output().unwrap();
+            harmless(&output.stdout);
+            let warnings = harmless(&output.stderr);
+            assert!(
+                warnings.lines().all(|line| line.starts_with("code-search: ") || !more[0].starts_with("--top")),
+                "{warnings}"
+            );
+        }
+        let output = search(&tree, "zebra").arg(tree.root().join(evil)).output().unwrap();
+        assert_eq!(harmless(&output.stderr).lines().count(), 1);
+        // The name in JSON is the name of the file.
+        let found = json(&mut search(&tree, "zebra"));
+        assert_eq!(found["results"][0]["path"], tree.root().join(format!("{evil}.md")).display().to_string());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_place_of_a_model_is_an_error() {
+        let tree = Tree::new();
+        let model = tree.0.path().join("model");
+        fs::create_dir(&model).unwrap();
+        for name in ["model.safetensors", "tokenizer.json"] {
+            assert!(Command::new("mkfifo").arg(model.join(name)).status().unwrap().success());
+            let error = failure(search(&tree, "x").arg("--model").arg(&model));
+            assert!(error.contains(&format!("{name}: it is not a regular file")), "{error}");
+            fs::remove_file(model.join(name)).unwrap();
+            let good = grad_examples::model_files::find().unwrap();
+            fs::copy(good.join(name), model.join(name)).unwrap();
+        }
     }
 
     #[test]
