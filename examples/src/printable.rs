@@ -1,6 +1,7 @@
 //! Displays text from outside, such as a file name, without letting it control the terminal.
 
 use std::fmt::{self, Display, Formatter, Write};
+use std::io;
 
 /// Displays a text on one line: escapes line breaks, control characters, and the characters that change the direction of
 /// text, as `\n` or `\u{1b}`. Backslashes stay as they are.
@@ -34,6 +35,14 @@ impl Write for Escaping<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Writes a message of a program to standard error, after the program's name. Its line breaks stay. A message that cannot be written
+/// is dropped, where `eprintln!` would panic.
+pub fn report(program: &str, message: impl Display) {
+    let message = message.to_string();
+    let lines = message.lines().map(|line| Printable(line).to_string()).collect::<Vec<_>>();
+    let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("{program}: {}\n", lines.join("\n")));
 }
 
 /// Returns whether a character can control a terminal, break a line, or change the order in which characters are shown.

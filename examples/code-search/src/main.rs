@@ -128,7 +128,7 @@ struct Common {
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
 
-    /// The index: a folder, or a URL such as postgresql://user@host/database [default: code-search in the user's cache folder]
+    /// The index: a folder, or a URL such as `postgresql://user@host/database` [default: code-search in the user's cache folder]
     #[arg(long, visible_alias = "index", value_name = "DIR|URL", conflicts_with = "no_index")]
     store: Option<PathBuf>,
 

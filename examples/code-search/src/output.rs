@@ -1,10 +1,10 @@
 //! Prints search results as text or JSON.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use grad_examples::printable::{Printable, is_unprintable};
+use grad_examples::printable::{self, Printable, is_unprintable};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -126,9 +126,7 @@ pub fn print_text(mut out: impl Write, output: &Output<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Prints a message on standard error, after the name of the program. Line breaks stay; nothing else can control the terminal.
+/// Prints a message on standard error.
 pub fn report(message: &str) {
-    let lines = message.lines().map(|line| Printable(line).to_string()).collect::<Vec<_>>();
-    // Nobody reads a message when standard error is closed.
-    let _ = writeln!(io::stderr(), "code-search: {}", lines.join("\n"));
+    printable::report("code-search", message);
 }

@@ -34,17 +34,7 @@ pub struct Passage<'a> {
 /// which only the beginning is.
 #[must_use]
 pub fn split<'a>(path: &str, text: &'a str) -> Vec<Passage<'a>> {
-    let (chunks, items) = match syntax::of(path) {
-        Syntax::Code(language) => {
-            let splitter =
-                CodeSplitter::new(language.clone(), config()).expect("the grammar's version is supported");
-            (splitter.chunk_indices(text).collect::<Vec<_>>(), Items::of_code(&language, text))
-        }
-        Syntax::Markdown => {
-            (MarkdownSplitter::new(config()).chunk_indices(text).collect(), Items::of_markdown(text))
-        }
-        Syntax::Lines => (TextSplitter::new(config()).chunk_indices(text).collect(), Items::none()),
-    };
+    let (chunks, items) = chunks(path, text);
     let lines = Lines::new(text);
     let mut ranges = Vec::<Range<usize>>::new();
     for (offset, chunk) in chunks {
@@ -80,6 +70,23 @@ pub fn split<'a>(path: &str, text: &'a str) -> Vec<Passage<'a>> {
         text: &text[range],
     };
     ranges.into_iter().map(passage).collect()
+}
+
+/// Returns the parts of a text that fit, with their offsets, and its items.
+fn chunks<'a>(path: &str, text: &'a str) -> (Vec<(usize, &'a str)>, Items<'a>) {
+    match syntax::of(path) {
+        Syntax::Code(language) => {
+            // A grammar that the parser does not support is an error; then the text is split at lines.
+            if let Ok(splitter) = CodeSplitter::new(language.clone(), config()) {
+                return (splitter.chunk_indices(text).collect(), Items::of_code(&language, text));
+            }
+        }
+        Syntax::Markdown => {
+            return (MarkdownSplitter::new(config()).chunk_indices(text).collect(), Items::of_markdown(text));
+        }
+        Syntax::Lines => {}
+    }
+    (TextSplitter::new(config()).chunk_indices(text).collect(), Items::none())
 }
 
 /// Returns the text that is embedded and searched for a passage of the file `path`.

@@ -60,10 +60,10 @@ pub fn best(
     embedder: &dyn Embed,
 ) -> Result<Vec<Hit>> {
     let depth = DEPTH.max(top.saturating_mul(2));
-    let embedded = embedder.embed(&[query], &mut |_| {})?.remove(0);
+    let vector = embedder.embed(&[query], &mut |_| {})?.remove(0);
     let near = match ranking {
         Ranking::Words => Vec::new(),
-        Ranking::Hybrid | Ranking::Vectors => store.nearest(trees, &embedded, depth, embedder)?,
+        Ranking::Hybrid | Ranking::Vectors => store.nearest(trees, &vector, depth, embedder)?,
     };
     let matching = match ranking {
         Ranking::Vectors => Vec::new(),
@@ -72,7 +72,7 @@ pub fn best(
     let (vector_ranks, word_ranks) = (ranks(&near), ranks(&matching));
     let mut hits = Vec::<Hit>::new();
     for (id, passage) in store.passages(&fused(&[near, matching]))? {
-        let cosine = embedder.cosines(&embedded, &passage.vector)?[0];
+        let cosine = embedder.cosines(&vector, &passage.vector)?[0];
         let (vector_rank, word_rank) = (vector_ranks.get(&id).copied(), word_ranks.get(&id).copied());
         let hit = Hit { passage, cosine, vector_rank, word_rank };
         if !hits.iter().any(|better| better.overlaps(&hit)) {

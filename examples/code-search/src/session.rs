@@ -67,7 +67,9 @@ impl Session {
     ) -> Result<(Self, Vec<Update>)> {
         let (mut location, mut rebuilt) = (location, false);
         if let Location::Folder(folder) = &location {
-            trees.iter().for_each(|tree| delete_old_index(folder, &tree.root, warn));
+            for tree in &trees {
+                delete_old_index(folder, &tree.root, warn);
+            }
         }
         let store = match open_store(&location) {
             Err(error) => recovered(error, &mut location, &mut rebuilt, warn)?,

@@ -178,12 +178,11 @@ impl Batch {
         let mut texts = Vec::new();
         for NewFile { path, passages, .. } in &mut self.files {
             for passage in passages {
-                match known.get(&passage.embedded) {
-                    Some(vector) => passage.vector.clone_from(vector),
-                    None => {
-                        texts.push(passages::described(path, &passage.item, &passage.text));
-                        pending.push(passage);
-                    }
+                if let Some(vector) = known.get(&passage.embedded) {
+                    passage.vector.clone_from(vector);
+                } else {
+                    texts.push(passages::described(path, &passage.item, &passage.text));
+                    pending.push(passage);
                 }
             }
         }

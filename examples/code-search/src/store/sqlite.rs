@@ -476,15 +476,21 @@ fn placeholders(count: usize) -> String {
 /// Makes an error of SQLite a [`StoreError`].
 fn classified(error: Error) -> anyhow::Error {
     let message = error.to_string();
-    match (&error, error.sqlite_error_code()) {
-        (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => StoreError::Damaged(message).into(),
-        (Error::SqliteFailure(..), Some(_)) => StoreError::Unusable(message).into(),
-        (
-            Error::InvalidColumnType(..) | Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..),
-            _,
-        ) => StoreError::Damaged(message).into(),
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(message).into(),
+        Some(_) if matches!(error, Error::SqliteFailure(..)) => StoreError::Unusable(message).into(),
+        None if has_wrong_type(&error) => StoreError::Damaged(message).into(),
+        // A fault of this program.
         _ => error.into(),
     }
+}
+
+/// Returns whether a column has a value that this program does not write.
+const fn has_wrong_type(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidColumnType(..) | Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..)
+    )
 }
 
 /// Makes an error whose cause is SQLite a [`StoreError`].
