@@ -8,6 +8,7 @@
 //! | [`cart_pole`] | an environment: a pole on a cart |
 //! | [`dqn`] | deep Q-learning with a target network |
 //! | [`plot`] | draws charts as SVG |
+//! | [`exit`](mod@exit) | ends a program with its error |
 //! | [`memory`] | reads how much memory this process uses |
 //! | [`rng`] | draws random numbers outside of arrays |
 
@@ -16,6 +17,7 @@ pub mod cart_pole;
 pub mod data;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod dqn;
+pub mod exit;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod finetune;
 pub mod memory;
