@@ -13,15 +13,15 @@
 //! | [`rng`] | draws random numbers outside of arrays |
 
 pub mod cart_pole;
-#[cfg(any(feature = "cpu", feature = "mlx"))]
+#[cfg(feature = "backend")]
 pub mod data;
-#[cfg(any(feature = "cpu", feature = "mlx"))]
+#[cfg(feature = "backend")]
 pub mod dqn;
 pub mod exit;
-#[cfg(any(feature = "cpu", feature = "mlx"))]
+#[cfg(feature = "backend")]
 pub mod finetune;
 pub mod memory;
-#[cfg(any(feature = "cpu", feature = "mlx"))]
+#[cfg(feature = "backend")]
 pub mod model;
 pub mod plot;
 pub mod rng;
