@@ -200,8 +200,8 @@ impl<A: Array> Agent<A> {
         let goes_on = A::from_slice(&goes_on, &[size])?;
 
         let loss = |online: &Network<A>| -> grad_runtime::Result<A> {
-            // The goal is a constant, although the network that is differentiated chooses the action (double Q-learning). Without
-            // the scope, the loss would also be lowered by pulling the goals to the estimates.
+            // The goal is a constant. The network that is differentiated takes part in it, as it chooses the action (double
+            // Q-learning); the scope keeps that forward pass from being recorded.
             let goal = no_grad! {
                 let action = online.forward(&after)?.argmax(1, true)?;
                 let value = self.target.model().forward(&after)?.take_along_axis(&action, 1)?.squeeze(1)?;

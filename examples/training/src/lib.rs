@@ -8,18 +8,20 @@
 //! | [`cart_pole`] | an environment: a pole on a cart |
 //! | [`dqn`] | deep Q-learning with a target network |
 //! | [`plot`] | draws charts as SVG |
+//! | [`exit`](mod@exit) | ends a program with its error |
 //! | [`memory`] | reads how much memory this process uses |
 //! | [`rng`] | draws random numbers outside of arrays |
 
 pub mod cart_pole;
-#[cfg(any(feature = "cpu", feature = "mlx"))]
+#[cfg(feature = "backend")]
 pub mod data;
-#[cfg(any(feature = "cpu", feature = "mlx"))]
+#[cfg(feature = "backend")]
 pub mod dqn;
-#[cfg(any(feature = "cpu", feature = "mlx"))]
+pub mod exit;
+#[cfg(feature = "backend")]
 pub mod finetune;
 pub mod memory;
-#[cfg(any(feature = "cpu", feature = "mlx"))]
+#[cfg(feature = "backend")]
 pub mod model;
 pub mod plot;
 pub mod rng;

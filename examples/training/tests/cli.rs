@@ -69,11 +69,11 @@ fn wrong_arguments_are_errors() {
         (&["--batch=0"][..], "--batch"),
         (&["--tokens=2"], "--tokens"),
         (&["--compare", "--resume"], "--resume"),
-        (&["--backend=cpu", "--model=missing\u{1b}"], "cannot read the model file"),
+        (&["--backend=cpu", "--model=missing\u{1b}"], r"cannot read the model file missing\u{1b}"),
     ] {
         let output = finetune(&out, arguments);
         assert!(!output.status.success());
-        let stderr = String::from_utf8(output.stderr).unwrap();
+        let stderr = text(&output.stderr);
         assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
     }
     fs::write(root.path().join("file"), "").unwrap();

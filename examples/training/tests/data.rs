@@ -1,5 +1,5 @@
 //! Data sets of folders: which passages they take, and which files they leave out.
-#![cfg(any(feature = "cpu", feature = "mlx"))]
+#![cfg(feature = "backend")]
 
 use std::fmt::Write;
 use std::fs;

@@ -1,5 +1,5 @@
 //! Learns to balance a pole for a while.
-#![cfg(any(feature = "cpu", feature = "mlx"))]
+#![cfg(feature = "backend")]
 
 use grad_runtime::Array;
 use training::dqn::{Agent, Settings};

@@ -1,5 +1,5 @@
 //! Trains a classifier on a small encoder, and checks what a scope changes, and that a training can be resumed.
-#![cfg(any(feature = "cpu", feature = "mlx"))]
+#![cfg(feature = "backend")]
 
 use std::fs;
 

@@ -20,6 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mimalloc::MiMalloc;
 use training::cart_pole::MAX_STEPS;
 use training::dqn::{Agent, Settings};
+use training::exit::exit;
 use training::plot::{self, Chart, Line};
 use training::rng::Rng;
 
@@ -65,20 +66,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader has closed the pipe, as in `dqn | head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("dqn: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
-    error.chain().any(|cause| io(cause) == Some(io::ErrorKind::BrokenPipe))
+    exit("dqn", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {

@@ -22,6 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mimalloc::MiMalloc;
 use serde::{Deserialize, Serialize};
 use training::data::{self, DataSet, Size};
+use training::exit::exit;
 use training::finetune::{Epoch, Evaluation, Settings, Train, Trainer, evaluate};
 use training::memory::memory;
 use training::model::{Classifier, TrainableMiniLm};
@@ -118,20 +119,7 @@ struct Summary {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader has closed the pipe, as in `finetune | head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("finetune: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
-    error.chain().any(|cause| io(cause) == Some(io::ErrorKind::BrokenPipe))
+    exit("finetune", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
