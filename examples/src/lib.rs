@@ -6,9 +6,11 @@
 //! | [`tokenize`] | converts text to token ids |
 //! | [`minilm`] | the model, generic over [`Array`](grad_runtime::Array) |
 //! | [`embedder`] | computes embeddings of texts, on a chosen backend |
+//! | [`exit`] | ends a program with its status |
 //! | [`printable`] | displays text from outside without letting it control the terminal |
 
 pub mod embedder;
+pub mod exit;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod minilm;
 pub mod model_files;

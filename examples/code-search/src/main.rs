@@ -21,6 +21,7 @@ use code_search::update::{Progress, Tree, Update};
 use code_search::walk::Skipped;
 use code_search::watch::Watch;
 use grad_examples::embedder::{self, Choice, Device, Embed};
+use grad_examples::exit::exit;
 use grad_examples::model_files::ModelFiles;
 use grad_examples::printable::Printable;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -142,23 +143,7 @@ struct Common {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader has closed the pipe, as in `code-search … | head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
-        io.or(json) == Some(io::ErrorKind::BrokenPipe)
-    })
+    exit("code-search", run(Cli::parse()))
 }
 
 fn run(cli: Cli) -> Result<()> {

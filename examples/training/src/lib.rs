@@ -8,7 +8,6 @@
 //! | [`cart_pole`] | an environment: a pole on a cart |
 //! | [`dqn`] | deep Q-learning with a target network |
 //! | [`plot`] | draws charts as SVG |
-//! | [`exit`](mod@exit) | ends a program with its error |
 //! | [`memory`] | reads how much memory this process uses |
 //! | [`rng`] | draws random numbers outside of arrays |
 
@@ -17,7 +16,6 @@ pub mod cart_pole;
 pub mod data;
 #[cfg(feature = "backend")]
 pub mod dqn;
-pub mod exit;
 #[cfg(feature = "backend")]
 pub mod finetune;
 pub mod memory;

@@ -14,13 +14,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Parser;
 use grad_examples::embedder::{self, Backend, Choice, Device};
+use grad_examples::exit::exit;
 use grad_examples::printable::Printable;
 use grad_runtime::Array;
 use indicatif::{ProgressBar, ProgressStyle};
 use mimalloc::MiMalloc;
 use training::cart_pole::MAX_STEPS;
 use training::dqn::{Agent, Settings};
-use training::exit::exit;
 use training::plot::{self, Chart, Line};
 use training::rng::Rng;
 
