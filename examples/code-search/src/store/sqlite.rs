@@ -68,9 +68,6 @@ const TABLES: &str = "
     END;
 ";
 
-/// The weights of path, item and text in BM25.
-const BM25: &str = "bm25(passage_words, 2.0, 2.0, 1.0)";
-
 /// A store in a SQLite database.
 pub struct Sqlite {
     connection: Connection,
@@ -309,7 +306,7 @@ impl Store for Sqlite {
         let sql = format!(
             "SELECT passages.id FROM passage_words JOIN passages ON passages.id = passage_words.rowid
              JOIN files ON files.id = file
-             WHERE passage_words MATCH ? AND tree IN ({}) ORDER BY {BM25}, passages.id LIMIT ?",
+             WHERE passage_words MATCH ? AND tree IN ({}) ORDER BY bm25(passage_words), passages.id LIMIT ?",
             placeholders(trees.len())
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
