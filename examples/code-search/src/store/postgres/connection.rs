@@ -85,10 +85,9 @@ impl Connection {
                 Ok(result) => return Ok(result),
                 Err(error) => error,
             };
-            let connected = self.open.as_ref().is_some_and(|(client, _)| !client.is_closed());
-            if !connected {
-                self.open = None;
-            }
+            // A client does not always notice that its connection is closed.
+            let lost = error.downcast_ref::<postgres::Error>().is_some_and(is_lost);
+            self.open.take_if(|(client, _)| lost || client.is_closed());
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
             if !is_transient(&error, loss) || Instant::now() + pause > deadline {
                 return Err(self.explained(error, loss));

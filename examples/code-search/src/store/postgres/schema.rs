@@ -112,15 +112,23 @@ pub fn prepare(client: &mut Client) -> Result<Server> {
     Ok(Server { iterates: is_at_least_0_8(extension.get(1)) })
 }
 
+/// Returns whether there are tables. Asks the catalog, since `to_regclass` may not see what another process has just created.
 fn exists(client: &mut impl GenericClient) -> Result<bool> {
-    Ok(client.query_one("SELECT to_regclass('code_search.version') IS NOT NULL", &[])?.get(0))
+    let row = client.query_one(
+        "SELECT EXISTS (
+            SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+            WHERE nspname = 'code_search' AND relname = 'version'
+        )",
+        &[],
+    )?;
+    Ok(row.get(0))
 }
 
 fn create(client: &mut impl GenericClient) -> Result<()> {
     let row = client.query_one(
         "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector'),
             EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector'),
-            to_regnamespace('code_search') IS NOT NULL",
+            EXISTS (SELECT FROM pg_namespace WHERE nspname = 'code_search')",
         &[],
     )?;
     let [is_installed, is_available, has_schema] = [0, 1, 2].map(|column| row.get::<_, bool>(column));
