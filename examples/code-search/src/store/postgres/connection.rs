@@ -86,8 +86,8 @@ impl Connection {
                 Err(error) => error,
             };
             // A client does not always notice that its connection is closed.
-            let lost = error.downcast_ref::<postgres::Error>().is_some_and(is_lost);
-            self.open.take_if(|(client, _)| lost || client.is_closed());
+            let is_gone = error.downcast_ref::<postgres::Error>().is_some_and(is_lost);
+            self.open.take_if(|(client, _)| is_gone || client.is_closed());
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
             if !is_transient(&error, loss) || Instant::now() + pause > deadline {
                 return Err(self.explained(error, loss));
