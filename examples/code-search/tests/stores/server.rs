@@ -139,7 +139,11 @@ fn write_while(store: &mut dyn Store, disturb: impl Fn(usize) + Send) {
     thread::scope(|scope| {
         scope.spawn(move || {
             let pause = Duration::from_millis(20);
-            (0..).take_while(|_| done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)).for_each(disturb);
+            let mut count = 0;
+            while done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                disturb(count);
+                count += 1;
+            }
         });
         let _is_done = is_done;
         let tree = store.tree(&origin("tree")).unwrap();
