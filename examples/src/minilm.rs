@@ -3,7 +3,6 @@
 //! 101 of the 104 tensors in the model's file are used. The others are `embeddings.position_ids`, the numbers from 0 to 511,
 //! and `pooler.dense.weight` and `pooler.dense.bias`, a head that sentence embeddings do not use.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -11,6 +10,9 @@ use anyhow::{Context, bail, ensure};
 use grad_runtime::attr::no_grad;
 use grad_runtime::{Array, Dtype, Params, Result, params};
 use safetensors::tensor::{Metadata, TensorInfo};
+
+use crate::model_files::open_regular;
+use crate::printable::Printable;
 
 /// The length of an embedding.
 pub const HIDDEN: usize = 384;
@@ -137,9 +139,9 @@ impl<A: Array> MiniLm<A> {
     /// If the file cannot be read, or [`from_safetensors`](Self::from_safetensors) rejects it.
     pub fn load(dir: &Path) -> anyhow::Result<Self> {
         let path = dir.join("model.safetensors");
-        let file = File::open(&path).with_context(|| format!("cannot read the model {}", path.display()))?;
-        Self::from_safetensors(file)
-            .with_context(|| format!("cannot load all-MiniLM-L6-v2 from {}", path.display()))
+        let shown = Printable(path.display());
+        let file = open_regular(&path).with_context(|| format!("cannot read the model {shown}"))?;
+        Self::from_safetensors(file).with_context(|| format!("cannot load all-MiniLM-L6-v2 from {shown}"))
     }
 
     /// Reads the parameters from a safetensors file.

@@ -1,25 +1,22 @@
 """Compares the vectors of two indexes of code-search, passage by passage: cosines.py FOLDER FOLDER"""
 
 import array
-import json
 import math
 import pathlib
+import sqlite3
 import sys
 
 LEAST = 0.999
 
 
 def vectors(folder):
-    """Returns the vector of each passage, by its file and first line."""
-    found = {}
-    for path in pathlib.Path(folder).iterdir():
-        _, manifest, numbers = path.read_bytes().split(b"\n", 2)
-        origin, files = json.loads(manifest)
-        places = [(origin["root"], file, passage["start"]) for file in sorted(files) for passage in files[file]["passages"]]
-        numbers = array.array("f", numbers)
-        length = len(numbers) // len(places)
-        found.update((place, numbers[at * length :][:length]) for at, place in enumerate(places))
-    return found
+    """Returns the vector of each passage, by its tree, file and first line."""
+    connection = sqlite3.connect(pathlib.Path(folder) / "index.sqlite")
+    rows = connection.execute(
+        "SELECT name, path, first_line, vector FROM vectors"
+        " JOIN passages ON passages.id = passage JOIN files ON files.id = file JOIN trees ON trees.id = files.tree"
+    )
+    return {(tree, path, line): array.array("f", vector) for tree, path, line, vector in rows}
 
 
 def cosine(a, b):
