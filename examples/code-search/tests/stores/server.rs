@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -131,29 +131,30 @@ fn pass_on(mut from: TcpStream, mut to: &TcpStream) {
     let _ = to.shutdown(Shutdown::Both);
 }
 
-/// Puts, touches and removes files while `disturb` is called again and again.
+/// Puts, touches and removes files while `disturb` is called again and again, each time after something has been written.
 fn write_while(store: &mut dyn Store, disturb: impl Fn(usize) + Send) {
     const FILES: usize = 60;
     // Dropped, and so disconnected, when the writes are done or have failed.
-    let (is_done, done) = mpsc::channel::<()>();
+    let (written, received) = mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(move || {
-            let pause = Duration::from_millis(20);
-            let mut count = 0;
-            while done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                disturb(count);
-                count += 1;
+            let mut round = 0;
+            while received.recv().is_ok() {
+                while received.try_recv().is_ok() {}
+                thread::sleep(Duration::from_millis(17 * round % 50));
+                disturb(usize::try_from(round).unwrap());
+                round += 1;
             }
         });
-        let _is_done = is_done;
+        let written = written;
         let tree = store.tree(&origin("tree")).unwrap();
         for number in 0..FILES {
-            let text = format!("number {number}");
-            let path = format!("f{number}");
+            let (path, text) = (format!("f{number}"), format!("number {number}"));
             store.put(tree, &[file(&path, &[&text, "end"])]).unwrap();
             store.touch(tree, &[(path, None)]).unwrap();
             assert_eq!(store.files(tree).unwrap().len(), number + 1);
             assert_eq!(matching(store, tree, &text)[0], text);
+            written.send(()).unwrap();
         }
         store.remove(tree, &["f0".into()]).unwrap();
         let expected = Counts { files: FILES - 1, passages: 2 * (FILES - 1) };
@@ -176,7 +177,6 @@ fn terminated_connections_lose_nothing() {
             )
             .unwrap();
         terminated.fetch_add(rows.len(), Ordering::Relaxed);
-        thread::sleep(Duration::from_millis(300));
     });
     assert!(terminated.into_inner() > 3);
 }
@@ -187,8 +187,11 @@ fn cut_connections_lose_nothing() {
     let proxy = Proxy::new();
     let mut store = Postgres::open(&proxy.url(&database)).unwrap();
     write_while(&mut store, |round| {
-        proxy.cut(round % 3 == 0);
-        thread::sleep(Duration::from_millis(250));
+        if round % 3 == 0 {
+            proxy.cut(true);
+            thread::sleep(Duration::from_millis(250));
+        }
+        proxy.cut(false);
     });
 }
 

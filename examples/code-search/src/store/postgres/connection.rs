@@ -63,19 +63,19 @@ impl Connection {
             .keepalives_interval(Duration::from_secs(10));
         config.keepalives_retries(3).tcp_user_timeout(Duration::from_secs(60));
         let mut connection = Self { place: place(&config), config, open: None };
-        connection.retry(Loss::Opening, |_, _| Ok(()))?;
+        connection.retry(Phase::Opening, |_, _| Ok(()))?;
         Ok(connection)
     }
 
     /// Runs `work` in a transaction. If the connection is lost, connects again and runs it anew, so `work` must have the same
     /// result when it has been done already.
     pub fn run<T>(&mut self, work: impl FnMut(&mut Transaction<'_>, Server) -> Result<T>) -> Result<T> {
-        self.retry(Loss::Working, work)
+        self.retry(Phase::Working, work)
     }
 
     fn retry<T>(
         &mut self,
-        loss: Loss,
+        phase: Phase,
         mut work: impl FnMut(&mut Transaction<'_>, Server) -> Result<T>,
     ) -> Result<T> {
         let mut deadline = None;
@@ -86,11 +86,11 @@ impl Connection {
                 Err(error) => error,
             };
             // A client does not always notice that its connection is closed.
-            let is_gone = error.downcast_ref::<postgres::Error>().is_some_and(is_lost);
-            self.open.take_if(|(client, _)| is_gone || client.is_closed());
+            let lost = error.downcast_ref::<postgres::Error>().is_some_and(is_lost);
+            self.open.take_if(|(client, _)| lost || client.is_closed());
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
-            if !is_transient(&error, loss) || Instant::now() + pause > deadline {
-                return Err(self.explained(error, loss));
+            if !is_transient(&error, phase) || Instant::now() + pause > deadline {
+                return Err(self.explained(error, phase));
             }
             thread::sleep(pause);
             pause = (pause * 2).min(LAST_PAUSE);
@@ -113,7 +113,7 @@ impl Connection {
     }
 
     /// Makes an error of the server or the connection a [`StoreError`].
-    fn explained(&self, error: anyhow::Error, loss: Loss) -> anyhow::Error {
+    fn explained(&self, error: anyhow::Error, phase: Phase) -> anyhow::Error {
         let unusable = |why: &dyn Display| format!("cannot use the store at {}: {}", self.place, Printable(why));
         let error = match error.downcast::<StoreError>() {
             Ok(StoreError::Damaged(why)) => return StoreError::Damaged(unusable(&why)).into(),
@@ -128,32 +128,33 @@ impl Connection {
             Err(error) if error.is::<io::Error>() => error.to_string(),
             Err(error) => return error,
         };
-        let advice = match loss {
-            Loss::Opening => "",
-            Loss::Working => "; what was indexed so far is kept, run the same command again",
+        let advice = match phase {
+            Phase::Opening => "",
+            Phase::Working => "; what was indexed so far is kept, run the same command again",
         };
         let why = Printable(why);
         StoreError::Unusable(format!("cannot reach the store at {}: {why}{advice}", self.place)).into()
     }
 }
 
-/// When a connection was lost.
+/// What a connection is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Loss {
-    /// Before it was of use. The URL may be wrong, so only a server that says so itself is waited for.
+enum Phase {
+    /// Opening the store. The URL may be wrong, so only a server that says so itself is waited for.
     Opening,
+    /// Reading and writing.
     Working,
 }
 
 /// Returns whether the same may work later.
-fn is_transient(error: &anyhow::Error, loss: Loss) -> bool {
+fn is_transient(error: &anyhow::Error, phase: Phase) -> bool {
     let Some(error) = error.downcast_ref::<postgres::Error>() else {
-        return loss == Loss::Working && error.is::<io::Error>();
+        return phase == Phase::Working && error.is::<io::Error>();
     };
     let conflict = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE];
     match error.code() {
         Some(code) => is_lost(error) || conflict.contains(code),
-        None => loss == Loss::Working && is_lost(error),
+        None => phase == Phase::Working && is_lost(error),
     }
 }
 
