@@ -262,11 +262,11 @@ mod tests {
     #[test]
     fn a_place_has_no_password() {
         for (url, expected) in [
-            ("postgresql://user:secret@example.org/db", "example.org"),
+            ("postgresql://user:secret@example.org/db", "example.org:5432"),
             ("postgresql://user:sec@ret@example.org:5433/db", "example.org:5433"),
             ("postgresql://user:secret@a,b:1/db", "a:5432, b:1"),
-            ("postgresql://user:secret@%2Frun%2Fpostgresql/db", "/run/postgresql"),
-            ("postgresql://user@h%1b%5B31m/db", r"h\u{1b}[31m"),
+            ("postgresql://user:secret@%2Frun%2Fpostgresql/db", "/run/postgresql:5432"),
+            ("postgresql://user@h%1b%5B31m/db", r"h\u{1b}[31m:5432"),
         ] {
             assert_eq!(place(&url.parse().unwrap()), expected);
         }
