@@ -12,7 +12,7 @@ use crate::store::{FileState, NewFile, NewPassage, Origin, Stamp, Store, TreeId,
 use crate::walk::{self, Skipped};
 
 /// The number of passages that are embedded and stored at a time, which an interrupted run may lose.
-const AT_ONCE: usize = 512;
+const AT_ONCE: usize = 128;
 
 /// A tree to search.
 #[derive(Debug, Clone, PartialEq, Eq)]
