@@ -1,13 +1,17 @@
 //! Finds the items that enclose a part of a text: functions, types and modules in code, headings in Markdown.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
+use std::time::{Duration, Instant};
 
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
-use tree_sitter::{Language, Node, Tree};
+use tree_sitter::{Language, Node, ParseOptions, ParseState, Tree};
 
 /// The maximum number of bytes of a header, and of all headers of a passage.
 const MAX_HEADER: usize = 120;
 const MAX_ITEM: usize = 240;
+
+/// How long a file may be parsed. Source files take milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The items of a text.
 pub struct Items<'a> {
@@ -29,12 +33,23 @@ impl<'a> Items<'a> {
         Self { text: "", outline: Outline::None }
     }
 
-    /// Parses code. A text with errors has those items that the parser recognizes.
+    /// Parses code. A text with errors has those items that the parser recognizes. Returns `None` if the parser does not end, which
+    /// some texts with errors bring about.
     #[must_use]
-    pub fn of_code(language: &Language, text: &'a str) -> Self {
+    pub fn of_code(language: &Language, text: &'a str) -> Option<Self> {
         let mut parser = tree_sitter::Parser::new();
-        let parsed = parser.set_language(language).ok().and_then(|()| parser.parse(text, None));
-        Self { text, outline: parsed.map_or(Outline::None, Outline::Code) }
+        parser.set_language(language).ok()?;
+        let start = Instant::now();
+        let mut is_late = |_: &ParseState| {
+            if start.elapsed() > PATIENCE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let options = ParseOptions::new().progress_callback(&mut is_late);
+        let parsed = parser.parse_with_options(
+            &mut |at, _| text.as_bytes().get(at..).unwrap_or_default(),
+            None,
+            Some(options),
+        );
+        Some(Self { text, outline: Outline::Code(parsed?) })
     }
 
     /// Finds the headings of a Markdown text.

@@ -76,9 +76,11 @@ pub fn split<'a>(path: &str, text: &'a str) -> Vec<Passage<'a>> {
 fn chunks<'a>(path: &str, text: &'a str) -> (Vec<(usize, &'a str)>, Items<'a>) {
     match syntax::of(path) {
         Syntax::Code(language) => {
-            // A grammar that the parser does not support is an error; then the text is split at lines.
-            if let Ok(splitter) = CodeSplitter::new(language.clone(), config()) {
-                return (splitter.chunk_indices(text).collect(), Items::of_code(&language, text));
+            // A text that cannot be parsed is split at lines. The splitter parses it again, and has no limit of its own.
+            if let Some(items) = Items::of_code(&language, text)
+                && let Ok(splitter) = CodeSplitter::new(language, config())
+            {
+                return (splitter.chunk_indices(text).collect(), items);
             }
         }
         Syntax::Markdown => {
