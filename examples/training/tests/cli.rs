@@ -44,7 +44,7 @@ fn a_training_is_run_stopped_and_resumed() {
         stdout.starts_with("4 passages of 2 classes to learn from, 2 of other files to validate, on cpu\n"),
         "{stdout}"
     );
-    assert!(stdout.contains("epoch  1: loss ") && stdout.contains(r"e\u{1b}[2J\u{a}vil"), "{stdout}");
+    assert!(stdout.contains("epoch  1: loss ") && stdout.contains(r"e\u{1b}[2J\nvil"), "{stdout}");
     for plot in ["curves.svg", "confusion.svg"] {
         assert!(text(&fs::read(out.join(plot)).unwrap()).starts_with("<svg "), "{plot}");
     }
@@ -79,7 +79,7 @@ fn wrong_arguments_are_errors() {
     fs::write(root.path().join("file"), "").unwrap();
     let output = finetune(&root.path().join("file/o\nut"), &["--backend=cpu"]);
     let stderr = text(&output.stderr);
-    assert!(stderr.starts_with("finetune: cannot create the folder ") && stderr.contains(r"o\u{a}ut"), "{stderr}");
+    assert!(stderr.starts_with("finetune: cannot create the folder ") && stderr.contains(r"o\nut"), "{stderr}");
 }
 
 #[test]
