@@ -44,6 +44,7 @@ impl<'a> Items<'a> {
             if start.elapsed() > PATIENCE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let options = ParseOptions::new().progress_callback(&mut is_late);
+        // The parser asks for the text at its end too, which is empty.
         let parsed = parser.parse_with_options(
             &mut |at, _| text.as_bytes().get(at..).unwrap_or_default(),
             None,
@@ -73,6 +74,27 @@ impl<'a> Items<'a> {
             }
         }
         Self { text, outline: Outline::Markdown(headings) }
+    }
+
+    /// Divides code between its outermost items into ranges of about `size` bytes; longer items are not divided.
+    #[must_use]
+    pub fn blocks(&self, size: usize) -> Vec<Range<usize>> {
+        let mut blocks = Vec::new();
+        let mut start = 0;
+        if let Outline::Code(tree) = &self.outline {
+            let root = tree.root_node();
+            let mut before = None;
+            for node in root.children(&mut root.walk()) {
+                // Comments and attributes belong to the item after them.
+                if node.end_byte() - start > size && !before.is_some_and(is_comment_or_attribute) {
+                    blocks.push(start..node.start_byte());
+                    start = node.start_byte();
+                }
+                before = Some(node);
+            }
+        }
+        blocks.push(start..self.text.len());
+        blocks
     }
 
     /// Returns the headers of the items that contain all of `range`, outermost first. Comments and attributes at its beginning

@@ -20,7 +20,7 @@ use code_search::shard::Shard;
 use code_search::update::{Progress, Tree, Update};
 use code_search::walk::Skipped;
 use code_search::watch::Watch;
-use grad_examples::embedder::{self, Choice, Device, Embed};
+use grad_examples::embedder::{self, BackendArgs, Embed};
 use grad_examples::exit::exit;
 use grad_examples::model_files::ModelFiles;
 use grad_examples::printable::Printable;
@@ -113,13 +113,8 @@ struct ServeArgs {
 
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// The backend that computes the embeddings
-    #[arg(long, value_enum, default_value = "auto")]
-    backend: Choice,
-
-    /// The device that MLX computes on [default: MLX's default, a GPU if there is one]
-    #[arg(long, value_enum)]
-    device: Option<Device>,
+    #[command(flatten)]
+    on: BackendArgs,
 
     /// The maximum number of passages in a batch [default: 8 on the CPU fallback, 64 on MLX]
     #[arg(long, value_name = "N")]
@@ -155,6 +150,7 @@ fn run(cli: Cli) -> Result<()> {
 }
 
 fn search(args: &SearchArgs) -> Result<()> {
+    // It is there, except with a subcommand.
     let query = args.query.as_deref().unwrap_or_default();
     ensure!(!query.trim().is_empty(), "cannot search: the query is empty; name what to look for");
     let (mut session, updates) = open(&args.common, &args.paths, Shard::ALL)?;
@@ -243,7 +239,7 @@ fn open(common: &Common, paths: &[PathBuf], shard: Shard) -> Result<(Session, Ve
 
 fn open_embedder(common: &Common) -> Result<Box<dyn Embed>> {
     let model = ModelFiles::open(common.model.as_deref())?;
-    embedder::open(common.backend, common.device, &model, common.batch)
+    embedder::open(common.on.backend, common.on.device, &model, common.batch)
 }
 
 /// Returns the trees at some paths, without duplicates.

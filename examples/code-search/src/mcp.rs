@@ -46,7 +46,7 @@ struct SearchResult {
 struct Status {
     /// `indexing`, `ready` or `failed`.
     state: State,
-    /// What went wrong, or an empty text.
+    /// The error of the last update, or an empty text.
     error: String,
     /// Files that are done, of those that may have changed, while indexing.
     done: usize,
@@ -197,9 +197,10 @@ fn answer(
     set_ready(&mut session, status)?;
     if let Some(watch) = watch {
         let requests = requests.clone();
+        // The first update finds changes between the opening of the session and the beginning of the watch.
         thread::Builder::new()
             .name("watch".into())
-            .spawn(move || while watch.wait() && requests.send(Request::Update).is_ok() {})?;
+            .spawn(move || while requests.send(Request::Update).is_ok() && watch.wait() {})?;
     }
     for request in received {
         match request {
@@ -209,11 +210,14 @@ fn answer(
             }
             Request::Update => {
                 lock(status).state = State::Indexing;
-                // A tree that cannot be walked now, for example in the middle of a checkout, may be walked after the next change.
-                if let Err(error) = session.update(Shard::ALL, &mut progress, &mut report) {
-                    report(&format!("{error:#}"));
+                let updated = session.update(Shard::ALL, &mut progress, &mut report);
+                // An update that fails now, for example in the middle of a checkout, may succeed after the next change.
+                if let Err(error) = updated.and_then(|_| set_ready(&mut session, status)) {
+                    let error = format!("{error:#}");
+                    report(&error);
+                    let mut status = lock(status);
+                    (status.state, status.error) = (State::Ready, error);
                 }
-                set_ready(&mut session, status)?;
             }
         }
     }
@@ -223,15 +227,14 @@ fn answer(
 fn set_ready(session: &mut Session, status: &Mutex<Status>) -> Result<()> {
     let counts = session.counts()?;
     let mut status = lock(status);
-    status.state = State::Ready;
+    (status.state, status.error) = (State::Ready, String::new());
     (status.files, status.passages) = (counts.files, counts.passages);
     Ok(())
 }
 
 fn search(session: &mut Session, query: &str, top: usize, ranking: Ranking) -> Result<Vec<Answer>> {
     let hits = session.search(query, top, ranking, &mut report)?;
-    let hits = hits.iter().map(|hit| (hit, session.tree_of(hit)));
-    Ok(answers(hits))
+    Ok(answers(hits.iter().map(|hit| (hit, session.tree_of(hit)))))
 }
 
 fn lock(status: &Mutex<Status>) -> MutexGuard<'_, Status> {

@@ -125,6 +125,9 @@ impl Session {
     /// Replaces a store that failed, if it can be replaced. A damaged file is replaced by a new one, and that by memory, so this
     /// ends.
     fn recover(&mut self, error: anyhow::Error, warn: Warn<'_>) -> Result<()> {
+        if !is_recoverable(&error, &self.location) {
+            return Err(error);
+        }
         // Closes the files before they are deleted.
         self.store = Box::new(Sqlite::in_memory()?);
         self.store = recovered(error, &mut self.location, &mut self.rebuilt, warn)?;
@@ -141,10 +144,14 @@ impl Session {
     }
 
     /// Returns the tree of a hit.
+    ///
+    /// # Panics
+    ///
+    /// If the hit is of another session.
     #[must_use]
     pub fn tree_of(&self, hit: &Hit) -> &Tree {
-        let at = self.ids.iter().position(|id| *id == hit.passage.tree).unwrap_or(0);
-        &self.trees[at]
+        let at = self.ids.iter().position(|id| *id == hit.passage.tree);
+        &self.trees[at.expect("a hit is in one of the trees")]
     }
 
     /// Returns the trees.
@@ -172,6 +179,11 @@ fn open_store(location: &Location) -> Result<Box<dyn Store>> {
         Location::Folder(folder) => Ok(Box::new(Sqlite::open(folder)?)),
         Location::Url(url) => store::open_url(url),
     }
+}
+
+/// Returns whether another store can take the place of one that failed with an error.
+fn is_recoverable(error: &anyhow::Error, location: &Location) -> bool {
+    matches!(location, Location::Folder(_)) && error.is::<StoreError>()
 }
 
 /// Returns a store in place of one that failed: a new one if its file is damaged, and one in memory if it cannot be used.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use grad_examples::embedder::{Embed, Vector};
 use grad_examples::model_files::WEIGHTS_SHA256;
+use grad_examples::printable::Printable;
 
 use crate::passages::{self, SPLITTING};
 use crate::shard::Shard;
@@ -148,7 +149,7 @@ fn split(path: String, state: FileState, text: &str) -> Result<NewFile> {
             vector: Vector::new(),
         })
     });
-    let passages = passages.collect::<Result<_>>().with_context(|| format!("cannot index {path}"))?;
+    let passages = passages.collect::<Result<_>>().with_context(|| format!("cannot index {}", Printable(&path)))?;
     Ok(NewFile { path, state, passages })
 }
 

@@ -33,7 +33,7 @@ impl Watch {
                     || !event.paths.is_empty() && event.paths.iter().all(&is_ignored)
             });
             if !is_no_change {
-                // The receiver is gone when nobody waits any more.
+                // The receiver is dropped with the `Watch`.
                 let _ = sender.send(());
             }
         })

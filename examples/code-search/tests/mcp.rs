@@ -110,6 +110,21 @@ async fn a_client_searches_and_the_index_follows_changes() {
 }
 
 #[tokio::test]
+async fn an_update_that_fails_is_reported_and_the_index_stays() {
+    let tree = Tree::new();
+    let client = tree.serve(&[&tree.root()]).await;
+    wait(&client, |status| status["state"] == "ready" && status["files"] == 2).await;
+    let (root, aside) = (tree.root(), tree.0.path().join("aside"));
+    fs::rename(&root, &aside).unwrap();
+    let failed = wait(&client, |status| status["error"] != "").await;
+    assert_eq!(failed["state"], "ready");
+    assert!(failed["error"].as_str().unwrap().starts_with("cannot search "), "{failed}");
+    // The index is as it was.
+    assert_eq!(first(&client, "dough").await["item"], "Bread");
+    client.cancel().await.unwrap();
+}
+
+#[tokio::test]
 async fn mistakes_are_errors_of_the_tool() {
     let tree = Tree::new();
     let client = tree.serve(&[&tree.root()]).await;

@@ -25,7 +25,7 @@ fn files() -> impl Strategy<Value = &'static str> {
 
 proptest! {
     // The same texts in each run: what a grammar makes of a text with errors is not ours to test.
-    #![proptest_config(ProptestConfig { cases: 24, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_short_line_with_text_is_in_a_passage(file in files(), text in texts()) {
@@ -158,4 +158,11 @@ fn the_parts_of_a_long_function_name_it() {
     let items = spans("a.rs", &text).into_iter().map(|span| span.2).collect::<Vec<_>>();
     assert!(items.len() > 3);
     assert!(items[1..items.len() - 1].iter().all(|item| item == "impl Server › fn run(&self)"), "{items:?}");
+}
+
+#[test]
+fn a_text_whose_parser_does_not_end_is_split_at_lines() {
+    // Version 0.23.2 of the grammar sends tree-sitter 0.26.13 round in circles.
+    let text = "{o''}(};);;(;\n";
+    assert_eq!(spans("a.tsx", text), [(1, 1, String::new())]);
 }

@@ -1,6 +1,6 @@
 //! Checks that an update embeds only what is new, and that damaged stores are replaced.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -517,6 +517,45 @@ fn a_single_file_is_a_tree() {
     let mut run = fixture.try_run(tree, Shard::ALL).unwrap();
     assert_eq!(fixture.asked(), ["bbbb bbbb"]);
     assert_eq!(run.found("b"), [""]);
+}
+
+/// Embeds texts as letters, until it is told to fail.
+struct Failing(Rc<Cell<bool>>);
+
+impl Embed for Failing {
+    fn name(&self) -> &'static str {
+        "failing"
+    }
+
+    fn embed(&self, texts: &[&str], progress: &mut dyn FnMut(usize)) -> Result<Vec<Vector>> {
+        ensure!(!self.0.get(), "cannot embed now");
+        Letters::default().embed(texts, progress)
+    }
+
+    fn cosines(&self, query: &[f32], vectors: &[f32]) -> Result<Vec<f32>> {
+        Letters::default().cosines(query, vectors)
+    }
+}
+
+#[test]
+fn a_search_that_fails_leaves_the_store_as_it_is() {
+    let fixture = Fixture::new();
+    let fails = Rc::new(Cell::new(false));
+    let (mut session, _) = Session::open(
+        Location::Folder(fixture.store()),
+        vec![fixture.tree()],
+        Shard::ALL,
+        Box::new(Failing(Rc::clone(&fails))),
+        &mut |_| {},
+        &mut |warning| panic!("{warning}"),
+    )
+    .unwrap();
+    let mut search = || session.search("b", 1, Ranking::Vectors, &mut |warning| panic!("{warning}"));
+    fails.set(true);
+    assert_eq!(search().unwrap_err().to_string(), "cannot embed now");
+    fails.set(false);
+    assert_eq!(search().unwrap()[0].passage.path, "b2");
+    assert_eq!(session.counts().unwrap().files, 2);
 }
 
 /// Embeds every text as something that is not a number.

@@ -1,4 +1,4 @@
-//! What each store does.
+//! Checks what each store must do.
 
 use std::collections::BTreeSet;
 use std::fs;

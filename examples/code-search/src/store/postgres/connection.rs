@@ -137,7 +137,7 @@ impl Connection {
     }
 }
 
-/// What a connection is used for.
+/// The use of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Opening the store. The URL may be wrong, so only a server that says so itself is waited for.
@@ -219,7 +219,7 @@ fn is_local(config: &Config) -> bool {
 fn place(config: &Config) -> String {
     let hosts = config.get_hosts().iter().map(|host| match host {
         // A password with an unescaped `@` reaches into the host.
-        Host::Tcp(host) => host.rsplit('@').next().unwrap_or_default().to_owned(),
+        Host::Tcp(host) => host.rsplit_once('@').map_or(&**host, |(_, host)| host).to_owned(),
         #[cfg(unix)]
         Host::Unix(path) => Path::display(path).to_string(),
     });

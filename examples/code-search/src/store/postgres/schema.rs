@@ -59,7 +59,7 @@ const TABLES: &str = "
     CREATE INDEX passages_by_words ON code_search.passages USING gin (words);
 ";
 
-/// What the server can do.
+/// The abilities of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Server {
     /// Whether pgvector goes on with a search of HNSW whose results do not pass the filter.
