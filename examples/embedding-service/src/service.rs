@@ -27,7 +27,7 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// When a batch is formed, and how many texts may wait.
     pub batching: Batching,
-    /// What a request may contain.
+    /// Limits of a request.
     pub limits: Limits,
     /// How long a request may take, its body included.
     pub request_timeout: Duration,

@@ -1,4 +1,4 @@
-//! What can go wrong: requests that are refused, clients that leave, workers that fail, a shutdown under load.
+//! Checks failures: requests that are refused, clients that leave, workers that fail, a shutdown under load.
 
 use std::io::Write;
 use std::num::NonZeroUsize;

@@ -14,7 +14,7 @@ use crate::data::{DataSet, Example};
 use crate::model::{Classifier, Encoder};
 use crate::rng::Rng;
 
-/// What is trained.
+/// The part of a model that is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum Train {
     /// The head; the encoder runs under `#[no_grad]`
@@ -28,7 +28,7 @@ pub enum Train {
 /// How a model is trained. A checkpoint holds these settings, and is resumed with the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// What is trained.
+    /// The part that is trained.
     pub train: Train,
     /// Where random numbers start.
     pub seed: u64,
@@ -40,7 +40,7 @@ pub struct Settings {
     pub encoder_lr: f64,
 }
 
-/// What was measured in an epoch.
+/// Measurements of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// The mean loss of the steps.
@@ -55,7 +55,7 @@ pub struct Epoch {
     pub step_seconds: f64,
 }
 
-/// What a model makes of examples.
+/// The loss and the predictions of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     /// The mean cross entropy.

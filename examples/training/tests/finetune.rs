@@ -5,33 +5,11 @@ use std::fs;
 
 use anyhow::Result;
 use grad_runtime::{Array, Params, explain, random};
+use support::on_every_backend;
 use training::data::{DataSet, Example};
 use training::finetune::{Settings, Train, Trainer, evaluate};
 use training::model::{Classifier, Encoder};
 use training::rng::Rng;
-
-/// Makes a test of each generic function for each backend.
-macro_rules! on_every_backend {
-    ($($(#[doc = $doc:literal])* fn $name:ident<$array:ident>() $body:block)*) => {
-        $($(#[doc = $doc])* fn $name<$array: Array>() $body)*
-
-        #[cfg(feature = "cpu")]
-        mod on_cpu {
-            $(#[test]
-            fn $name() {
-                super::$name::<grad_runtime::cpu::Array>();
-            })*
-        }
-
-        #[cfg(feature = "mlx")]
-        mod on_mlx {
-            $(#[test]
-            fn $name() {
-                super::$name::<grad_runtime::mlx::Array>();
-            })*
-        }
-    };
-}
 
 const TOKENS: usize = 24;
 const FEATURES: usize = 8;

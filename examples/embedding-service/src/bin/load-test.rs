@@ -15,9 +15,10 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use embedding_service::background::Background;
 use embedding_service::client::{self, Client};
+use embedding_service::model;
 use embedding_service::service::Config;
-use embedding_service::{log, model};
-use grad_examples::embedder::{self, Choice, Device, Vector};
+use grad_examples::embedder::{self, BackendArgs, Vector};
+use grad_examples::exit::exit;
 use grad_examples::model_files::ModelFiles;
 use mimalloc::MiMalloc;
 use serde_json::{Value, json};
@@ -59,29 +60,18 @@ struct Args {
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = humantime::parse_duration)]
     max_wait: Duration,
 
-    /// The backend of the service, and of the expected embeddings
-    #[arg(long, value_enum, default_value = "auto")]
-    backend: Choice,
-
-    /// The device that MLX computes on [default: MLX's default, a GPU if there is one]
-    #[arg(long, value_enum)]
-    device: Option<Device>,
+    #[command(flatten)]
+    on: BackendArgs,
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::line(format_args!("{error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit("load-test", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
     let texts = (0..args.requests.get()).map(text).collect::<Vec<_>>();
     let files = ModelFiles::open(None)?;
-    let embedder = embedder::open(args.backend, args.device, &files, None)?;
+    let embedder = embedder::open(args.on.backend, args.on.device, &files, None)?;
     let expected = embedder.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), &mut |_| {})?;
     let load = Load { texts, expected, concurrency: args.concurrency.get() };
 
@@ -90,7 +80,7 @@ fn run(args: &Args) -> Result<()> {
         print(&[("running service".into(), &outcome)]);
         return outcome.check();
     }
-    let model = model::load(args.backend, args.device, &files)?;
+    let model = model::load(args.on.backend, args.on.device, &files)?;
     drop((files, embedder));
     let serve_and_send = |max_batch| {
         let mut config = Config { workers: args.workers, ..Config::default() };
@@ -204,7 +194,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// What the service's metrics say.
+/// Figures of the service's metrics.
 struct Counts {
     texts: f64,
     batches: f64,

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use grad_examples::embedder::{self, Backend, Choice, Device};
+use grad_examples::embedder::{self, Backend, BackendArgs};
 use grad_examples::exit::exit;
 use grad_examples::printable::Printable;
 use grad_runtime::Array;
@@ -56,13 +56,8 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
-    /// The backend
-    #[arg(long, value_enum, default_value = "auto")]
-    backend: Choice,
-
-    /// The device that MLX computes on [default: MLX's default, a GPU if there is one]
-    #[arg(long, value_enum)]
-    device: Option<Device>,
+    #[command(flatten)]
+    on: BackendArgs,
 }
 
 fn main() -> ExitCode {
@@ -70,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    match embedder::backend(args.backend, args.device)? {
+    match embedder::backend(args.on.backend, args.on.device)? {
         #[cfg(feature = "cpu")]
         Backend::Cpu => learn::<grad_runtime::cpu::Array>(args, "cpu"),
         #[cfg(feature = "mlx")]

@@ -10,9 +10,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
-use grad_examples::embedder::{self, Backend, Choice, Device};
+use grad_examples::embedder::{self, Backend, BackendArgs};
 use grad_examples::exit::exit;
 use grad_examples::minilm::MiniLm;
 use grad_examples::model_files::ModelFiles;
@@ -42,7 +42,7 @@ struct Args {
     /// A folder for each class, or one that contains them [default: the sources of crates that this program depends on]
     paths: Vec<PathBuf>,
 
-    /// What is trained
+    /// The part that is trained
     #[arg(long, value_enum, default_value = "head")]
     train: Train,
 
@@ -90,13 +90,8 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
-    /// The backend
-    #[arg(long, value_enum, default_value = "auto")]
-    backend: Choice,
-
-    /// The device that MLX computes on [default: MLX's default, a GPU if there is one]
-    #[arg(long, value_enum)]
-    device: Option<Device>,
+    #[command(flatten)]
+    on: BackendArgs,
 
     /// The folder that contains model.safetensors and tokenizer.json [default: fetched once with pip]
     #[arg(long, value_name = "DIR")]
@@ -105,7 +100,7 @@ struct Args {
 
 const _: () = assert!(MAX_TOKENS == 256, "the range of --tokens");
 
-/// What a training writes for other programs, as JSON.
+/// The results of a training for other programs, written as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 struct Summary {
     backend: String,
@@ -127,7 +122,7 @@ fn run(args: &Args) -> Result<()> {
     if args.compare {
         return compare(args);
     }
-    match embedder::backend(args.backend, args.device)? {
+    match embedder::backend(args.on.backend, args.on.device)? {
         #[cfg(feature = "cpu")]
         Backend::Cpu => train::<grad_runtime::cpu::Array>(args, "cpu"),
         #[cfg(feature = "mlx")]
@@ -272,11 +267,10 @@ fn compare(args: &Args) -> Result<()> {
     let ways = [Train::Head, Train::HeadWithoutScope, Train::All];
     let summaries = ways.map(|way| train_in_a_process(args, way)).into_iter().collect::<Result<Vec<_>>>()?;
     let mut out = io::stdout().lock();
-    let [first, ..] = &summaries[..] else { bail!("cannot compare: nothing was trained") };
     writeln!(
         out,
         "\non {}, batches of {} passages, at most {} tokens each",
-        first.backend, args.batch, args.tokens
+        summaries[0].backend, args.batch, args.tokens
     )?;
     writeln!(out, "{:<20} {:>10} {:>17} {:>9}", "trained", "ms a step", "peak memory, MiB", "accuracy")?;
     for summary in &summaries {
@@ -290,7 +284,7 @@ fn compare(args: &Args) -> Result<()> {
         writeln!(
             out,
             "{:<20} {:>10.0} {:>17} {:>7.1} %",
-            name(summary.settings.train),
+            name(&summary.settings.train),
             1000.0 * fastest,
             mebibytes(summary.memory_peak),
             100.0 * accuracy,
@@ -301,18 +295,18 @@ fn compare(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Returns the name of a way to train on the command line.
-fn name(train: Train) -> String {
-    train.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+/// Returns the name of a value on the command line.
+fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn train_in_a_process(args: &Args, way: Train) -> Result<Summary> {
-    let out = args.out.join(name(way));
+    let out = args.out.join(name(&way));
     let mut command = Command::new(std::env::current_exe()?);
     // Without the scope the head learns the same, so a few epochs are enough to see what that takes.
     let epochs = if way == Train::HeadWithoutScope { args.epochs.get().min(3) } else { args.epochs.get() };
     let mut option = |name: &str, value: String| _ = command.arg(format!("--{name}={value}"));
-    option("train", name(way));
+    option("train", name(&way));
     option("epochs", epochs.to_string());
     option("patience", args.patience.to_string());
     option("batch", args.batch.to_string());
@@ -321,20 +315,17 @@ fn train_in_a_process(args: &Args, way: Train) -> Result<Summary> {
     option("passages", args.passages.to_string());
     option("tokens", args.tokens.to_string());
     option("seed", args.seed.to_string());
-    option(
-        "backend",
-        args.backend.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()),
-    );
-    if let Some(device) = args.device.and_then(|device| device.to_possible_value()) {
-        option("device", device.get_name().to_owned());
+    option("backend", name(&args.on.backend));
+    if let Some(device) = args.on.device {
+        option("device", name(&device));
     }
     command.arg("--out").arg(&out);
     if let Some(model) = &args.model {
         command.arg("--model").arg(model);
     }
-    writeln!(io::stdout(), "--train {}", name(way))?;
+    writeln!(io::stdout(), "--train {}", name(&way))?;
     let status = command.arg("--").args(&args.paths).status().context("cannot start a process of this program")?;
-    ensure!(status.success(), "cannot compare: `--train {}` ended with {status}", name(way));
+    ensure!(status.success(), "cannot compare: `--train {}` ended with {status}", name(&way));
     let path = out.join("summary.json");
     let read = || -> Result<Summary> { Ok(serde_json::from_str(&fs::read_to_string(&path)?)?) };
     read().with_context(|| format!("cannot read {}", shown(&path)))
@@ -347,7 +338,7 @@ fn plot_comparison(path: &Path, summaries: &[Summary]) -> Result<()> {
             seconds += epoch.seconds;
             (seconds, f64::from(value(epoch)))
         });
-        Line { name: name(summary.settings.train), points: points.collect(), faint: false, dots: true }
+        Line { name: name(&summary.settings.train), points: points.collect(), faint: false, dots: true }
     };
     let complete = || summaries.iter().filter(|summary| summary.settings.train != Train::HeadWithoutScope);
     let loss = Chart {
