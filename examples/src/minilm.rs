@@ -375,11 +375,8 @@ impl<A: Array> Layer<A> {
             output_norm_weight, output_norm_bias,
         ]: &[A; LAYER.len()],
     ) -> Result<Self> {
-        // Scaling the queries' weights replaces scaling the attention scores, which have more elements.
-        #[expect(clippy::cast_precision_loss, reason = "it is 32")]
-        let scale = A::scalar(1.0 / (HEAD as f32).sqrt())?;
-        let weights = [query_weight.multiply(&scale)?, key_weight.clone(), value_weight.clone()];
-        let biases = [query_bias.multiply(&scale)?, key_bias.clone(), value_bias.clone()];
+        let weights = [query_weight.clone(), key_weight.clone(), value_weight.clone()];
+        let biases = [query_bias.clone(), key_bias.clone(), value_bias.clone()];
         Ok(Self {
             query_key_value: Linear::new(&A::concatenate(&weights, 0)?, &A::concatenate(&biases, 0)?)?,
             attention_output: Linear::new(attention_weight, attention_bias)?,
@@ -407,11 +404,10 @@ impl<A: Array> Layer<A> {
             .transpose(&[2, 0, 3, 1, 4])?;
         let part = |at: usize| heads.slice(&[at, 0, 0, 0, 0], &[at + 1, texts, HEADS, tokens, HEAD])?.squeeze(0);
         let (query, key, value) = (part(0)?, part(1)?, part(2)?);
-        let mut scores = query.matmul(&key.transpose(&[0, 1, 3, 2])?)?;
-        if let Some(bias) = attention_bias {
-            scores = scores.add(bias)?;
-        }
-        scores.softmax(-1)?.matmul(&value)?.transpose(&[0, 2, 1, 3])?.reshape(&[texts * tokens, HIDDEN])
+        #[expect(clippy::cast_precision_loss, reason = "it is 32")]
+        let scale = 1.0 / (HEAD as f32).sqrt();
+        let attended = query.scaled_dot_product_attention(&key, &value, scale, attention_bias)?;
+        attended.transpose(&[0, 2, 1, 3])?.reshape(&[texts * tokens, HIDDEN])
     }
 }
 
@@ -428,7 +424,7 @@ impl<A: Array> Linear<A> {
     }
 
     fn forward(&self, inputs: &A) -> Result<A> {
-        inputs.matmul(&self.weight)?.add(&self.bias)
+        self.bias.addmm(inputs, &self.weight, 1.0, 1.0)
     }
 }
 

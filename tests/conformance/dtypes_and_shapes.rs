@@ -84,6 +84,28 @@ fn operations<A: Array>() -> Vec<(&'static str, usize, Function<A>)> {
             let row = x[1].slice(&[0, 0], &[1, 3])?.reshape(&[3])?;
             x[0].layer_norm(&row, &row, 1e-5)
         };
+        "addmm"(2) |x| x[0].addmm(&x[1], &x[1].transpose(&[1, 0])?, 2.0, 0.5);
+        "addmm of a row"(2) |x| x[1].slice(&[0, 0], &[1, 2])?.addmm(&x[0], &x[1].transpose(&[1, 0])?, 1.0, 1.0);
+        "addmm of a vector"(2) |x| x[0].slice(&[0, 0], &[1, 1])?.reshape(&[1])?.addmm(
+            &x[0], &x[1].slice(&[0, 0], &[1, 3])?.reshape(&[3])?, 1.0, 1.0
+        );
+        "addmm of any"(2) |x| x[0].addmm(&x[0], &x[1], 1.0, 1.0);
+        "attention"(2) |x| {
+            let (queries, keys) = (x[0].reshape(&[1, 2, 3, 1])?, x[1].reshape(&[1, 2, 3, 1])?);
+            queries.scaled_dot_product_attention(&keys, &keys, 0.5, None)
+        };
+        "attention with a mask"(2) |x| {
+            let queries = x[0].expand_dims(0)?.expand_dims(0)?;
+            queries.scaled_dot_product_attention(&queries, &queries, 0.5, Some(&x[1].slice(&[0, 0], &[2, 2])?))
+        };
+        "attention to any"(2) |x| {
+            let (queries, keys) = (x[0].expand_dims(0)?.expand_dims(0)?, x[1].expand_dims(0)?.expand_dims(0)?);
+            queries.scaled_dot_product_attention(&keys, &keys, 0.5, None)
+        };
+        "attention with any mask"(2) |x| {
+            let queries = x[0].expand_dims(0)?.expand_dims(0)?;
+            queries.scaled_dot_product_attention(&queries, &queries, 0.5, Some(&x[1]))
+        };
         "reshape"(1) |x| x[0].reshape(&[3, 2]);
         "transpose"(1) |x| x[0].transpose(&[1, 0]);
         "expand_dims"(1) |x| x[0].expand_dims(1);

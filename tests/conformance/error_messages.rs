@@ -97,6 +97,32 @@ fn messages<A: Array>() -> Vec<String> {
     refuse(integers.matmul(&integers));
     refuse(mask.matmul(&mask.transpose(&[1, 0]).unwrap()));
     refuse(cube.matmul(&A::zeros(&[3, 4, 5], Dtype::Float32).unwrap()));
+    refuse(x.addmm(&x, &x, 1.0, 1.0));
+    refuse(x.addmm(&x, &scalar, 1.0, 1.0));
+    refuse(integers.addmm(&integers, &integers.transpose(&[1, 0]).unwrap(), 1.0, 1.0));
+    refuse(y.addmm(&x, &x.transpose(&[1, 0]).unwrap(), 1.0, 1.0));
+    refuse(cube.addmm(&cube, &A::zeros(&[3, 4, 4], Dtype::Float32).unwrap(), 1.0, 1.0));
+    let heads = |shape: [usize; 4], dtype| A::zeros(&shape, dtype).unwrap();
+    let floats = |shape| heads(shape, Dtype::Float32);
+    let some = floats([1, 2, 3, 4]);
+    refuse(cube.scaled_dot_product_attention(&some, &some, 1.0, None));
+    refuse(some.scaled_dot_product_attention(&cube, &some, 1.0, None));
+    refuse(some.scaled_dot_product_attention(&some, &cube, 1.0, None));
+    for [keys, values] in [
+        [[2, 2, 3, 4], [2, 2, 3, 4]],
+        [[1, 2, 3, 5], [1, 2, 3, 5]],
+        [[1, 2, 3, 4], [1, 2, 4, 4]],
+        [[1, 1, 3, 4], [1, 2, 3, 4]],
+        [[1, 3, 3, 4], [1, 3, 3, 4]],
+        [[1, 0, 3, 4], [1, 0, 3, 4]],
+    ] {
+        refuse(some.scaled_dot_product_attention(&floats(keys), &floats(values), 1.0, None));
+    }
+    refuse(some.scaled_dot_product_attention(&some, &some, 1.0, Some(&y)));
+    refuse(some.scaled_dot_product_attention(&some, &some, 1.0, Some(&floats([2, 2, 3, 3]))));
+    let (integer_heads, half) = (heads([1, 2, 3, 4], Dtype::Int32), heads([1, 2, 3, 4], Dtype::Float16));
+    refuse(integer_heads.scaled_dot_product_attention(&integer_heads, &integer_heads, 1.0, None));
+    refuse(half.scaled_dot_product_attention(&half, &half, 1.0, Some(&array(&[1.0; 3], &[3]))));
     refuse(x.layer_norm(&y, &y, 1e-5));
     refuse(x.layer_norm(&array(&[1.0; 3], &[3]), &y, 1e-5));
     refuse(x.layer_norm(&x, &x, 1e-5));

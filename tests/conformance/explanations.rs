@@ -113,7 +113,7 @@ crate::on_every_backend! {
     /// Each operation is recorded at the place of its call.
     fn guarantee_14_places_of_operations<A>() {
         type Operation<A> = fn(&A, &A) -> Result<A>;
-        let (line, operations): (u32, [Operation<A>; 46]) = (line!(), [
+        let (line, operations): (u32, [Operation<A>; 48]) = (line!(), [
             |a, _| a.abs(), |a, _| a.negative(), |a, _| a.exp(), |a, _| a.log(), |a, _| a.sqrt(), |a, _| a.square(),
             |a, _| a.sin(), |a, _| a.cos(), |a, _| a.tanh(), |a, _| a.erf(), |a, _| a.sigmoid(), |a, _| a.relu(),
             |a, _| a.gelu(), |a, b| a.add(b), |a, b| a.subtract(b), |a, b| a.multiply(b), |a, b| a.divide(b),
@@ -124,6 +124,8 @@ crate::on_every_backend! {
             |a, b| a.layer_norm(b, b, 1e-5), |a, _| a.reshape(&[3, 1]), |a, _| a.transpose(&[0]), |a, _| a.expand_dims(0),
             |a, _| a.reshape(&[1, 3])?.squeeze(0), |a, _| a.broadcast_to(&[2, 3]), |a, b| A::concatenate(&[a.clone(), b.clone()], 0),
             |a, _| a.slice(&[1], &[2]), |a, _| a.take(&A::from_slice(&[0_u32], &[1])?, 0), |a, _| a.astype(Dtype::Float16),
+            |a, b| a.addmm(&b.expand_dims(1)?, &b.expand_dims(0)?, 1.0, 1.0),
+            |a, b| a.reshape(&[1, 1, 3, 1])?.scaled_dot_product_attention(&b.reshape(&[1, 1, 3, 1])?, &b.reshape(&[1, 1, 3, 1])?, 1.0, None),
             |a, _| a.stop_gradient(), |a, b| Ok(A::grad(|x| x[0].multiply(b)?.sum_all(), std::slice::from_ref(a))?.remove(0)),
         ]);
         for (index, operation) in operations.into_iter().enumerate() {
@@ -132,7 +134,7 @@ crate::on_every_backend! {
                 b.sum_all()
             });
             let Gradient::Dropped(step) = first(&report) else { panic!("operation {index}: {report}") };
-            let lines = line..line + 16;
+            let lines = line..line + 18;
             assert!(step.place.file() == file!() && lines.contains(&step.place.line()), "operation {index}: {report}");
         }
     }

@@ -32,6 +32,9 @@ on_every_backend! {
         assert_eq!(refusal(x.equal(&y)), ("equal", shapes.clone()));
         assert_eq!(refusal(x.matmul(&y)), ("matmul", shapes));
         assert_eq!(refusal(x.matmul(&x)), ("matmul", vec![vec![2, 3]; 2]));
+        assert_eq!(refusal(y.addmm(&x, &x, 1.0, 1.0)), ("addmm", vec![vec![4], vec![2, 3], vec![2, 3]]));
+        let attended = x.scaled_dot_product_attention(&x, &x, 1.0, Some(&y));
+        assert_eq!(refusal(attended), ("scaled_dot_product_attention", [vec![vec![2, 3]; 3], vec![vec![4]]].concat()));
         assert_eq!(refusal(x.layer_norm(&y, &y, 1e-5)), ("layer_norm", vec![vec![2, 3], vec![4], vec![4]]));
         assert_eq!(refusal(A::concatenate(&[x.clone(), y.clone()], 0)), ("concatenate", vec![vec![2, 3], vec![4]]));
         let mask = x.greater(&x).unwrap();
@@ -149,9 +152,12 @@ on_every_backend! {
             ("matmul", x.matmul(&x)),
             ("matmul", y.matmul(&x)),
             ("matmul", x.matmul(&scalar)),
+            ("addmm", x.addmm(&x, &x, 1.0, 1.0)),
+            ("addmm", x.addmm(&y, &scalar, 1.0, 1.0)),
             ("softmax", x.softmax(7)),
             ("layer_norm", x.layer_norm(&y, &y, 0.1)),
             ("layer_norm", scalar.layer_norm(&y, &y, 0.1)),
+            ("scaled_dot_product_attention", x.scaled_dot_product_attention(&x, &x, 1.0, None)),
             ("reshape", x.reshape(&[7])),
             ("transpose", x.transpose(&[0])),
             ("expand_dims", x.expand_dims(7)),

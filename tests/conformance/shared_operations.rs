@@ -150,8 +150,46 @@ operations! {
     matmul_of_a_matrix_and_a_vector(Signed [2, 3], Signed [3]) |x| x[0].matmul(&x[1]);
     matmul_of_a_vector_and_a_matrix(Signed [3], Signed [3, 2]) |x| x[0].matmul(&x[1]);
     matmul_of_transposed(Signed [3, 2], Signed [4, 3]) |x| x[0].transpose(&[1, 0])?.matmul(&x[1].transpose(&[1, 0])?);
+    addmm(Signed [2, 4], Signed [2, 3], Signed [3, 4]) |x| x[0].addmm(&x[1], &x[2], 2.0, 0.5);
+    addmm_of_a_row(Signed [4], Signed [2, 3], Signed [3, 4]) |x| x[0].addmm(&x[1], &x[2], 1.0, 1.0);
+    addmm_of_a_scalar(Signed [], Signed [2, 3], Signed [3, 2]) |x| x[0].addmm(&x[1], &x[2], -1.0, 2.0);
+    addmm_of_a_column(Signed [2, 1], Signed [2, 3], Signed [3, 2]) |x| x[0].addmm(&x[1], &x[2], 1.0, 2.0);
+    addmm_of_a_batch_and_a_matrix(Signed [2, 1, 2], Signed [2, 2, 3], Signed [3, 2]) |x| x[0].addmm(&x[1], &x[2], 0.5, 1.0);
+    addmm_of_batches(Signed [2, 2], Signed [2, 2, 3], Signed [2, 3, 2]) |x| x[0].addmm(&x[1], &x[2], 0.5, 2.0);
+    addmm_of_a_matrix_and_a_vector(Signed [2], Signed [2, 3], Signed [3]) |x| x[0].addmm(&x[1], &x[2], 1.0, 3.0);
+    addmm_of_a_vector_and_a_matrix(Signed [2], Signed [3], Signed [3, 2]) |x| x[0].addmm(&x[1], &x[2], 1.0, 3.0);
+    addmm_of_transposed(Signed [4], Signed [3, 2], Signed [4, 3]) |x| {
+        x[0].addmm(&x[1].transpose(&[1, 0])?, &x[2].transpose(&[1, 0])?, 1.0, 1.0)
+    };
     layer_norm(Signed [2, 5], Positive [5], Signed [5]) |x| x[0].layer_norm(&x[1], &x[2], 1e-5);
     layer_norm_of_a_batch(Signed [2, 2, 4], Positive [4], Signed [4]) |x| x[0].layer_norm(&x[1], &x[2], 1e-5);
+    attention(Signed [1, 2, 3, 2], Signed [1, 2, 3, 2], Signed [1, 2, 3, 2]) |x| {
+        x[0].scaled_dot_product_attention(&x[1], &x[2], 0.7, None)
+    };
+    attention_of_fewer_queries(Signed [2, 1, 1, 3], Signed [2, 1, 4, 3], Signed [2, 1, 4, 2]) |x| {
+        x[0].scaled_dot_product_attention(&x[1], &x[2], 1.0, None)
+    };
+    attention_of_grouped_heads(Signed [1, 4, 2, 2], Signed [1, 2, 3, 2], Signed [1, 2, 3, 2]) |x| {
+        x[0].scaled_dot_product_attention(&x[1], &x[2], -0.5, None)
+    };
+    attention_with_a_mask(Signed [1, 2, 2, 2], Signed [1, 2, 3, 2], Signed [1, 2, 3, 2], Signed [2, 1, 3]) |x| {
+        x[0].scaled_dot_product_attention(&x[1], &x[2], 0.7, Some(&x[3]))
+    };
+    attention_of_grouped_heads_with_a_mask(
+        Signed [1, 4, 2, 1], Signed [1, 2, 3, 1], Signed [1, 2, 3, 1], Signed [4, 2, 3]
+    ) |x| x[0].scaled_dot_product_attention(&x[1], &x[2], 0.7, Some(&x[3]));
+    attention_with_a_mask_of_bools(Signed [1, 2, 2, 2], Signed [1, 2, 3, 2], Signed [1, 2, 3, 2]) |x| {
+        let mask = Array::from_slice(&[true, false, true, false, true, true], &[1, 1, 2, 3])?;
+        x[0].scaled_dot_product_attention(&x[1], &x[2], 0.7, Some(&mask))
+    };
+    attention_that_hides_all_keys(Signed [1, 2, 2, 2], Signed [1, 2, 3, 2], Signed [1, 2, 3, 2]) |x| {
+        let mask = Array::from_slice(&[false, true], &[2, 1])?;
+        x[0].scaled_dot_product_attention(&x[1], &x[2], 0.7, Some(&mask))
+    };
+    attention_of_transposed(Signed [1, 3, 2, 2], Signed [1, 3, 2, 2], Signed [1, 2, 2, 3]) |x| {
+        let (queries, keys) = (x[0].transpose(&[0, 2, 1, 3])?, x[1].transpose(&[0, 2, 1, 3])?);
+        queries.scaled_dot_product_attention(&keys, &x[2].swapaxes(2, 3)?, 0.7, None)
+    };
 
     reshape(Signed [2, 6]) |x| x[0].reshape(&[3, 2, 2]);
     reshape_to_a_scalar(Signed [1, 1]) |x| x[0].reshape::<usize>(&[]);

@@ -139,7 +139,7 @@ impl Call {
             "functions::einsum" => of(&[(&[b, c], Float), (&[c, d], Float)]),
             "methods::tensordot" => Fitting { axes: vec![1], ..of(&[(&[a, b, c], Float), (&[d, b], Float)]) },
             "methods::gather_mm" => of(&[(&[a, b, c], Float), (&[a, c, d], Float), (&[2], Index), (&[2], Index)]),
-            "methods::addmm" => of(&[(&[b, d], Float), (&[b, c], Float), (&[c, d], Float)]),
+            "shared::addmm" => of(&[(&[b, d], Float), (&[b, c], Float), (&[c, d], Float)]),
             "methods::quantize" => {
                 Fitting { counts: vec![64, self.random.of(&[1, 2, 3, 4, 5, 6, 8])], ..of(&[(&[a, 64], Float)]) }
             }

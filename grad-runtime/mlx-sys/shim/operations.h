@@ -340,12 +340,29 @@ array layer_norm(const array& a, const std::optional<array>& weight, const std::
   return layer_norm_with_gradient(a, weight, bias, eps);
 }
 
+// MLX (0.32.4) divides by the number of the keys' heads, which ends the process if there are none.
+void check_attention(const array& queries, const array& keys, const array& values) {
+  for (const array& operand : {queries, keys, values}) {
+    if (operand.ndim() != 4) {
+      throw std::invalid_argument("queries, keys and values need 4 axes");
+    }
+  }
+  if (keys.shape(1) == 0) {
+    throw std::invalid_argument("the keys have no heads");
+  }
+  if (keys.shape(2) != values.shape(2)) {
+    throw std::invalid_argument("there are not as many values as keys");
+  }
+}
+
 array scaled_dot_product_attention(
     const array& queries, const array& keys, const array& values, float scale, const std::optional<array>& mask) {
+  check_attention(queries, keys, values);
   return mx::fast::scaled_dot_product_attention(queries, keys, values, scale, mask ? "array" : "", mask);
 }
 
 array causal_attention(const array& queries, const array& keys, const array& values, float scale) {
+  check_attention(queries, keys, values);
   return mx::fast::scaled_dot_product_attention(queries, keys, values, scale, "causal");
 }
 

@@ -980,18 +980,7 @@ macro_rules! for_each_op {
             /// Shapes that do not fit are an error. Further axes before a matrix are a batch.
             methods matrices {
                 fn matmul(a: &Array, other: &Array) -> Array, shared;
-                /// Computes `beta * self + alpha * (a @ b)`. This array broadcasts to the shape of `a @ b`.
-                ///
-                /// ```
-                /// use grad_runtime::mlx::Array;
-                ///
-                /// let a = Array::from_slice(&[1.0_f32, 2.0], &[1, 2])?;
-                /// let b = Array::from_slice(&[3.0_f32, 4.0], &[2, 1])?;
-                /// let c = Array::scalar(1.0_f32)?;
-                /// assert_eq!(c.addmm(&a, &b, 2.0, 10.0)?.to_vec::<f32>()?, [32.0]);
-                /// # Ok::<(), grad_runtime::Error>(())
-                /// ```
-                fn addmm(c: &Array, a: &Array, b: &Array, alpha: f32, beta: f32) -> Array;
+                fn addmm(c: &Array, a: &Array, b: &Array, alpha: f32, beta: f32) -> Array, shared;
                 /// Computes the product of each element with each other one, shape `[size, size of other]`.
                 ///
                 /// ```

@@ -598,6 +598,18 @@ array_docs! { ($)
         /// [`Error::Operation`](crate::Error::Operation) if the dtypes are not floating point, an operand is a scalar, or the last axis
         /// on the left is not as long as the last axis but one on the right.
     }
+    addmm {
+        /// Computes `beta * self + alpha * (a @ b)`. This array is broadcast to the shape of the product, which is that of
+        /// [`matmul`](Self::matmul). With a bias as this array, it is a dense layer in one operation.
+        example
+        /// let inputs = Array::from_slice(&[1.0_f32, 2.0], &[1, 2])?;
+        /// let weight = Array::from_slice(&[1.0_f32, 0.0, 0.0, 1.0], &[2, 2])?;
+        /// let bias = Array::from_slice(&[0.5_f32, -0.5], &[2])?;
+        /// assert_eq!(bias.addmm(&inputs, &weight, 1.0, 1.0)?.to_vec::<f32>()?, [1.5, 1.5]);
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if [`matmul`](Self::matmul) of `a` and `b` is an error, or this array does not
+        /// broadcast to the shape of the product.
+    }
     softmax {
         /// Computes `exp(x) / sum(exp(x))` along `axis`, without overflow.
         example
@@ -637,6 +649,25 @@ array_docs! { ($)
         errors
         /// [`Error::Operation`](crate::Error::Operation) if the targets are not integers, have another shape, or a target is out of range.
         /// Targets that MLX has not computed yet are clamped, as indices of [`take`](Self::take) are.
+    }
+    scaled_dot_product_attention {
+        /// Computes the attention `softmax(scale * queries @ keysᵀ + mask) @ values`, where this array is the queries. The shapes are
+        /// `[batch, heads, tokens, features]`. Queries and keys have the same number of features, keys and values the same number of
+        /// heads and tokens. If the queries have `n` times as many heads, each head of the keys and values serves `n` neighboring
+        /// heads of the queries.
+        ///
+        /// `mask` broadcasts to `[batch, heads, tokens of the queries, tokens of the keys]`. A bool mask is true where a query sees a
+        /// key; any other mask is added to the scores. A query that a bool mask shows no key sees all of them alike.
+        example
+        /// let queries = Array::zeros(&[1, 1, 1, 2], Dtype::Float32)?;
+        /// let keys = Array::ones(&[1, 1, 3, 2], Dtype::Float32)?;
+        /// let values = Array::from_slice(&[1.0_f32, 3.0, 7.0], &[1, 1, 3, 1])?;
+        /// let mask = Array::from_slice(&[true, true, false], &[3])?;
+        /// let attended = queries.scaled_dot_product_attention(&keys, &values, 1.0, Some(&mask))?;
+        /// assert_eq!((attended.shape(), attended.to_vec::<f32>()?), (vec![1, 1, 1, 1], vec![2.0]));
+        errors
+        /// [`Error::Operation`](crate::Error::Operation) if the queries, keys or values do not have four axes or are not floating
+        /// point, their shapes do not fit, the mask does not broadcast, or its dtype is wider than theirs.
     }
 
     // Shapes and indexing

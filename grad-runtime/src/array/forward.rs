@@ -142,6 +142,7 @@ macro_rules! forward_to_inherent {
                 logsumexp(axes: &[isize], keepdims: bool);
                 argmax(axis: isize, keepdims: bool);
                 matmul(other: &Self);
+                addmm(a: &Self, b: &Self, alpha: f32, beta: f32);
                 softmax(axis: isize);
                 layer_norm(weight: &Self, bias: &Self, eps: f32);
                 transpose(axes: &[isize]);
@@ -174,6 +175,7 @@ macro_rules! forward_to_inherent {
                 any(axes: &[isize], keepdims: bool);
                 log_softmax(axis: isize);
                 cross_entropy(targets: &Self);
+                scaled_dot_product_attention(keys: &Self, values: &Self, scale: f32, mask: Option<&Self>);
                 narrow(axis: isize, start: usize, length: usize);
                 flatten(start_axis: isize, end_axis: isize);
                 swapaxes(axis1: isize, axis2: isize);

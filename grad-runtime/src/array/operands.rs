@@ -3,6 +3,8 @@
 //! The CPU fallback checks a call here before it computes. MLX checks calls itself; where it has refused one, the same checks
 //! give the reason (`mlx/ffi/refusals.rs`). So both backends give the same reasons, and a call of MLX that succeeds pays nothing.
 
+use std::slice;
+
 use crate::dtype::Dtype;
 
 /// The error is the reason.
@@ -112,10 +114,21 @@ pub(crate) fn condition(dtype: Dtype) -> Checked<()> {
 
 /// Returns the dtype that a product of matrices is computed in. Leading axes are not checked.
 pub(crate) fn matmul(shapes: [&[usize]; 2], dtypes: [Dtype; 2]) -> Checked<Dtype> {
+    let dtype = inexact_dtype(dtypes)?;
+    inner_lengths(shapes)?;
+    Ok(dtype)
+}
+
+fn inexact_dtype(dtypes: impl IntoIterator<Item = Dtype>) -> Checked<Dtype> {
     let dtype = common_dtype(dtypes);
     if !dtype.is_inexact() {
         refuse!("the operands are {dtype}, not floating point; convert them with `astype`");
     }
+    Ok(dtype)
+}
+
+/// Refuses matrices whose inner lengths differ.
+fn inner_lengths(shapes: [&[usize]; 2]) -> Checked<()> {
     let [Some(columns), Some(_)] = shapes.map(<[usize]>::last) else {
         refuse!("a scalar is not a matrix; use `multiply`");
     };
@@ -126,6 +139,80 @@ pub(crate) fn matmul(shapes: [&[usize]; 2], dtypes: [Dtype; 2]) -> Checked<Dtype
         refuse!(
             "the last axis on the left has length {columns} and {axis} on the right {rows}; they must be equal"
         );
+    }
+    Ok(())
+}
+
+/// Returns the shape of a product of matrices whose inner lengths agree.
+pub(crate) fn product_shape(shapes: [&[usize]; 2]) -> Checked<Vec<usize>> {
+    /// Splits a shape into the leading axes and the outer axis, of which a vector has none.
+    fn split(shape: &[usize], outer: usize) -> (&[usize], &[usize]) {
+        match shape.split_last_chunk::<2>() {
+            Some((batch, matrix)) => (batch, slice::from_ref(&matrix[outer])),
+            None => (&[], &[]),
+        }
+    }
+    let ((x_batch, rows), (y_batch, columns)) = (split(shapes[0], 0), split(shapes[1], 1));
+    let shape = [&broadcast(&[x_batch, y_batch])?, rows, columns].concat();
+    size(&shape)?;
+    Ok(shape)
+}
+
+/// Returns the dtype and the shape of a product of matrices, to which an array is added.
+pub(crate) fn addmm(shapes: [&[usize]; 3], dtypes: [Dtype; 3]) -> Checked<(Dtype, Vec<usize>)> {
+    let [added, x, y] = shapes;
+    let dtype = inexact_dtype(dtypes)?;
+    inner_lengths([x, y])?;
+    let shape = product_shape([x, y])?;
+    broadcast_to(added, &shape)?;
+    Ok((dtype, shape))
+}
+
+/// Returns the dtype that the attention of queries, keys and values is computed in.
+pub(crate) fn attention(
+    shapes: [&[usize]; 3],
+    dtypes: [Dtype; 3],
+    mask: Option<(&[usize], Dtype)>,
+) -> Checked<Dtype> {
+    for (name, shape) in ["queries", "keys", "values"].into_iter().zip(shapes) {
+        if shape.len() != 4 {
+            let count = shape.len();
+            refuse!("the {name} have {count} axes; they must have 4: batch, heads, tokens and features");
+        }
+    }
+    let dtype = common_dtype(dtypes);
+    if !dtype.is_float() {
+        refuse!("the operands are {dtype}, not floating point; convert them with `astype`");
+    }
+    let [queries, keys, values] = shapes;
+    if queries[0] != keys[0] || queries[0] != values[0] {
+        refuse!(
+            "the batches of queries, keys and values have lengths {}, {} and {}; they must be equal",
+            queries[0],
+            keys[0],
+            values[0]
+        );
+    }
+    if queries[3] != keys[3] {
+        refuse!("the queries have {} features and the keys {}; they must have as many", queries[3], keys[3]);
+    }
+    if keys[1..3] != values[1..3] {
+        refuse!(
+            "the keys have {} heads of {} tokens and the values {} of {}; they must have as many",
+            keys[1],
+            keys[2],
+            values[1],
+            values[2]
+        );
+    }
+    if keys[1] == 0 || !queries[1].is_multiple_of(keys[1]) {
+        refuse!("the queries have {} heads, which is no multiple of the {} of the keys", queries[1], keys[1]);
+    }
+    if let Some((shape, mask)) = mask {
+        if mask != Dtype::Bool && mask.promote(dtype) != dtype {
+            refuse!("the mask is {mask}, which is wider than {dtype}, that of the queries, keys and values");
+        }
+        broadcast_to(shape, &[queries[0], queries[1], queries[2], keys[2]])?;
     }
     Ok(dtype)
 }

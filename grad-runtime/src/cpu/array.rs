@@ -536,6 +536,31 @@ impl Array {
         })
     }
 
+    #[doc = array_doc!(addmm, "cpu")]
+    #[track_caller]
+    pub fn addmm(&self, a: &Self, b: &Self, alpha: f32, beta: f32) -> Result<Self> {
+        operation("addmm", &[self, a, b], || {
+            let (dtype, shape) =
+                operands::addmm([self.dims(), a.dims(), b.dims()], [self.dtype(), a.dtype(), b.dtype()])?;
+            shapes::check(&shape)?;
+            let (c, a, b) = (self.astype(dtype)?, a.astype(dtype)?, b.astype(dtype)?);
+            if b.ndim() > 2 {
+                return Ok(a.matmul(&b)?.scaled(alpha)?.add(c.scaled(beta)?)?);
+            }
+            // One matrix on the right: the batch on the left is so many more rows.
+            let (length, columns) = (b.dims()[0], b.dims().get(1).copied().unwrap_or(1));
+            let rows = shape.iter().product::<usize>() / columns.max(1);
+            let c = if c.size() == columns && b.ndim() == 2 && c.dims().last() == Some(&columns) {
+                c.reshape(&[columns])?
+            } else {
+                c.broadcast_to(&shape)?.reshape(&[rows, columns])?
+            };
+            let product =
+                c.addmm_matrices(&a.reshape(&[rows, length])?, &b.reshape(&[length, columns])?, alpha, beta)?;
+            Ok(product.reshape(&shape)?)
+        })
+    }
+
     #[doc = array_doc!(softmax, "cpu")]
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Result<Self> {
@@ -629,7 +654,29 @@ impl Array {
         })
     }
 
-    fn swap_last_axes(&self) -> Result<Self> {
+    /// Computes `beta * self + alpha * (a @ b)` of two matrices and of a matrix or a row.
+    #[track_caller]
+    fn addmm_matrices(&self, a: &Self, b: &Self, alpha: f32, beta: f32) -> Result<Self> {
+        operation("addmm", &[self, a, b], || {
+            let tensor = kernels::addmm(&self.tensor, &a.tensor, &b.tensor, alpha, beta)?;
+            Ok(record(tensor, self.dtype, &[self, a, b], move |index, args| {
+                let [c, a, b] = args.operands else { unreachable!("addmm has three operands") };
+                match index {
+                    0 => args.cotangent.scaled(beta)?.sum_to(c.dims()),
+                    1 => args.cotangent.scaled(alpha)?.matmul_batch(&b.swap_last_axes()?),
+                    _ => a.swap_last_axes()?.matmul_batch(&args.cotangent.scaled(alpha)?),
+                }
+            }))
+        })
+    }
+
+    /// Multiplies by a factor.
+    pub(super) fn scaled(&self, factor: f32) -> Result<Self> {
+        #[expect(clippy::float_cmp, reason = "only the factor 1 changes nothing")]
+        if factor == 1.0 { Ok(self.clone()) } else { self.affine(f64::from(factor), 0.0) }
+    }
+
+    pub(super) fn swap_last_axes(&self) -> Result<Self> {
         let mut axes = all_axes(self.ndim());
         axes.swap(self.ndim() - 2, self.ndim() - 1);
         self.transpose(&axes)

@@ -430,6 +430,14 @@ pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     as_batch(x)?.matmul(&as_batch(y)?)?.reshape(shape)
 }
 
+/// Computes `beta * c + alpha * (a @ b)` of two matrices and of a matrix or a row.
+pub(super) fn addmm(c: &Tensor, a: &Tensor, b: &Tensor, alpha: f32, beta: f32) -> Result<Tensor> {
+    in_full_precision(a, |a| {
+        let product = a.matmul(&b.to_dtype(a.dtype())?)?.affine(alpha.into(), 0.0)?;
+        product.broadcast_add(&c.to_dtype(a.dtype())?.affine(beta.into(), 0.0)?)
+    })
+}
+
 /// Returns a batch of matrices with one leading axis, in a layout that candle multiplies: contiguous matrices, each of them
 /// row-major or column-major.
 fn as_batch(x: &Tensor) -> Result<Tensor> {

@@ -34,6 +34,7 @@
 //! ```
 
 mod array;
+mod attention;
 mod comparison;
 mod creation;
 mod elementwise;

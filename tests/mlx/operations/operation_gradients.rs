@@ -297,7 +297,6 @@ gradients! {
         vecdot(Signed [2, 3], Signed [2, 3]) |x| x[0].vecdot(&x[1], -1);
         tensordot(Signed [2, 3], Signed [3, 2]) |x| x[0].tensordot(&x[1], &[1], &[0]);
         kron(Signed [2], Signed [3]) |x| x[0].kron(&x[1]);
-        addmm(Signed [2, 2], Signed [2, 3], Signed [3, 2]) |x| x[0].addmm(&x[1], &x[2], 2.0, 0.5);
         conv1d(Signed [1, 5, 2], Signed [3, 2, 2]) |x| together(&[
             x[0].conv1d(&x[1], 2, 1, 1, 1)?,
             x[0].conv1d(&x[1], 7, 1, 1, 1)?,

@@ -128,6 +128,21 @@ impl Array {
     }
 }
 
+/// # Attention
+impl Array {
+    #[doc = array_doc!(scaled_dot_product_attention, "mlx")]
+    #[track_caller]
+    pub fn scaled_dot_product_attention(
+        &self,
+        keys: &Self,
+        values: &Self,
+        scale: f32,
+        mask: Option<&Self>,
+    ) -> Result<Self> {
+        fast::scaled_dot_product_attention(self, keys, values, scale, mask)
+    }
+}
+
 /// # Creation from a rule
 impl Array {
     #[doc = array_doc!(arange, "mlx")]

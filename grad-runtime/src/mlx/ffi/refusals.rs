@@ -1,9 +1,9 @@
 //! Why MLX refused a call: the reasons that can be told from shapes, dtypes and axes, in the words of the CPU fallback.
 
 use crate::array::operands::{
-    Checked, axes, axis, broadcast, broadcast_to, concatenate, condition, cross_entropy, flatten, integers, key,
-    layer_norm, matmul, narrow, negative, nonempty_axes, refuse, reshape, slice, split, squeeze, stack, take,
-    take_along_axis, transpose, triangle,
+    Checked, addmm, attention, axes, axis, broadcast, broadcast_to, concatenate, condition, cross_entropy, flatten,
+    integers, key, layer_norm, matmul, narrow, negative, nonempty_axes, product_shape, refuse, reshape, slice,
+    split, squeeze, stack, take, take_along_axis, transpose, triangle,
 };
 use crate::dtype::Dtype;
 use crate::error::{Error, Operand};
@@ -64,10 +64,19 @@ fn check_shared(
         }
         ("matmul", &[x, y], &[x_dtype, y_dtype], ..) => {
             matmul([x, y], [x_dtype, y_dtype])?;
-            if let (Some((x_batch, _)), Some((y_batch, _))) = (x.split_last_chunk::<2>(), y.split_last_chunk::<2>())
-            {
-                broadcast(&[x_batch, y_batch])?;
-            }
+            product_shape([x, y])?;
+        }
+        ("addmm", &[c, x, y], &[c_dtype, x_dtype, y_dtype], ..) => {
+            addmm([c, x, y], [c_dtype, x_dtype, y_dtype])?;
+        }
+        (
+            "scaled_dot_product_attention" | "causal_attention",
+            &[queries, keys, values, ref mask @ ..],
+            &[queries_dtype, keys_dtype, values_dtype, ref mask_dtype @ ..],
+            ..,
+        ) => {
+            let mask = mask.first().copied().zip(mask_dtype.first().copied());
+            attention([queries, keys, values], [queries_dtype, keys_dtype, values_dtype], mask)?;
         }
         ("layer_norm", &[x, weight, bias], &[x_dtype, weight_dtype, bias_dtype], ..) => {
             layer_norm([x, weight, bias], [x_dtype, weight_dtype, bias_dtype])?;
@@ -139,12 +148,6 @@ fn check_others(op: &str, shapes: &[&[usize]], dtypes: &[Dtype], given: &[isize]
             broadcast(shapes)?;
         }
         ("diagonal" | "trace", [shape], ..) => triangle(shape.len())?,
-        ("addmm", &[c, x, y], &[_, x_dtype, y_dtype], ..) => {
-            matmul([x, y], [x_dtype, y_dtype])?;
-            if let ([rows, _], [_, columns]) = (x, y) {
-                broadcast_to(c, &[*rows, *columns])?;
-            }
-        }
         ("bitwise_invert", ..) => integers_or_bools(dtypes)?,
         (
             "qr" | "svd" | "lu" | "pinv" | "inv" | "tri_inv" | "cholesky" | "cholesky_inv" | "det" | "slogdet"
@@ -153,14 +156,6 @@ fn check_others(op: &str, shapes: &[&[usize]], dtypes: &[Dtype], given: &[isize]
             ..,
         ) => {
             matrices(shape, dtypes, !matches!(op, "qr" | "svd" | "lu" | "lu_factor" | "pinv"))?;
-        }
-        ("causal_attention" | "scaled_dot_product_attention", ..) => {
-            if let Some(other) = shapes.iter().take(3).find(|shape| shape.len() != 4) {
-                refuse!(
-                    "queries, keys and values need 4 axes (batch, heads, length, features), not {}",
-                    other.len()
-                );
-            }
         }
         (
             "bits" | "uniform" | "normal" | "truncated_normal" | "laplace" | "gumbel" | "randint" | "bernoulli"
