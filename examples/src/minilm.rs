@@ -65,21 +65,36 @@ fn specification() -> impl Iterator<Item = (String, &'static [usize])> {
     embeddings.chain(layers)
 }
 
-/// A batch of tokenized texts, padded to the longest.
+/// A batch of tokenized texts, padded to one length.
 #[derive(Debug, Clone)]
 pub struct Batch {
     tokens: Vec<u32>,
     lengths: Vec<usize>,
-    longest: usize,
+    /// The number of tokens in a row.
+    padded: usize,
 }
 
 impl Batch {
-    /// Makes a batch of texts, each given by its token ids, including `[CLS]` and `[SEP]`.
+    /// Makes a batch of texts, each given by its token ids, including `[CLS]` and `[SEP]`. They are padded to the longest.
     ///
     /// # Errors
     ///
     /// If there are no texts, or a text has no tokens or more than 512, the number of the model's positions.
     pub fn new<T: AsRef<[u32]>>(texts: &[T]) -> anyhow::Result<Self> {
+        Self::padded_to_multiple(texts, 1)
+    }
+
+    /// Makes a batch of texts that are padded to the longest, and further to a multiple of `step` tokens. A compiled function is
+    /// traced for each shape, of which there are fewer this way.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// # Panics
+    ///
+    /// If `step` is 0.
+    pub fn padded_to_multiple<T: AsRef<[u32]>>(texts: &[T], step: usize) -> anyhow::Result<Self> {
         let lengths = texts.iter().map(|tokens| tokens.as_ref().len()).collect::<Vec<_>>();
         let longest = lengths.iter().copied().max().context("cannot make a batch: there are no texts")?;
         ensure!(!lengths.contains(&0), "cannot make a batch: a text has no tokens; each has [CLS] and [SEP]");
@@ -87,11 +102,12 @@ impl Batch {
             longest <= POSITIONS,
             "cannot make a batch: a text has {longest} tokens; the model has {POSITIONS} positions"
         );
-        let mut tokens = vec![0; texts.len() * longest];
-        for (row, text) in tokens.chunks_exact_mut(longest).zip(texts) {
+        let padded = longest.next_multiple_of(step).min(POSITIONS);
+        let mut tokens = vec![0; texts.len() * padded];
+        for (row, text) in tokens.chunks_exact_mut(padded).zip(texts) {
             row[..text.as_ref().len()].copy_from_slice(text.as_ref());
         }
-        Ok(Self { tokens, lengths, longest })
+        Ok(Self { tokens, lengths, padded })
     }
 
     /// Returns the number of texts.
@@ -100,10 +116,23 @@ impl Batch {
         self.lengths.len()
     }
 
+    /// Returns the arrays that the model computes with.
+    ///
+    /// # Errors
+    ///
+    /// If the backend is not available.
+    pub fn inputs<A: Array>(&self) -> Result<Inputs<A>> {
+        Ok(Inputs {
+            tokens: A::from_slice(&self.tokens, &[self.size(), self.padded])?,
+            attention_bias: self.attention_bias()?,
+            pooling: self.pooling()?,
+        })
+    }
+
     /// Returns an array with a row for each text: `real` of the text's length at its tokens, `padding` elsewhere.
     fn rows<A: Array>(&self, shape: &[usize], real: impl Fn(f32) -> f32, padding: f32) -> Result<A> {
         let mut rows = vec![padding; self.tokens.len()];
-        for (row, &length) in rows.chunks_exact_mut(self.longest).zip(&self.lengths) {
+        for (row, &length) in rows.chunks_exact_mut(self.padded).zip(&self.lengths) {
             #[expect(clippy::cast_precision_loss, reason = "a length is at most 512")]
             row[..length].fill(real(length as f32));
         }
@@ -112,16 +141,27 @@ impl Batch {
 
     /// Returns the bias of the attention scores, shape `[texts, 1, 1, tokens]`, or `None` if no text is padded.
     fn attention_bias<A: Array>(&self) -> Result<Option<A>> {
-        if self.lengths.iter().all(|&length| length == self.longest) {
+        if self.lengths.iter().all(|&length| length == self.padded) {
             return Ok(None);
         }
-        self.rows(&[self.size(), 1, 1, self.longest], |_| 0.0, MASKED).map(Some)
+        self.rows(&[self.size(), 1, 1, self.padded], |_| 0.0, MASKED).map(Some)
     }
 
     /// Returns the weight of each token in its text's mean, shape `[texts, 1, tokens]`.
     fn pooling<A: Array>(&self) -> Result<A> {
-        self.rows(&[self.size(), 1, self.longest], |length| 1.0 / length, 0.0)
+        self.rows(&[self.size(), 1, self.padded], |length| 1.0 / length, 0.0)
     }
+}
+
+/// A batch as arrays, which a compiled function takes as its argument.
+#[derive(Debug, Clone, Params)]
+pub struct Inputs<A: Array> {
+    /// `[texts, tokens]`, uint32.
+    tokens: A,
+    /// Added to the attention scores: `[texts, 1, 1, tokens]`, float32, or `None` if no text is padded.
+    attention_bias: Option<A>,
+    /// The weight of each token in its text's mean: `[texts, 1, tokens]`, float32.
+    pooling: A,
 }
 
 /// The model, with its parameters on the backend of `A`.
@@ -193,6 +233,18 @@ impl<A: Array> MiniLm<A> {
     /// If the number of parameters or a shape is wrong.
     pub fn with_parameters(&self, parameters: &[A]) -> anyhow::Result<Self> {
         Self::new(parameters.to_vec())
+    }
+
+    /// Returns the model with parameters of another floating point dtype, in which it then computes. Embeddings stay float32.
+    ///
+    /// # Errors
+    ///
+    /// If the backend refuses the conversion.
+    pub fn astype(&self, dtype: Dtype) -> anyhow::Result<Self> {
+        let parameters = self.parameters.iter().map(|parameter| parameter.astype(dtype)).collect::<Result<_>>()?;
+        let model = Self::new(parameters)?;
+        params::eval(&model.encoder)?;
+        Ok(model)
     }
 
     fn new(parameters: Vec<A>) -> anyhow::Result<Self> {
@@ -271,15 +323,27 @@ impl<A: Array> Encoder<A> {
     ///
     /// If the backend refuses an operation.
     pub fn forward(&self, batch: &Batch) -> Result<A> {
-        let attention_bias = batch.attention_bias()?;
-        let mut hidden = self.embeddings.forward(batch)?;
+        self.embed(&batch.inputs()?)
+    }
+
+    /// Returns the vectors that [`forward`](Self::forward) returns. A compiled function calls this, since it depends on nothing but
+    /// arrays and their shapes.
+    ///
+    /// # Errors
+    ///
+    /// If the backend refuses an operation.
+    pub fn embed(&self, inputs: &Inputs<A>) -> Result<A> {
+        let size = inputs.tokens.shape().try_into().expect("texts and tokens");
+        let mut hidden = self.embeddings.forward(&inputs.tokens, size)?;
+        // The bias has the dtype of the scores, in which it may be an infinity.
+        let attention_bias = inputs.attention_bias.as_ref().map(|bias| bias.astype(hidden.dtype())).transpose()?;
         for layer in &self.layers {
-            hidden = layer.forward(&hidden, batch, attention_bias.as_ref())?;
+            hidden = layer.forward(&hidden, size, attention_bias.as_ref())?;
         }
-        let hidden = hidden.reshape(&[batch.size(), batch.longest, HIDDEN])?;
-        let mean = batch.pooling::<A>()?.matmul(&hidden)?.squeeze(1)?;
+        let hidden = hidden.reshape(&[size[0], size[1], HIDDEN])?.astype(Dtype::Float32)?;
+        let mean = inputs.pooling.matmul(&hidden)?.squeeze(1)?;
         let norm = mean.square()?.sum(&[1], true)?.sqrt()?;
-        mean.divide(&norm.maximum(&A::scalar(1e-12_f32)?)?)
+        mean.divide(norm.maximum(1e-12)?)
     }
 }
 
@@ -347,11 +411,11 @@ impl<A: Array> Embeddings<A> {
         })
     }
 
-    fn forward(&self, batch: &Batch) -> Result<A> {
-        let tokens = A::from_slice(&batch.tokens, &[batch.size(), batch.longest])?;
-        let positions = self.positions.slice(&[0, 0], &[batch.longest, HIDDEN])?;
-        let hidden = self.words.take(&tokens, 0)?.add(&positions)?;
-        self.norm.forward(&hidden.reshape(&[batch.tokens.len(), HIDDEN])?)
+    /// Returns the hidden states of `tokens`, which are `[texts, tokens]`.
+    fn forward(&self, tokens: &A, [texts, length]: [usize; 2]) -> Result<A> {
+        let positions = self.positions.slice(&[0, 0], &[length, HIDDEN])?;
+        let hidden = self.words.take(tokens, 0)?.add(&positions)?;
+        self.norm.forward(&hidden.reshape(&[texts * length, HIDDEN])?)
     }
 }
 
@@ -387,15 +451,14 @@ impl<A: Array> Layer<A> {
         })
     }
 
-    fn forward(&self, hidden: &A, batch: &Batch, attention_bias: Option<&A>) -> Result<A> {
-        let attended = self.attention_output.forward(&self.attend(hidden, batch, attention_bias)?)?;
+    fn forward(&self, hidden: &A, size: [usize; 2], attention_bias: Option<&A>) -> Result<A> {
+        let attended = self.attention_output.forward(&self.attend(hidden, size, attention_bias)?)?;
         let hidden = self.attention_norm.forward(&attended.add(hidden)?)?;
         let output = self.output.forward(&self.intermediate.forward(&hidden)?.gelu()?)?;
         self.output_norm.forward(&output.add(&hidden)?)
     }
 
-    fn attend(&self, hidden: &A, batch: &Batch, attention_bias: Option<&A>) -> Result<A> {
-        let (texts, tokens) = (batch.size(), batch.longest);
+    fn attend(&self, hidden: &A, [texts, tokens]: [usize; 2], attention_bias: Option<&A>) -> Result<A> {
         // [texts · tokens, 3 · 384] to [3, texts, heads, tokens, 32], which is then split into the three.
         let heads = self
             .query_key_value

@@ -4,12 +4,12 @@
 use std::io::Cursor;
 use std::num::NonZeroUsize;
 
-use grad_examples::embedder::{Embed, Embedder};
+use grad_examples::embedder::{Embed, Embedder, Options};
 use grad_examples::minilm::{Batch, HIDDEN, MiniLm};
 use grad_examples::model_files::{ModelFiles, find};
 use grad_examples::tokenize::{MAX_TOKENS, Tokenizer};
-use grad_runtime::Array;
-use safetensors::{Dtype, tensor::TensorView};
+use grad_runtime::{Array, Dtype};
+use safetensors::tensor::TensorView;
 use serde::Deserialize;
 
 /// The contents of `reference/embeddings.json`, which `reference/make.py` writes.
@@ -33,8 +33,10 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-fn embedder<A: Array>(batch: usize) -> Embedder<A> {
-    Embedder::new("test".into(), &ModelFiles::open(None).unwrap(), NonZeroUsize::new(batch).unwrap()).unwrap()
+/// Returns an embedder with batches of 4: of the reference's sentences, some are padded, and their order is another.
+fn embedder<A: Array>(dtype: Dtype, token_step: usize) -> Embedder<A> {
+    let options = Options { dtype, batch: NonZeroUsize::new(4).unwrap(), token_step };
+    Embedder::new("test".into(), &ModelFiles::open(None).unwrap(), options).unwrap()
 }
 
 fn agrees_with_sentence_transformers<A: Array>() {
@@ -42,8 +44,7 @@ fn agrees_with_sentence_transformers<A: Array>() {
     assert!(reference.len() >= 8);
     let sentences = reference.iter().map(|sentence| &*sentence.sentence).collect::<Vec<_>>();
     let mut done = 0;
-    // Batches of 4: some are padded, and their order is not the sentences'.
-    let embeddings = embedder::<A>(4).embed(&sentences, &mut |texts| done += texts).unwrap();
+    let embeddings = embedder::<A>(Dtype::Float32, 1).embed(&sentences, &mut |texts| done += texts).unwrap();
     assert_eq!((embeddings.len(), done), (sentences.len(), sentences.len()));
     for (Sentence { sentence, embedding }, ours) in reference.iter().zip(&embeddings) {
         assert_eq!(ours.len(), HIDDEN);
@@ -52,6 +53,18 @@ fn agrees_with_sentence_transformers<A: Array>() {
         assert!((norm - 1.0).abs() < 1e-6);
         let worst = embedding.iter().zip(ours).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "an element of {sentence:?} is off by {worst}");
+    }
+}
+
+fn half_precision_and_padding_change_little<A: Array>() {
+    let reference = reference();
+    let sentences = reference.iter().map(|sentence| &*sentence.sentence).collect::<Vec<_>>();
+    for (dtype, token_step, least) in [(Dtype::Float16, 16, 0.999_99), (Dtype::BFloat16, 1, 0.9997)] {
+        let embeddings = embedder::<A>(dtype, token_step).embed(&sentences, &mut |_| {}).unwrap();
+        for (Sentence { sentence, embedding }, ours) in reference.iter().zip(&embeddings) {
+            let cosine = cosine(embedding, ours);
+            assert!(cosine > least, "{dtype}: cosine {cosine} for {sentence:?}");
+        }
     }
 }
 
@@ -133,7 +146,7 @@ fn damaged_weights_are_an_error<A: Array>() {
         assert!(error.contains("damaged"), "{error}");
     }
     let one = |name, shape| {
-        let tensor = TensorView::new(Dtype::F32, shape, &[0; 4]).unwrap();
+        let tensor = TensorView::new(safetensors::Dtype::F32, shape, &[0; 4]).unwrap();
         load(&safetensors::serialize([(name, tensor)], None).unwrap())
     };
     let name = "embeddings.word_embeddings.weight";
@@ -153,6 +166,11 @@ macro_rules! on {
             #[test]
             fn agrees_with_sentence_transformers() {
                 super::agrees_with_sentence_transformers::<Array>();
+            }
+
+            #[test]
+            fn half_precision_and_padding_change_little() {
+                super::half_precision_and_padding_change_little::<Array>();
             }
 
             #[test]

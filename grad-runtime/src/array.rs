@@ -7,6 +7,7 @@ use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::{Error, Operand, Result};
 use crate::explain::is_strict;
 use crate::params::Params;
+use crate::params::compiled::Compiler;
 use crate::random::Draw;
 use grad_core::Backend;
 use grad_core::GradMode;
@@ -474,6 +475,14 @@ pub trait Sealed: Draw {
     /// Computes the elements of all arrays, for [`params::eval`](crate::params::eval).
     #[doc(hidden)]
     fn eval_all(arrays: &[Self]) -> Result<()>;
+
+    /// Starts to compute the elements of all arrays, for [`params::async_eval`](crate::params::async_eval).
+    #[doc(hidden)]
+    fn async_eval_all(arrays: &[Self]) -> Result<()>;
+
+    /// Returns what compiles functions, if the backend does, for [`params::compile`](crate::params::compile).
+    #[doc(hidden)]
+    fn compiler() -> Option<Compiler<Self>>;
 
     /// Returns the elements to be shown. They are not recorded as read.
     #[doc(hidden)]

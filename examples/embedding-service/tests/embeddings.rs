@@ -12,7 +12,7 @@ use embedding_service::background::Background;
 use embedding_service::client::Client;
 use embedding_service::model::{self, SharedModel};
 use embedding_service::service::Config;
-use grad_examples::embedder::{self, Choice, Vector};
+use grad_examples::embedder::{self, BackendArgs, Choice, Vector};
 use grad_examples::model_files::ModelFiles;
 use grad_runtime::is_grad_enabled;
 use serde_json::json;
@@ -43,7 +43,8 @@ fn assert_same(found: &[Vector], expected: &[Vector]) {
 /// The model on a backend, and the expected embeddings of [`TEXTS`].
 fn load(backend: Choice) -> (Arc<dyn SharedModel>, Vec<Vector>) {
     let files = ModelFiles::open(None).unwrap();
-    let expected = embedder::open(backend, None, &files, None).unwrap().embed(&TEXTS, &mut |_| {}).unwrap();
+    let expected = embedder::open(&BackendArgs { backend, device: None }.into(), &files).unwrap();
+    let expected = expected.embed(&TEXTS, &mut |_| {}).unwrap();
     (model::load(backend, None, &files).unwrap(), expected)
 }
 

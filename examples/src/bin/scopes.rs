@@ -131,9 +131,7 @@ fn poll_to_the_end<T>(future: impl Future<Output = T>) -> (T, GradMode) {
 /// The effect of a scope on arrays.
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 mod arrays {
-    use std::num::NonZeroUsize;
-
-    use grad_examples::embedder::{Embed, Embedder};
+    use grad_examples::embedder::{Embed, Embedder, Options};
     use grad_examples::model_files::ModelFiles;
     use grad_runtime::explain;
     use grad_runtime::prelude::*;
@@ -202,7 +200,7 @@ mod arrays {
     fn embeddings<A: Array>() -> anyhow::Result<()> {
         const SENTENCES: [&str; 3] =
             ["A cat sits on the mat.", "A kitten rests on a rug.", "The compiler is slow."];
-        let engine = Embedder::<A>::new(A::backend().name().into(), &ModelFiles::open(None)?, NonZeroUsize::MIN)?;
+        let engine = Embedder::<A>::new(A::backend().name().into(), &ModelFiles::open(None)?, Options::default())?;
         let vectors = engine.embed(&SENTENCES, &mut |_| {})?;
         let cosine = |a: usize, b: usize| -> f32 { vectors[a].iter().zip(&vectors[b]).map(|(a, b)| a * b).sum() };
         println!("  the embedding of {:?} has length {:.6}", SENTENCES[0], cosine(0, 0).sqrt());

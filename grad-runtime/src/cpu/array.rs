@@ -18,6 +18,7 @@ use crate::detach::Detach;
 use crate::dtype::{Buffer, Dtype, Element};
 use crate::error::{Error, Operand, Result};
 use crate::explain;
+use crate::params::compiled::Compiler;
 use grad_core::{Backend, Cpu};
 
 /// An n-dimensional array on the CPU: the fallback where there is no MLX.
@@ -109,6 +110,14 @@ impl Sealed for Array {
 
     fn eval_all(_arrays: &[Self]) -> Result<()> {
         Ok(())
+    }
+
+    fn async_eval_all(_arrays: &[Self]) -> Result<()> {
+        Ok(())
+    }
+
+    fn compiler() -> Option<Compiler<Self>> {
+        None
     }
 
     fn peek(&self) -> Result<Buffer<'static>> {

@@ -6,6 +6,7 @@ use crate::array::Sealed;
 use crate::dtype::Buffer;
 use crate::error::{Error, Operand, Result};
 use crate::explain::record::Key;
+use crate::params::compiled::Compiler;
 
 impl Sealed for Array {
     #[track_caller]
@@ -33,6 +34,17 @@ impl Sealed for Array {
 
     fn eval_all(arrays: &[Self]) -> Result<()> {
         super::eval(arrays)
+    }
+
+    fn async_eval_all(arrays: &[Self]) -> Result<()> {
+        super::async_eval(arrays)
+    }
+
+    fn compiler() -> Option<Compiler<Self>> {
+        Some(|function| {
+            let compiled = super::compile(function);
+            Box::new(move |inputs| compiled.call(inputs))
+        })
     }
 
     fn peek(&self) -> Result<Buffer<'static>> {

@@ -212,7 +212,6 @@ fn of_trainable<A: Array, P: Params<A>, T>(params: &P, of: impl Fn(&Path<'_>, &A
 }
 
 /// Returns the structure of `params` with other arrays, one for each.
-#[cfg(feature = "mlx")]
 pub(super) fn with_all<A: Array, P: Params<A>>(params: &P, arrays: &[A]) -> P {
     let Ok(replaced) = with_arrays(params, arrays, |_, _| Ok::<_, Infallible>(None));
     replaced

@@ -61,14 +61,17 @@ use crate::array::{Array, refused};
 use crate::error::{Error, Result};
 
 mod array_impls;
+pub(crate) mod compiled;
 mod frozen;
 mod gradient;
 mod path;
+mod returned;
 mod sharing;
 mod std_impls;
 #[cfg(feature = "mlx")]
 mod transforms;
 
+pub use compiled::{CompiledFunction, compile};
 pub use frozen::Frozen;
 #[doc(inline)]
 pub use grad_macros::params_object as object;
@@ -77,7 +80,7 @@ pub(crate) use gradient::{paths_of, trainable_arrays};
 pub use path::{Path, Role};
 pub use sharing::{SharedParams, share};
 #[cfg(feature = "mlx")]
-pub use transforms::{CompiledFunction, checkpoint, compile, custom, jvp, vjp, vmap};
+pub use transforms::{checkpoint, custom, jvp, vjp, vmap};
 
 /// A function that is called with each array and its path.
 pub type Visit<'a, A> = dyn FnMut(&Path<'_>, &A) + 'a;
@@ -376,6 +379,28 @@ fn zip<A: Array, P: Params<A>, E: From<Error>, const N: usize>(
 /// [`Error::Operation`] if the elements of an array cannot be computed, as in a function that is mapped or compiled.
 pub fn eval<A: Array>(params: &impl Params<A>) -> Result<()> {
     A::eval_all(&params.arrays())
+}
+
+/// Starts to compute the elements of all arrays of a structure on MLX, and returns, so that the program can prepare the next step
+/// meanwhile. Reading the elements blocks until they are computed. The arrays of the CPU fallback are computed already.
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use grad_runtime::{Dtype, cpu, params};
+///
+/// let current = cpu::Array::ones(&[2], Dtype::Float32)?.exp()?;
+/// params::async_eval(&current)?;
+/// let next = cpu::Array::zeros(&[2], Dtype::Float32)?; // while the device computes
+/// assert_eq!(current.add(&next)?.to_vec::<f32>()?, [1.0_f32.exp(); 2]);
+/// # }
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`eval`]. An operation that fails later is an error of reading the elements.
+pub fn async_eval<A: Array>(params: &impl Params<A>) -> Result<()> {
+    A::async_eval_all(&params.arrays())
 }
 
 /// Returns the error for the first paths at which two structures differ.

@@ -3,40 +3,15 @@
 //! Each calls the function of [`mlx`] on the arrays of a structure and returns results in the structure that the function returned.
 //! Scopes count as there. The trainable arrays ([`Role`](super::Role)) are differentiated; the others are constants to the function.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
-use std::fmt;
-use std::hash::{DefaultHasher, Hasher as _};
 use std::rc::Rc;
 
 use super::gradient::{primals_of, with_all, with_gradients, with_primals};
+use super::returned::{Returned, emptied, keep, placeholder, rebuilt};
 use super::{Params, Path};
 use crate::detach::Detach as _;
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::mlx::{self, Array};
-use grad_core::ModeSnapshot;
-
-/// A structure that a function returned, kept for its results.
-type Returned<Q> = RefCell<Option<Q>>;
-
-/// Returns the arrays of a structure, which is kept with `empty` in the place of each, so that their elements are not.
-fn keep<Q: Params<Array>>(returned: &Returned<Q>, outputs: &Q, empty: &Array) -> Vec<Array> {
-    let Ok(structure) = outputs.try_map(|_, _| Ok::<_, Infallible>(empty.clone()));
-    returned.replace(Some(structure));
-    outputs.arrays()
-}
-
-/// Returns an array for places whose elements do not matter.
-fn placeholder() -> Result<Array> {
-    Array::scalar(0.0_f32)
-}
-
-/// Returns the kept structure with other arrays.
-fn rebuilt<Q: Params<Array>>(returned: &Returned<Q>, arrays: &[Array]) -> Q {
-    let outputs = returned.borrow();
-    with_all(outputs.as_ref().expect("a transform that succeeds has called its function"), arrays)
-}
 
 /// Computes a function of structures and the product of `cotangents` with its Jacobian: [`mlx::vjp`] over a structure.
 ///
@@ -273,140 +248,6 @@ where
     });
     let outputs = called.call(&params.arrays())?;
     Ok(rebuilt(&returned, &outputs))
-}
-
-/// Returns a function that is traced once and then runs without its Rust code: [`mlx::compile`] over structures.
-///
-/// It is traced anew for other paths, roles, shapes, dtypes, grad modes and values other than arrays ([`Params::hash_values`]), such as
-/// the learning rate of an optimizer: pass what changes in each step as an array. Values in fields marked `#[params(skip)]`, and what the
-/// function captures, are those of the trace.
-///
-/// ```
-/// use grad_runtime::{mlx::Array, params};
-///
-/// // A whole training step: gradients and update in one compiled function.
-/// let step = params::compile(|(weight, x): &(Array, Array)| {
-///     let gradient = params::grad(|weight: &Array| weight.multiply(x)?.square(), weight)?;
-///     weight.subtract(gradient.multiply(0.125)?)
-/// });
-/// let (mut weight, x) = (Array::scalar(2.0_f32)?, Array::scalar(1.0_f32)?);
-/// for _ in 0..3 {
-///     weight = step.call(&(weight, x.clone()))?;
-/// }
-/// assert_eq!(weight.item::<f32>()?, 0.84375);
-/// # Ok::<(), grad_runtime::Error>(())
-/// ```
-pub fn compile<P, Q, F>(function: F) -> CompiledFunction<P, Q>
-where
-    P: Params<Array> + 'static,
-    Q: Params<Array> + 'static,
-    F: Fn(&P) -> Result<Q> + 'static,
-{
-    CompiledFunction { function: Rc::new(function), traced: RefCell::default() }
-}
-
-/// A compiled function of structures, which [`compile`] returns.
-///
-/// ```
-/// use grad_runtime::mlx::Array;
-/// use grad_runtime::params::{self, CompiledFunction};
-///
-/// struct Doubler {
-///     double: CompiledFunction<Array, Array>,
-/// }
-///
-/// let doubler = Doubler { double: params::compile(|x: &Array| x.multiply(2.0)) };
-/// assert_eq!(doubler.double.call(&Array::scalar(3.0_f32)?)?.item::<f32>()?, 6.0);
-/// # Ok::<(), grad_runtime::Error>(())
-/// ```
-pub struct CompiledFunction<P, Q> {
-    function: Rc<Function<P, Q>>,
-    traced: RefCell<Vec<Rc<Traced<Q>>>>,
-}
-
-type Function<P, Q> = dyn Fn(&P) -> Result<Q>;
-
-/// A function as it was traced for inputs of one kind.
-struct Traced<Q> {
-    kind: Kind,
-    compiled: mlx::Compiled,
-    returned: Rc<Returned<Q>>,
-}
-
-/// What inputs must have in common to be given to the same trace.
-#[derive(PartialEq)]
-struct Kind {
-    arrays: Vec<(String, super::Role, Vec<usize>, Dtype)>,
-    /// A hash of the values other than arrays.
-    values: u64,
-    modes: ModeSnapshot,
-}
-
-impl Kind {
-    fn of<P: Params<Array>>(params: &P) -> Self {
-        let mut arrays = Vec::new();
-        params.visit_arrays(&Path::root(), &mut |path, array| {
-            arrays.push((path.to_string(), path.role(), array.shape(), array.dtype()));
-        });
-        let mut hasher = DefaultHasher::new();
-        params.hash_values(&mut hasher);
-        Self { arrays, values: hasher.finish(), modes: ModeSnapshot::current() }
-    }
-}
-
-impl<P: Params<Array> + 'static, Q: Params<Array> + 'static> CompiledFunction<P, Q> {
-    /// Calls the function, which is traced if it was not yet for such inputs.
-    ///
-    /// ```
-    /// use grad_runtime::{mlx::Array, params};
-    ///
-    /// let sum = params::compile(|xs: &Vec<Array>| xs[0].add(&xs[1]));
-    /// let (one, two) = (Array::scalar(1.0_f32)?, Array::scalar(2.0_f32)?);
-    /// assert_eq!(sum.call(&vec![one, two])?.item::<f32>()?, 3.0);
-    /// # Ok::<(), grad_runtime::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`mlx::Compiled::call`].
-    ///
-    /// # Panics
-    ///
-    /// If the function panics while it is traced, with its payload.
-    pub fn call(&self, params: &P) -> Result<Q> {
-        let traced = self.traced(params)?;
-        let outputs = traced.compiled.call(&params.arrays())?;
-        Ok(rebuilt(&traced.returned, &outputs))
-    }
-
-    fn traced(&self, params: &P) -> Result<Rc<Traced<Q>>> {
-        let kind = Kind::of(params);
-        if let Some(traced) = self.traced.borrow().iter().find(|traced| traced.kind == kind) {
-            return Ok(Rc::clone(traced));
-        }
-        let (function, template) = (Rc::clone(&self.function), emptied(params)?);
-        let (returned, empty) = (Rc::new(Returned::default()), placeholder()?);
-        let compiled = mlx::compile({
-            let returned = Rc::clone(&returned);
-            move |inputs| Ok(keep(&returned, &function(&with_all(&template, inputs))?, &empty))
-        });
-        let traced = Rc::new(Traced { kind, compiled, returned });
-        self.traced.borrow_mut().push(Rc::clone(&traced));
-        Ok(traced)
-    }
-}
-
-/// Shows how often the function was traced.
-impl<P, Q> fmt::Debug for CompiledFunction<P, Q> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CompiledFunction").field("traced", &self.traced.borrow().len()).finish_non_exhaustive()
-    }
-}
-
-/// Returns a structure for its values other than arrays, without keeping the arrays alive.
-fn emptied<P: Params<Array>>(params: &P) -> Result<P> {
-    let empty = placeholder()?;
-    params.try_map(|_, _| Ok(empty.clone()))
 }
 
 /// Returns a structure whose arrays are constants where they are not trained.

@@ -11,7 +11,7 @@ use code_search::rank::{self, Ranking};
 use code_search::shard::Shard;
 use code_search::store::{Counts, Store, StoredPassage, TreeId};
 use code_search::update::{self, Tree};
-use grad_examples::embedder::{self, Choice, Embed};
+use grad_examples::embedder::{self, BackendArgs, Choice, Embed};
 use grad_examples::model_files::ModelFiles;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -99,7 +99,7 @@ pub fn a_killed_process_loses_nothing(place: &Place) {
 
 fn embedder() -> Box<dyn Embed> {
     let model = ModelFiles::open(None).unwrap();
-    embedder::open(Choice::Cpu, None, &model, None).unwrap()
+    embedder::open(&BackendArgs { backend: Choice::Cpu, device: None }.into(), &model).unwrap()
 }
 
 /// Returns the passages of a corpus that is indexed at one go.

@@ -71,7 +71,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let texts = (0..args.requests.get()).map(text).collect::<Vec<_>>();
     let files = ModelFiles::open(None)?;
-    let embedder = embedder::open(args.on.backend, args.on.device, &files, None)?;
+    let embedder = embedder::open(&args.on.into(), &files)?;
     let expected = embedder.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), &mut |_| {})?;
     let load = Load { texts, expected, concurrency: args.concurrency.get() };
 
