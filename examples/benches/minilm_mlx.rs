@@ -1,8 +1,9 @@
-//! Measures MiniLM's forward pass on MLX: compared with the same operations in Python MLX, in a scope and outside.
+//! Measures MiniLM's forward pass on MLX beside Python MLX and, on a GPU, beside PyTorch.
 //!
-//! `cargo bench -p grad-examples --bench minilm_mlx` runs on MLX's default device and fetches Python MLX with pip once. All
-//! ratios are from one run, in which the cases alternate and the order changes each turn. A ratio is the median over the
-//! turns; below 1, grad-runtime is faster. Peak memory is measured in a separate process for each.
+//! `cargo bench -p grad-examples --bench minilm_mlx` runs on MLX's default device and fetches Python MLX with pip once. PyTorch and
+//! transformers are those of `python3`, if it imports them. All times of a table are from one run, in which the cases alternate and the
+//! order changes each turn. A ratio is the median over the turns, of our default and of Python MLX's fastest variant; below 1,
+//! grad-runtime is faster. Peak memory is measured in a separate process for each.
 
 use std::env;
 use std::hint::black_box;
@@ -12,10 +13,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use grad_examples::minilm::{Batch, HIDDEN, MiniLm};
+use grad_examples::minilm::{Batch, HIDDEN, Inputs, MiniLm};
 use grad_examples::model_files::find;
 use grad_runtime::mlx::{self, Device};
-use grad_runtime::no_grad;
+use grad_runtime::{Dtype, no_grad, params};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -31,23 +32,23 @@ const TURNS: usize = 30;
 const TURN_MILLISECONDS: f64 = 100.0;
 
 fn main() -> Result<()> {
-    let sizes: &[usize] = if mlx::default_device()? == Device::Gpu { &[1, 32, 256] } else { &[1, 32] };
+    let on_gpu = mlx::default_device()? == Device::Gpu;
+    let sizes: &[usize] = if on_gpu { &[1, 32, 256] } else { &[1, 32] };
     let asked = env::args().nth(1).and_then(|argument| argument.strip_prefix("peaks=")?.parse().ok());
     if let Some(size) = asked {
         return print_peaks(size);
     }
     let model = Model::load(&find()?)?;
-    let mut python = Python::start()?;
-    let (device, versions) = (mlx::default_device()?, python.ask::<String>(&json!({}))?);
-    println!("on {device}, texts of up to {TOKENS} tokens; {versions}");
-    println!(
-        "{:<8}{:>11}{:>11}{:>11}{:>14}{:>18}{:>14}",
-        "texts", "Python ms", "ours ms", "scope ms", "ours / Python", "scope / without", "least cosine"
-    );
-    for &size in sizes {
-        speed(&model, &mut python, size)?;
+    let mut engines = vec![Python::mlx()?];
+    engines.extend(if on_gpu { Python::torch()? } else { None });
+    println!("on {}, texts of up to {TOKENS} tokens", mlx::default_device()?);
+    for engine in &mut engines {
+        println!("{}", engine.ask::<String>(&json!({}))?);
     }
-    drop(python);
+    for &size in sizes {
+        speed(&model, on_gpu, &mut engines, size)?;
+    }
+    drop(engines);
     println!(
         "\n{:<8}{:>14}{:>12}{:>8}{:>18}{:>12}{:>8}",
         "peak MB", "Python arrays", "ours", "ratio", "Python process", "ours", "ratio"
@@ -63,65 +64,143 @@ fn texts(count: usize) -> Vec<Vec<u32>> {
     (0..count).map(|text| (0..length(text)).map(|at| token(text, at)).collect()).collect()
 }
 
-/// Returns the milliseconds of each of `runs` forward passes, from tokens to evaluated embeddings.
-fn forward(model: &Model, batch: &Batch, in_a_scope: bool, runs: usize) -> Result<Vec<f64>> {
-    (0..runs)
-        .map(|_| {
-            let start = Instant::now();
-            let embeddings = if in_a_scope { no_grad!(model.forward(batch)?) } else { model.forward(batch)? };
-            embeddings.eval()?;
-            let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-            drop(black_box(embeddings));
-            Ok(milliseconds)
-        })
-        .collect()
+/// A way to compute that is ours.
+struct Ours<'a> {
+    name: &'static str,
+    forward: Box<dyn Fn(&Batch) -> grad_runtime::Result<mlx::Array> + 'a>,
 }
 
-fn speed(model: &Model, python: &mut Python, size: usize) -> Result<()> {
+impl<'a> Ours<'a> {
+    fn new(name: &'static str, forward: impl Fn(&Batch) -> grad_runtime::Result<mlx::Array> + 'a) -> Self {
+        Self { name, forward: Box::new(forward) }
+    }
+
+    /// Returns the ways to compute; the last is what `code-search` uses.
+    fn all(model: &'a Model, on_gpu: bool) -> Result<Vec<Self>> {
+        let (dtype, default) = if on_gpu {
+            (Dtype::Float16, "float16, compiled, in a scope")
+        } else {
+            (Dtype::Float32, "float32, compiled, in a scope")
+        };
+        let encoder = model.astype(dtype)?.into_encoder();
+        let compiled = params::compile(move |inputs: &Inputs<mlx::Array>| encoder.embed(inputs));
+        Ok(vec![
+            Self::new("float32", |batch| model.forward(batch)),
+            Self::new("float32, in a scope", |batch| model.embed(batch)),
+            Self::new(default, move |batch| no_grad! { compiled.call(&batch.inputs()?) }),
+        ])
+    }
+
+    /// Returns the milliseconds of each of `runs` forward passes, from tokens to evaluated embeddings.
+    fn milliseconds(&self, batch: &Batch, runs: usize) -> Result<Vec<f64>> {
+        (0..runs)
+            .map(|_| {
+                let start = Instant::now();
+                let embeddings = (self.forward)(batch)?;
+                embeddings.eval()?;
+                let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+                drop(black_box(embeddings));
+                Ok(milliseconds)
+            })
+            .collect()
+    }
+}
+
+/// A row of the table.
+enum Case<'a> {
+    Ours(Ours<'a>),
+    /// The index of the engine, the name of its variant, and whether it is one of the engine's own operations.
+    Python(usize, String, bool),
+}
+
+impl Case<'_> {
+    fn name(&self, engines: &[Python]) -> String {
+        match self {
+            Self::Ours(ours) => format!("ours, {}", ours.name),
+            Self::Python(engine, variant, _) => format!("{}, {variant}", engines[*engine].name),
+        }
+    }
+
+    fn milliseconds(&self, engines: &mut [Python], batch: &Batch, runs: usize) -> Result<f64> {
+        Ok(median(match self {
+            Self::Ours(ours) => ours.milliseconds(batch, runs)?,
+            Self::Python(engine, variant, _) => {
+                engines[*engine].ask(&json!({ "runs": runs, "variant": variant }))?
+            }
+        }))
+    }
+
+    /// Returns the embeddings, if it computes them.
+    fn embeddings(&self, engines: &mut [Python], batch: &Batch) -> Result<Option<Vec<f32>>> {
+        Ok(match self {
+            Self::Ours(ours) => Some((ours.forward)(batch)?.to_vec()?),
+            Self::Python(_, variant, _) if variant == "products alone" => None,
+            Self::Python(engine, variant, _) => {
+                let rows: Vec<Vec<f32>> = engines[*engine].ask(&json!({ "embeddings": variant }))?;
+                Some(rows.concat())
+            }
+        })
+    }
+}
+
+fn speed(model: &Model, on_gpu: bool, engines: &mut [Python], size: usize) -> Result<()> {
     let texts = texts(size);
     let batch = Batch::new(&texts)?;
-    python.ask::<bool>(&json!({ "tokens": texts }))?;
+    let mut cases: Vec<Case> = Ours::all(model, on_gpu)?.into_iter().map(Case::Ours).collect();
+    let default = cases.len() - 1;
+    for (at, engine) in engines.iter_mut().enumerate() {
+        engine.ask::<bool>(&json!({ "tokens": texts }))?;
+        let [own, others]: [Vec<String>; 2] = engine.ask(&json!({ "variants": true }))?;
+        cases.extend(own.into_iter().map(|name| Case::Python(at, name, true)));
+        cases.extend(others.into_iter().map(|name| Case::Python(at, name, false)));
+    }
 
-    // Warms both up, and compares their results.
-    let ours = model.embed(&batch)?.to_vec::<f32>()?;
-    let theirs = python.ask::<Vec<Vec<f32>>>(&json!({ "embeddings": true }))?;
-    let cosines = ours.chunks_exact(HIDDEN).zip(&theirs).map(|(ours, theirs)| dot(ours, theirs));
-    let agreement = cosines.fold(1.0, f32::min);
-    ensure!(
-        agreement > 0.999,
-        "cannot compare times: the embeddings differ from Python's, with cosine {agreement}"
-    );
+    // Warms all up, and compares their results.
+    let reference = model.embed(&batch)?.to_vec::<f32>()?;
+    let mut agreements = Vec::new();
+    let mut runs = Vec::new();
+    for case in &cases {
+        let found = case.embeddings(engines, &batch)?;
+        let cosines = found.map(|found| {
+            let rows = found.chunks_exact(HIDDEN).zip(reference.chunks_exact(HIDDEN));
+            rows.map(|(found, expected)| dot(found, expected)).fold(1.0, f32::min)
+        });
+        ensure!(
+            cosines.is_none_or(|agreement| agreement > 0.999),
+            "cannot compare times: the embeddings of {} differ from ours in float32, with cosine {cosines:?}",
+            case.name(engines)
+        );
+        agreements.push(cosines);
+        case.milliseconds(engines, &batch, 3)?;
+        let once = case.milliseconds(engines, &batch, 3)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 100")]
+        runs.push((TURN_MILLISECONDS / once).clamp(1.0, 100.0) as usize);
+    }
 
-    let once = median(forward(model, &batch, true, 3)?);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 100")]
-    let runs = (TURN_MILLISECONDS / once).clamp(1.0, 100.0) as usize;
-    let mut turns: Vec<[f64; 3]> = Vec::new();
+    let mut turns: Vec<Vec<f64>> = Vec::new();
     for turn in 0..TURNS {
-        // Each of the six orders equally often.
-        let mut order = [0, 1, 2];
-        order.rotate_left(turn % 3);
+        let mut order: Vec<usize> = (0..cases.len()).collect();
+        order.rotate_left(turn % cases.len());
         if turn % 2 == 1 {
             order.reverse();
         }
-        let mut times = [0.0; 3];
+        let mut times = vec![0.0; cases.len()];
         for case in order {
-            times[case] = median(match case {
-                0 => python.ask(&json!({ "runs": runs }))?,
-                case => forward(model, &batch, case == 2, runs)?,
-            });
+            times[case] = cases[case].milliseconds(engines, &batch, runs[case])?;
         }
         turns.push(times);
     }
     let time = |case: usize| median(turns.iter().map(|turn| turn[case]));
     let ratio = |of: usize, to: usize| median(turns.iter().map(|turn| turn[of] / turn[to]));
-    println!(
-        "{size:<8}{:>11.2}{:>11.2}{:>11.2}{:>14.3}{:>18.3}{agreement:>14.6}",
-        time(0),
-        time(1),
-        time(2),
-        ratio(2, 0),
-        ratio(2, 1)
-    );
+    println!("\n{:<70}{:>10}{:>16}{:>14}", format!("{size} texts"), "ms", "ours / this", "least cosine");
+    for (at, case) in cases.iter().enumerate() {
+        let agreement = agreements[at].map_or_else(String::new, |agreement| format!("{agreement:.6}"));
+        println!("{:<70}{:>10.3}{:>16.3}{agreement:>14}", case.name(engines), time(at), ratio(default, at));
+    }
+    let of_mlx = |at: &usize| matches!(&cases[*at], Case::Python(0, _, true));
+    let best = (0..cases.len()).filter(of_mlx).min_by(|a, b| time(*a).total_cmp(&time(*b)));
+    let best = best.context("cannot compare: Python MLX has no variant")?;
+    println!("ours / Python MLX's fastest: {:.3}; in a scope / without: {:.3}", ratio(default, best), ratio(1, 0));
     Ok(())
 }
 
@@ -129,9 +208,9 @@ fn speed(model: &Model, python: &mut Python, size: usize) -> Result<()> {
 type Peaks = (f64, f64);
 
 fn peaks(size: usize) -> Result<()> {
-    let mut python = Python::start()?;
+    let mut python = Python::mlx()?;
     python.ask::<bool>(&json!({ "tokens": texts(size) }))?;
-    python.ask::<Vec<f64>>(&json!({ "runs": 3 }))?;
+    python.ask::<Vec<f64>>(&json!({ "runs": 3, "variant": "float32" }))?;
     let theirs: Peaks = python.ask(&json!({ "peaks": true }))?;
     drop(python);
     let output = Command::new(env::current_exe()?).arg(format!("peaks={size}")).output()?;
@@ -151,7 +230,7 @@ fn peaks(size: usize) -> Result<()> {
 
 fn print_peaks(size: usize) -> Result<()> {
     let model = Model::load(&find()?)?;
-    forward(&model, &Batch::new(&texts(size))?, true, 3)?;
+    Ours::new("float32", |batch| model.embed(batch)).milliseconds(&Batch::new(&texts(size))?, 3)?;
     let status = std::fs::read_to_string("/proc/self/status")
         .context("cannot read the peak memory: it is read from /proc, which needs Linux")?;
     let line =
@@ -161,35 +240,46 @@ fn print_peaks(size: usize) -> Result<()> {
     Ok(())
 }
 
-/// A process that runs `minilm.py`, which answers one request at a time and waits in between.
+/// A process that runs `minilm.py` or `minilm_torch.py`, which answers one request at a time and waits in between.
 struct Python {
+    name: &'static str,
     process: Child,
     requests: Option<ChildStdin>,
     replies: BufReader<ChildStdout>,
 }
 
 impl Python {
-    fn start() -> Result<Self> {
+    fn mlx() -> Result<Self> {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder of Cargo's target");
-        let mut process = python_mlx::python(include_str!("minilm.py"), target)
-            .arg(find()?)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start python3")?;
-        let requests = process.stdin.take();
-        let replies = BufReader::new(process.stdout.take().expect("its output is piped"));
-        let mut python = Self { process, requests, replies };
+        let mut python = Self::start("Python MLX", python_mlx::python(include_str!("minilm.py"), target))?;
         python.ask::<bool>(&json!({ "device": mlx::default_device()?.to_string() }))?;
         Ok(python)
     }
 
+    /// Starts PyTorch, if `python3` has it and it sees a GPU.
+    fn torch() -> Result<Option<Self>> {
+        let check = "import torch, transformers, safetensors; assert torch.cuda.is_available()";
+        let is_there = Command::new("python3").args(["-c", check]).stderr(Stdio::null()).status()?.success();
+        let mut python = Command::new("python3");
+        python.args(["-c", include_str!("minilm_torch.py")]);
+        is_there.then(|| Self::start("torch", python)).transpose()
+    }
+
+    fn start(name: &'static str, mut command: Command) -> Result<Self> {
+        command.arg(find()?).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().context("cannot start python3")?;
+        let requests = process.stdin.take();
+        let replies = BufReader::new(process.stdout.take().expect("its output is piped"));
+        Ok(Self { name, process, requests, replies })
+    }
+
     fn ask<R: DeserializeOwned>(&mut self, request: &serde_json::Value) -> Result<R> {
         let requests = self.requests.as_mut().expect("it is only taken on drop");
-        writeln!(requests, "{request}").context("cannot ask minilm.py: it has ended")?;
+        writeln!(requests, "{request}").context("cannot ask the Python process: it has ended")?;
         let mut reply = String::new();
         self.replies.read_line(&mut reply)?;
-        serde_json::from_str(&reply).with_context(|| format!("cannot parse the reply of minilm.py: {reply:?}"))
+        serde_json::from_str(&reply)
+            .with_context(|| format!("cannot parse the reply of the Python process: {reply:?}"))
     }
 }
 

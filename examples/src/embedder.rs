@@ -121,6 +121,10 @@ impl EmbedderArgs {
     }
 }
 
+/// Waits for embeddings that were started, and returns them in the order of the texts. The argument is called after each batch, with
+/// its number of texts.
+pub type Finish<'a> = Box<dyn FnOnce(&mut dyn FnMut(usize)) -> Result<Vec<Vector>> + 'a>;
+
 /// Computes embeddings of texts.
 pub trait Embed {
     /// Returns the backend and its device, such as `mlx on gpu`.
@@ -133,6 +137,21 @@ pub trait Embed {
     ///
     /// If the tokenizer or the backend rejects a text.
     fn embed(&self, texts: &[&str], progress: &mut dyn FnMut(usize)) -> Result<Vec<Vector>>;
+
+    /// Starts to compute an embedding for each text. A device computes them while the program goes on; without one, they are computed
+    /// when they are waited for.
+    ///
+    /// # Errors
+    ///
+    /// If the tokenizer or the backend rejects a text. An error of the computation is one of waiting for it.
+    fn start(&self, texts: Vec<String>) -> Result<Finish<'_>> {
+        Ok(Box::new(move |progress| self.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), progress)))
+    }
+
+    /// Returns the number of texts that are worth one call: with more, the speed stays the same.
+    fn texts_at_once(&self) -> usize {
+        128
+    }
 
     /// Returns the cosine of the angle between `query` and each vector of `vectors`, which contains the elements of one after
     /// the other. All are unit vectors.
@@ -160,7 +179,7 @@ pub fn open(args: &EmbedderArgs, model: &ModelFiles) -> Result<Box<dyn Embed>> {
         Backend::Mlx(name) => {
             let options = match mlx::default_device()? {
                 mlx::Device::Gpu => {
-                    Options { dtype: Dtype::Float16, batch: GPU_BATCH, token_step: COMPILED_TOKENS }
+                    Options { dtype: Dtype::Float16, batch: GPU_BATCH, token_step: COMPILED_TOKENS, ahead: true }
                 }
                 mlx::Device::Cpu => Options { token_step: COMPILED_TOKENS, ..Options::default() },
             };
@@ -252,13 +271,15 @@ pub struct Options {
     pub batch: NonZeroUsize,
     /// Batches are padded to a multiple of this number of tokens.
     pub token_step: usize,
+    /// Whether a device computes while the program goes on.
+    pub ahead: bool,
 }
 
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 impl Default for Options {
-    /// Returns float32, batches of 8, padded to the longest text.
+    /// Returns float32, batches of 8, padded to the longest text and computed when they are waited for.
     fn default() -> Self {
-        Self { dtype: Dtype::Float32, batch: CPU_BATCH, token_step: 1 }
+        Self { dtype: Dtype::Float32, batch: CPU_BATCH, token_step: 1, ahead: false }
     }
 }
 
@@ -291,11 +312,48 @@ impl<A: Array> Embedder<A> {
 
     /// Starts to compute the embeddings of a batch, and records nothing.
     #[no_grad]
-    fn start<T: AsRef<[u32]>>(&self, tokens: &[T]) -> Result<A> {
+    fn start_batch(&self, tokens: &[&Vec<u32>]) -> Result<A> {
         let batch = Batch::padded_to_multiple(tokens, self.options.token_step)?;
         let embeddings = self.forward.call(&batch.inputs()?)?;
         params::async_eval(&embeddings)?;
         Ok(embeddings)
+    }
+}
+
+/// A batch that was started: its embeddings, and the places of its texts among all.
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+struct Started<A> {
+    places: Vec<usize>,
+    embeddings: A,
+}
+
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+impl<A: Array> Started<A> {
+    /// Waits for the embeddings, and stores each in its place.
+    fn finish(self, vectors: &mut [Vector], progress: &mut dyn FnMut(usize)) -> Result<()> {
+        let embeddings = self.embeddings.to_vec::<f32>()?;
+        for (&at, embedding) in self.places.iter().zip(embeddings.chunks_exact(HIDDEN)) {
+            vectors[at] = embedding.to_vec();
+        }
+        progress(self.places.len());
+        Ok(())
+    }
+}
+
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+impl<A: Array> Embedder<A> {
+    /// Starts one batch after the other, as the iterator is advanced.
+    fn start_batches<'a>(&'a self, tokens: &'a [Vec<u32>]) -> impl Iterator<Item = Result<Started<A>>> + 'a {
+        // Batches of texts of similar length need the least padding. The longest texts come first, so a batch that does not
+        // fit into memory fails at once.
+        let mut order = (0..tokens.len()).collect::<Vec<_>>();
+        order.sort_by_key(|&at| Reverse(tokens[at].len()));
+        let batch = self.options.batch.get();
+        (0..order.len()).step_by(batch).map(move |first| {
+            let places = order[first..order.len().min(first + batch)].to_vec();
+            let embeddings = self.start_batch(&places.iter().map(|&at| &tokens[at]).collect::<Vec<_>>())?;
+            Ok(Started { places, embeddings })
+        })
     }
 }
 
@@ -307,31 +365,36 @@ impl<A: Array> Embed for Embedder<A> {
 
     fn embed(&self, texts: &[&str], progress: &mut dyn FnMut(usize)) -> Result<Vec<Vector>> {
         let tokens = self.tokenizer.tokens(texts)?;
-        // Batches of texts of similar length need the least padding. The longest texts come first, so a batch that does not
-        // fit into memory fails at once.
-        let mut order = (0..tokens.len()).collect::<Vec<_>>();
-        order.sort_by_key(|&at| Reverse(tokens[at].len()));
         let mut vectors = vec![Vector::new(); tokens.len()];
-        let mut finish = |members: &[usize], embeddings: &A| -> Result<()> {
-            let embeddings = embeddings.to_vec::<f32>()?;
-            for (&at, embedding) in members.iter().zip(embeddings.chunks_exact(HIDDEN)) {
-                vectors[at] = embedding.to_vec();
-            }
-            progress(members.len());
-            Ok(())
-        };
         // While a device computes one batch, the next is prepared.
-        let mut running: Option<(&[usize], A)> = None;
-        for members in order.chunks(self.options.batch.get()) {
-            let next = self.start(&members.iter().map(|&at| &tokens[at]).collect::<Vec<_>>())?;
-            if let Some((members, embeddings)) = running.replace((members, next)) {
-                finish(members, &embeddings)?;
+        let mut running: Option<Started<A>> = None;
+        for started in self.start_batches(&tokens) {
+            if let Some(before) = running.replace(started?) {
+                before.finish(&mut vectors, progress)?;
             }
         }
-        if let Some((members, embeddings)) = running {
-            finish(members, &embeddings)?;
-        }
+        running.into_iter().try_for_each(|last| last.finish(&mut vectors, progress))?;
         Ok(vectors)
+    }
+
+    fn start(&self, texts: Vec<String>) -> Result<Finish<'_>> {
+        if !self.options.ahead {
+            return Ok(Box::new(move |progress| {
+                self.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), progress)
+            }));
+        }
+        let tokens = self.tokenizer.tokens(&texts)?;
+        let batches = self.start_batches(&tokens).collect::<Result<Vec<_>>>()?;
+        Ok(Box::new(move |progress| {
+            let mut vectors = vec![Vector::new(); texts.len()];
+            batches.into_iter().try_for_each(|batch| batch.finish(&mut vectors, progress))?;
+            Ok(vectors)
+        }))
+    }
+
+    fn texts_at_once(&self) -> usize {
+        // A device computes several batches while the program prepares as many texts.
+        if self.options.ahead { 4 * self.options.batch.get() } else { 128 }
     }
 
     fn cosines(&self, query: &[f32], vectors: &[f32]) -> Result<Vec<f32>> {

@@ -164,6 +164,13 @@ pub struct Inputs<A: Array> {
     pooling: A,
 }
 
+impl<A: Array> Inputs<A> {
+    /// Returns the number of texts and of tokens in each.
+    fn size(&self) -> [usize; 2] {
+        self.tokens.shape().try_into().expect("tokens have two axes")
+    }
+}
+
 /// The model, with its parameters on the backend of `A`.
 #[derive(Debug, Clone)]
 pub struct MiniLm<A: Array> {
@@ -333,7 +340,7 @@ impl<A: Array> Encoder<A> {
     ///
     /// If the backend refuses an operation.
     pub fn embed(&self, inputs: &Inputs<A>) -> Result<A> {
-        let size = inputs.tokens.shape().try_into().expect("texts and tokens");
+        let size = inputs.size();
         let mut hidden = self.embeddings.forward(&inputs.tokens, size)?;
         // The bias has the dtype of the scores, in which it may be an infinity.
         let attention_bias = inputs.attention_bias.as_ref().map(|bias| bias.astype(hidden.dtype())).transpose()?;

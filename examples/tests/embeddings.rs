@@ -35,7 +35,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 
 /// Returns an embedder with batches of 4: of the reference's sentences, some are padded, and their order is another.
 fn embedder<A: Array>(dtype: Dtype, token_step: usize) -> Embedder<A> {
-    let options = Options { dtype, batch: NonZeroUsize::new(4).unwrap(), token_step };
+    let options = Options { dtype, batch: NonZeroUsize::new(4).unwrap(), token_step, ahead: token_step > 1 };
     Embedder::new("test".into(), &ModelFiles::open(None).unwrap(), options).unwrap()
 }
 

@@ -1,19 +1,22 @@
 //! Updates the index of a tree: embeds the passages that the store does not have, and deletes those that are gone.
 
+use std::collections::BTreeMap;
+use std::mem;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use grad_examples::embedder::{Embed, Vector};
+use grad_examples::embedder::{Embed, Finish, Vector};
 use grad_examples::model_files::WEIGHTS_SHA256;
 use grad_examples::printable::Printable;
+use rayon::prelude::*;
 
 use crate::passages::{self, SPLITTING};
 use crate::shard::Shard;
 use crate::store::{FileState, NewFile, NewPassage, Origin, Stamp, Store, TreeId, digest};
-use crate::walk::{self, Skipped};
+use crate::walk::{self, Found, Skipped};
 
-/// The number of passages that are embedded and stored at a time, which an interrupted run may lose.
-const AT_ONCE: usize = 128;
+/// The number of files that are read and split at a time, on all cores.
+const FILES_AT_ONCE: usize = 64;
 
 /// A tree to search.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,29 +104,41 @@ pub fn update(
         }
     }
 
+    // While a device embeds the passages of one batch, the next files are read and split, and an interrupted run may lose both batches.
     let total = candidates.len();
+    let mut done = 0;
     let mut batch = Batch::default();
-    for (at, (file, stamp)) in candidates.into_iter().enumerate() {
-        match walk::read(&file.path) {
-            Err(why) => update.skipped.push(Skipped { path: file.path, why }),
-            Ok(text) => {
-                let state = FileState { stamp, contents: digest(text.as_bytes()) };
-                if stored.remove(&file.relative).is_some_and(|known| known.contents == state.contents) {
-                    batch.touched.push((file.relative, stamp));
+    let mut running: Option<Running> = None;
+    while !candidates.is_empty() {
+        let rest = candidates.split_off(candidates.len().min(FILES_AT_ONCE));
+        let files = mem::replace(&mut candidates, rest);
+        let read =
+            files.into_par_iter().map(|(file, stamp)| read(file, stamp, &stored)).collect::<Result<Vec<_>>>()?;
+        for (path, read) in read {
+            done += 1;
+            match read {
+                Read::Skipped(skipped) => update.skipped.push(skipped),
+                Read::Unchanged(stamp) => {
+                    stored.remove(&path);
+                    batch.touched.push((path, stamp));
                     update.unchanged += 1;
-                } else {
-                    batch.files.push(split(file.relative, state, &text)?);
+                }
+                Read::Changed(file) => {
+                    stored.remove(&path);
+                    batch.files.push(file);
                     update.changed += 1;
                 }
             }
+            if batch.passages() >= embedder.texts_at_once() || done == total {
+                let next = mem::take(&mut batch).start(store, id, embedder, done)?;
+                if let Some(before) = running.replace(next) {
+                    before.store(store, id, total, &mut update, progress)?;
+                }
+            }
         }
-        if batch.passages() >= AT_ONCE || at + 1 == total {
-            batch.store(store, id, embedder, &mut |texts| {
-                update.embedded += texts;
-                progress(Progress { done: at, total, embedded: update.embedded });
-            })?;
-            progress(Progress { done: at + 1, total, embedded: update.embedded });
-        }
+    }
+    if let Some(last) = running {
+        last.store(store, id, total, &mut update, progress)?;
     }
 
     // The files that are left are gone, or are not text any more.
@@ -133,6 +148,31 @@ pub fn update(
     }
     update.removed = gone.len();
     Ok(update)
+}
+
+/// What became of a file that may have changed.
+enum Read {
+    Skipped(Skipped),
+    /// It has the contents that are stored, and another stamp.
+    Unchanged(Option<Stamp>),
+    /// Its passages have no vectors yet.
+    Changed(NewFile),
+}
+
+/// Reads a file, and splits it if its contents are not those that are stored.
+fn read(file: Found, stamp: Option<Stamp>, stored: &BTreeMap<String, FileState>) -> Result<(String, Read)> {
+    let read = match walk::read(&file.path) {
+        Err(why) => Read::Skipped(Skipped { path: file.path, why }),
+        Ok(text) => {
+            let state = FileState { stamp, contents: digest(text.as_bytes()) };
+            if stored.get(&file.relative).is_some_and(|known| known.contents == state.contents) {
+                Read::Unchanged(stamp)
+            } else {
+                Read::Changed(split(file.relative.clone(), state, &text)?)
+            }
+        }
+    };
+    Ok((file.relative, read))
 }
 
 /// Returns a file with its passages, whose vectors are empty.
@@ -165,30 +205,54 @@ impl Batch {
         self.files.iter().map(|file| file.passages.len()).sum()
     }
 
-    /// Embeds the passages that are new, and empties the batch into the store.
-    fn store(
-        &mut self,
+    /// Starts to embed the passages that are new. `done` files are done once the batch is stored.
+    fn start<'a>(
+        mut self,
         store: &mut dyn Store,
         tree: TreeId,
-        embedder: &dyn Embed,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<()> {
+        embedder: &'a dyn Embed,
+        done: usize,
+    ) -> Result<Running<'a>> {
         let digests = self.files.iter().flat_map(|file| &file.passages).map(|passage| passage.embedded);
         let known = store.vectors(tree, &digests.collect::<Vec<_>>())?;
-        let mut pending = Vec::new();
         let mut texts = Vec::new();
         for NewFile { path, passages, .. } in &mut self.files {
             for passage in passages {
-                if let Some(vector) = known.get(&passage.embedded) {
-                    passage.vector.clone_from(vector);
-                } else {
-                    texts.push(passages::described(path, &passage.item, &passage.text));
-                    pending.push(passage);
+                match known.get(&passage.embedded) {
+                    Some(vector) => passage.vector.clone_from(vector),
+                    None => texts.push(passages::described(path, &passage.item, &passage.text)),
                 }
             }
         }
-        let texts = texts.iter().map(String::as_str).collect::<Vec<_>>();
-        let vectors = embedder.embed(&texts, progress)?;
+        Ok(Running { batch: self, finish: embedder.start(texts)?, done })
+    }
+}
+
+/// A batch whose passages are being embedded.
+struct Running<'a> {
+    batch: Batch,
+    finish: Finish<'a>,
+    done: usize,
+}
+
+impl Running<'_> {
+    /// Waits for the embeddings and stores the batch. `total` is the number of files that may have changed.
+    fn store(
+        self,
+        store: &mut dyn Store,
+        tree: TreeId,
+        total: usize,
+        update: &mut Update,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        let Self { mut batch, finish, done } = self;
+        let before = done - batch.files.len() - batch.touched.len();
+        let vectors = finish(&mut |texts| {
+            update.embedded += texts;
+            progress(Progress { done: before, total, embedded: update.embedded });
+        })?;
+        let passages = batch.files.iter_mut().flat_map(|file| &mut file.passages);
+        let pending = passages.filter(|passage| passage.vector.is_empty()).collect::<Vec<_>>();
         ensure!(
             vectors.len() == pending.len(),
             "cannot index passages: {} have {} embeddings",
@@ -202,11 +266,11 @@ impl Batch {
             );
             passage.vector = vector;
         }
-        store.put(tree, &self.files)?;
-        if !self.touched.is_empty() {
-            store.touch(tree, &self.touched)?;
+        store.put(tree, &batch.files)?;
+        if !batch.touched.is_empty() {
+            store.touch(tree, &batch.touched)?;
         }
-        *self = Self::default();
+        progress(Progress { done, total, embedded: update.embedded });
         Ok(())
     }
 }

@@ -13,33 +13,9 @@
 #include "gelu.h"
 #include "graph.h"
 #include "indices.h"
+#include "layer_norm.h"
 #include "linalg.h"
-#include "mlx/backend/cuda/cuda.h"
 #include "quantization.h"
-
-namespace {
-
-// MLX's CUDA kernel (0.32.4) computes a wrong gradient where the last axis is not a multiple of 16 bytes. There the norm is
-// composed of operations whose gradients are right, in float32 as in the kernel.
-array layer_norm_with_gradient(
-    const array& a, const std::optional<array>& weight, const std::optional<array>& bias, float eps) {
-  // Checks the operands. It is computed only if it is returned.
-  array fused = mx::fast::layer_norm(a, weight, bias, eps);
-  bool on_cuda = mx::default_device() == mx::Device::gpu && mx::cu::is_available();
-  if (!on_cuda || a.shape(-1) * a.itemsize() % 16 == 0) {
-    return fused;
-  }
-  array x = mx::astype(a, mx::float32);
-  x = mx::subtract(x, mx::mean(x, -1, true));
-  x = mx::multiply(x, mx::rsqrt(mx::add(mx::mean(mx::square(x), -1, true), array(eps))));
-  x = mx::astype(x, fused.dtype());
-  if (weight) {
-    x = mx::multiply(x, *weight);
-  }
-  return mx::astype(bias ? mx::add(x, *bias) : x, fused.dtype());
-}
-
-} // namespace
 
 namespace ops {
 

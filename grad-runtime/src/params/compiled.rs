@@ -48,7 +48,7 @@ where
     let Some(compile) = A::compiler() else {
         return CompiledFunction { call: Box::new(function) };
     };
-    let traces = Traces { function: Rc::new(function), compile, traces: RefCell::default() };
+    let traces = Traces { function: Rc::new(function), compile, known: RefCell::default() };
     CompiledFunction { call: Box::new(move |params| traces.call(params)) }
 }
 
@@ -69,8 +69,10 @@ where
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub struct CompiledFunction<P, Q> {
-    call: Box<dyn Fn(&P) -> Result<Q>>,
+    call: Box<Function<P, Q>>,
 }
+
+type Function<P, Q> = dyn Fn(&P) -> Result<Q>;
 
 impl<P, Q> CompiledFunction<P, Q> {
     /// Calls the function, which is traced if it was not yet for such inputs.
@@ -114,9 +116,9 @@ pub type Compiler<A> = fn(Box<ArraysFn<A>>) -> Box<ArraysFn<A>>;
 
 /// A function of structures, and its traces.
 struct Traces<A: Array, P, Q> {
-    function: Rc<dyn Fn(&P) -> Result<Q>>,
+    function: Rc<Function<P, Q>>,
     compile: Compiler<A>,
-    traces: RefCell<Vec<Rc<Trace<A, Q>>>>,
+    known: RefCell<Vec<Rc<Trace<A, Q>>>>,
 }
 
 /// A function as it was traced for inputs of one kind.
@@ -156,7 +158,7 @@ impl<A: Array, P: Params<A> + 'static, Q: Params<A> + 'static> Traces<A, P, Q> {
 
     fn trace(&self, params: &P) -> Result<Rc<Trace<A, Q>>> {
         let kind = Kind::of(params);
-        if let Some(trace) = self.traces.borrow().iter().find(|trace| trace.kind == kind) {
+        if let Some(trace) = self.known.borrow().iter().find(|trace| trace.kind == kind) {
             return Ok(Rc::clone(trace));
         }
         let (function, template) = (Rc::clone(&self.function), emptied(params)?);
@@ -166,7 +168,7 @@ impl<A: Array, P: Params<A> + 'static, Q: Params<A> + 'static> Traces<A, P, Q> {
             move |inputs| Ok(keep(&returned, &function(&with_all(&template, inputs))?, &empty))
         }));
         let trace = Rc::new(Trace { kind, compiled, returned });
-        self.traces.borrow_mut().push(Rc::clone(&trace));
+        self.known.borrow_mut().push(Rc::clone(&trace));
         Ok(trace)
     }
 }
