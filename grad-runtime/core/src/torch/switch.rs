@@ -14,10 +14,12 @@ pub struct Switch {
 }
 
 impl Switch {
+    #[inline]
     pub fn is_enabled(&self) -> bool {
         (self.is_enabled)()
     }
 
+    #[inline]
     pub fn set_enabled(&self, enabled: bool) {
         (self.set_enabled)(enabled);
     }
