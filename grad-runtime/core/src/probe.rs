@@ -3,6 +3,15 @@
 //! A probe asks the dynamic loader, which takes microseconds; a scope takes nanoseconds. So a universal scope reads one word
 //! that says whether a probe is due: whether a library was loaded since the last one.
 
+/// Returns whether a universal scope has to call [`run_if_due`]: false while nothing was loaded since the last call.
+#[inline]
+pub(crate) fn is_due() -> bool {
+    #[cfg(feature = "torch")]
+    return torch::is_due();
+    #[cfg(not(feature = "torch"))]
+    false
+}
+
 /// Installs libtorch's backend if a library was loaded since the last call and libtorch is found.
 #[inline]
 pub(crate) fn run_if_due() {
@@ -27,7 +36,6 @@ mod torch {
     /// The word that universal scopes read: the loader's as of the last probe.
     static PROBE_WORD: WatchedWord = WatchedWord::new(&INITIAL_WORD);
 
-    /// Returns whether a universal scope has to call [`run`]: false while nothing was loaded since the last call.
     #[inline]
     pub(super) fn is_due() -> bool {
         !PROBE_WORD.is_null()
@@ -41,7 +49,7 @@ mod torch {
     #[inline(never)]
     pub(super) fn run() {
         let read = PROBE_WORD.get();
-        if switch::find().is_some() {
+        if switch::find() {
             install_found(&Torch);
             PROBE_WORD.set(&FOUND_WORD);
         } else {

@@ -9,7 +9,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU32;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::{Backend, WITH_SLOTS};
 use crate::mode::{GradMode, Scope};
@@ -99,10 +99,15 @@ impl Slot {
     }
 }
 
+/// A thread's word, in two parts.
+struct State {
+    slots: Cell<u64>,
+    torch: Cell<u32>,
+}
+
 thread_local! {
     // None of these has a destructor, so scopes still work in the destructors of other thread-locals.
-    static STATE: Cell<u64> = const { Cell::new(0) };
-    static TORCH_STATE: Cell<u64> = const { Cell::new(0) };
+    static STATE: State = const { State { slots: Cell::new(0), torch: Cell::new(0) } };
     // For each slot, sorted by depth.
     static DROPPED_EARLY: RefCell<ManuallyDrop<[Vec<DroppedEarly>; 3]>> =
         const { RefCell::new(ManuallyDrop::new([Vec::new(), Vec::new(), Vec::new()])) };
@@ -143,8 +148,13 @@ pub fn is_grad_enabled() -> bool {
 
 /// Records that a backend is installed that has a switch of its own: from now on universal scopes turn it.
 pub(crate) fn mark_installed(slot: Option<Slot>) {
-    let flag = if slot == Some(Slot::Torch) { TORCH } else { SWITCHES };
-    INCREMENT.fetch_or(flag, Ordering::Release);
+    let flags = match slot {
+        Some(Slot::Torch) if switch::find() => TORCH,
+        // It is installed before libtorch is there: the slow path goes on looking for it.
+        Some(Slot::Torch) => TORCH | SWITCHES,
+        _ => SWITCHES,
+    };
+    INCREMENT.fetch_or(flags, Ordering::Release);
 }
 
 /// Returns whether any backend is installed that has a switch of its own.
@@ -162,23 +172,20 @@ pub(crate) fn is_covered(slot: Slot) -> bool {
 #[inline]
 pub(crate) fn mode(slot: Slot) -> GradMode {
     match slot {
-        Slot::Cpu | Slot::Mlx => mode_in_half(STATE.get(), slot),
-        Slot::Torch => from_bits(TORCH_STATE.get()),
+        Slot::Cpu | Slot::Mlx => mode_in_half(slots(), slot),
+        Slot::Torch => from_bits(torch_slot().into()),
     }
 }
 
 /// Returns the mode in force on libtorch: the one that our innermost scope asked for, unless the switch has been turned by other
 /// code since. libtorch knows on and off only, so `Inference` is off there.
 pub(crate) fn torch_mode_in_force() -> GradMode {
-    let is_enabled = switch::find().is_none_or(|switch| switch.is_enabled());
-    from_bits(in_force(TORCH_STATE.get(), is_enabled))
-}
-
-/// Returns the bits of the mode in force on libtorch, whose slot and switch are given.
-#[inline]
-const fn in_force(slot: u64, is_enabled: bool) -> u64 {
-    let asked = slot & MODE_BITS;
-    if (asked == GradMode::Enabled as u64) == is_enabled { asked } else { !is_enabled as u64 }
+    let (asked, is_enabled) = (mode(Slot::Torch), !switch::find() || switch::is_enabled());
+    match is_enabled {
+        _ if asked.is_enabled() == is_enabled => asked,
+        true => GradMode::Enabled,
+        false => GradMode::NoGrad,
+    }
 }
 
 /// Returns the mode of `slot` in `word`.
@@ -205,37 +212,63 @@ const fn from_bits(bits: u64) -> GradMode {
 
 /// Returns this thread's word: modes and counts of guards.
 pub(crate) fn word() -> Word {
-    joined(STATE.get() & !SLOW, TORCH_STATE.get())
+    joined(slots() & !SLOW, torch_slot())
 }
 
 /// Stores a word; `SLOW` stays as it is.
 fn set_word(word: Word) {
     let (slots, torch) = halves(word);
-    STATE.set((STATE.get() & SLOW) | slots);
-    TORCH_STATE.set(torch);
+    set_both((self::slots() & SLOW) | slots, torch);
 }
 
 /// Returns a word of its two halves.
-const fn joined(slots: u64, torch: u64) -> Word {
+const fn joined(slots: u64, torch: u32) -> Word {
     slots as Word | ((torch as Word) << Slot::Torch.shift())
 }
 
 /// Returns the two halves of a word.
 #[expect(clippy::cast_possible_truncation, reason = "it takes the word apart")]
-const fn halves(word: Word) -> (u64, u64) {
-    (word as u64, (word >> Slot::Torch.shift()) as u64)
+const fn halves(word: Word) -> (u64, u32) {
+    (word as u64, (word >> Slot::Torch.shift()) as u32)
+}
+
+/// Returns the content of the CPU's slot in a state, which is `Slot::of` where no flag is set.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "it is the lower half")]
+const fn cpu_slot(state: u64) -> u32 {
+    state as u32
 }
 
 /// Returns the half of the word that scopes swap: the slots of the CPU and MLX.
 #[inline]
 pub(crate) fn slots() -> u64 {
-    STATE.get()
+    STATE.with(|state| state.slots.get())
+}
+
+#[inline]
+fn set_slots(slots: u64) {
+    STATE.with(|state| state.slots.set(slots));
+}
+
+/// Returns the content of libtorch's slot.
+#[inline]
+fn torch_slot() -> u32 {
+    STATE.with(|state| state.torch.get())
+}
+
+/// Sets both parts of the word.
+#[inline]
+fn set_both(slots: u64, torch: u32) {
+    STATE.with(|state| {
+        state.slots.set(slots);
+        state.torch.set(torch);
+    });
 }
 
 /// Returns whether scopes take the slow path on this thread.
 #[inline]
 pub(crate) fn is_slow() -> bool {
-    STATE.get() & SLOW != 0
+    slots() & SLOW != 0
 }
 
 /// Sets or clears `SLOW`: places of scopes are recorded from now on, or no longer.
@@ -245,13 +278,13 @@ pub(crate) fn update_slow() {
 
 fn set_slow(dropped_early: &[Vec<DroppedEarly>; 3]) {
     let slow = places::are_recorded() || dropped_early.iter().any(|ranges| !ranges.is_empty());
-    let state = STATE.get() & !SLOW;
-    STATE.set(if slow { state | SLOW } else { state });
+    let state = slots() & !SLOW;
+    set_slots(if slow { state | SLOW } else { state });
 }
 
 /// Returns the modes of this thread as `pack` makes them: without the counts of guards.
 pub(crate) fn modes() -> u64 {
-    STATE.get() & (EACH_SLOT * MODE_BITS)
+    slots() & (EACH_SLOT * MODE_BITS)
 }
 
 /// Packs two modes into half a word.
@@ -261,8 +294,8 @@ pub(crate) const fn pack(cpu: GradMode, mlx: GradMode) -> u64 {
 
 /// Sets the mode of the CPU's slot or of MLX's.
 pub(crate) fn set_mode(slot: Slot, mode: GradMode) {
-    let others = STATE.get() & !(MODE_BITS << slot.shift());
-    STATE.set(others | ((mode as u64) << slot.shift()));
+    let others = slots() & !(MODE_BITS << slot.shift());
+    set_slots(others | ((mode as u64) << slot.shift()));
 }
 
 /// Applies `scope` to each slot of `word` at once: [`Scope::applied_to`] in bit operations, to which a test holds it equal.
@@ -281,7 +314,8 @@ const fn apply(scope: Scope, word: u64) -> u64 {
 
 /// A scope that was entered: this thread's state before and after. Dropping it leaves the scope.
 ///
-/// Where the scope has turned a switch, `after` is a [`Switched`], which no state equals.
+/// Where the scope has turned a switch, `after` is no state, so that the fast path out is not taken: either the state with the flag
+/// `TORCH` (see `enter_with_torch`), or a [`Switched`].
 pub(crate) struct Entered {
     before: u64,
     after: u64,
@@ -299,70 +333,50 @@ impl Switched {
     const MARK: u64 = SWITCHES;
     const COVERS_CPU: u64 = SLOW;
     const COVERS_MLX: u64 = TORCH;
+    const COVERS_TORCH: u64 = SLOT_OVERFLOW;
     /// The bits of the number.
     const NUMBER: u64 = SLOT_OVERFLOW - ONE_GUARD;
-    /// Two bits for the mode that the next outer scope asked of libtorch, one for its switch, and the number of guards that cover it.
-    const ASKED_SHIFT: u32 = SLOT_WIDTH + 2;
-    const ENABLED_SHIFT: u32 = Self::ASKED_SHIFT + 2;
-    const DEPTH_SHIFT: u32 = Self::ENABLED_SHIFT + 1;
-
-    /// The bits that `universal_on_torch` leaves to be decided.
-    const FIXED: u64 = Self::MARK | Self::COVERS_CPU | Self::COVERS_MLX | Self::NUMBER;
-
-    /// Returns that of a universal scope which has switched libtorch, whose slot and switch are as it found them, and nothing else.
-    #[inline]
-    const fn universal_on_torch(modes: u64, slot: u64, is_enabled: bool) -> Self {
-        let depth = slot / ONE_GUARD + 1;
-        Self(
-            (modes & (EACH_SLOT * MODE_BITS))
-                | (Self::FIXED & !Self::NUMBER)
-                | ((slot & MODE_BITS) << Self::ASKED_SHIFT)
-                | ((is_enabled as u64) << Self::ENABLED_SHIFT)
-                | (depth << Self::DEPTH_SHIFT),
-        )
-    }
-
-    /// Returns whether `universal_on_torch` made it.
-    #[inline]
-    const fn is_universal_on_torch(self) -> bool {
-        self.0 & Self::FIXED == Self::FIXED & !Self::NUMBER && self.torch_depth() > 0
-    }
+    /// From here on, libtorch's slot as the guard found it.
+    const TORCH_SHIFT: u32 = SLOT_WIDTH + 2;
+    /// Set if libtorch's switch was on.
+    const WAS_ENABLED: u64 = 1 << 63;
 
     fn new(before: Word, after: Word, was_enabled: bool, number: Option<NonZeroU32>) -> Self {
-        let covers = |slot: Slot| slot.guards(before) != slot.guards(after);
-        let torch = if covers(Slot::Torch) { Slot::Torch.of(before) } else { 0 };
-        let mut switched = Self::universal_on_torch(halves(after).0, torch, was_enabled).0;
-        if !covers(Slot::Torch) {
-            switched &= (1 << Self::DEPTH_SHIFT) - 1;
-        }
-        for (slot, bit) in [(Slot::Cpu, Self::COVERS_CPU), (Slot::Mlx, Self::COVERS_MLX)] {
-            if !covers(slot) {
-                switched &= !bit;
+        let mut bits = halves(after).0 & (EACH_SLOT * MODE_BITS) | Self::MARK;
+        for (slot, bit) in Self::COVERS {
+            if slot.guards(before) != slot.guards(after) {
+                bits |= bit;
             }
         }
-        Self(switched | (u64::from(number.map_or(0, NonZeroU32::get)) * ONE_GUARD))
+        bits |= Slot::Torch.of(before) << Self::TORCH_SHIFT;
+        if was_enabled {
+            bits |= Self::WAS_ENABLED;
+        }
+        Self(bits | (u64::from(number.map_or(0, NonZeroU32::get)) * ONE_GUARD))
     }
+
+    const COVERS: [(Slot, u64); 3] =
+        [(Slot::Cpu, Self::COVERS_CPU), (Slot::Mlx, Self::COVERS_MLX), (Slot::Torch, Self::COVERS_TORCH)];
 
     fn number(self) -> Option<NonZeroU32> {
         u32::try_from((self.0 & Self::NUMBER) / ONE_GUARD).ok().and_then(NonZeroU32::new)
     }
 
-    /// Returns libtorch's slot as the guard found it, with its own count.
-    #[inline]
-    const fn torch_before(self) -> u64 {
-        (self.torch_depth() - 1) * ONE_GUARD | (self.0 >> Self::ASKED_SHIFT) & MODE_BITS
+    const fn was_enabled(self) -> bool {
+        self.0 & Self::WAS_ENABLED != 0
     }
 
-    /// Returns libtorch's switch as the guard found it.
-    #[inline]
-    const fn torch_was_enabled(self) -> bool {
-        self.0 >> Self::ENABLED_SHIFT & 1 == 1
-    }
-
-    /// Returns the number of this guard among those that cover libtorch, from 1; 0 if it does not.
-    #[inline]
-    const fn torch_depth(self) -> u64 {
-        self.0 >> Self::DEPTH_SHIFT
+    /// Returns the words before and after, without the mode that the scope asked of libtorch. `slots` is the state before.
+    fn words(self, slots: u64) -> (Word, Word) {
+        let before = joined(slots, ((self.0 & !Self::WAS_ENABLED) >> Self::TORCH_SHIFT) as u32);
+        let mut after = before;
+        for (slot, bit) in Self::COVERS {
+            if self.0 & bit != 0 {
+                let mode = if slot == Slot::Torch { 0 } else { mode_in_half(self.0, slot) as u64 };
+                after = slot.replaced(after, (slot.guards(before) + 1) * ONE_GUARD + mode);
+            }
+        }
+        (before, after)
     }
 }
 
@@ -389,13 +403,12 @@ impl Entered {
     #[inline]
     #[track_caller]
     pub(crate) fn universal(scope: Scope) -> Self {
-        probe::run_if_due();
-        let before = STATE.get();
+        let before = slots();
         let after = apply(scope, before) + INCREMENT.load(Ordering::Relaxed);
-        if after & FLAGS != 0 {
-            return Self::enter_slow_scope(before, after, scope, Location::caller());
+        if after & FLAGS != 0 || probe::is_due() {
+            return Self::enter_elsewhere(before, after, scope, Location::caller());
         }
-        STATE.set(after);
+        set_slots(after);
         Self { before, after }
     }
 
@@ -403,13 +416,12 @@ impl Entered {
     #[inline]
     #[track_caller]
     pub(crate) fn exactly(snapshot: &'static Snapshot) -> Self {
-        probe::run_if_due();
-        let before = STATE.get();
+        let before = slots();
         let after = ((before & !(EACH_SLOT * MODE_BITS)) | snapshot.slots()) + INCREMENT.load(Ordering::Relaxed);
-        if after & FLAGS != 0 {
+        if after & FLAGS != 0 || probe::is_due() {
             return Self::enter_slow(Change::Exactly(snapshot), None, Location::caller());
         }
-        STATE.set(after);
+        set_slots(after);
         Self { before, after }
     }
 
@@ -422,31 +434,43 @@ impl Entered {
         Self::enter_slow(Change::Apply(scope), Some(backend), place)
     }
 
-    // The fast path calls this in place of a panic. It takes few words and returns two, in registers, so the path that does not come
-    // here is compiled with hardly a trace of it.
+    /// Enters `scope` where the fast path does not: fast if nothing but libtorch is to be switched.
+    ///
+    /// The fast path calls it in place of a panic. It takes few words and returns two, in registers, so the path that does not come
+    /// here is compiled with hardly a trace of it.
+    #[cold]
+    #[inline]
+    fn enter_elsewhere(before: u64, after: u64, scope: Scope, place: &'static Location<'static>) -> Self {
+        if cfg!(feature = "torch") && after & FLAGS == TORCH {
+            Self::enter_with_torch(before, after, scope)
+        } else {
+            Self::enter_slow_scope(scope, place)
+        }
+    }
+
+    /// Enters `scope` on the CPU, MLX and libtorch: fast if libtorch's slot says what the CPU's says, which it does where all guards
+    /// alive cover both and the modes are equal. Then the states before and after tell its slot too.
+    #[cold]
+    #[inline]
+    fn enter_with_torch(before: u64, after: u64, scope: Scope) -> Self {
+        let was_enabled = switch::is_enabled();
+        // If other code has turned the switch, the mode in force is not the slot's.
+        if torch_slot() == cpu_slot(before) && was_enabled == from_bits(before).is_enabled() {
+            let state = after - TORCH;
+            set_both(state, cpu_slot(state));
+            if was_enabled != from_bits(after).is_enabled() {
+                switch::set_enabled(!was_enabled);
+            }
+            return Self { before, after };
+        }
+        // Without `SLOW` no places are recorded, so any place will do.
+        Self::enter_slow_scope(scope, Location::caller())
+    }
+
+    /// As `enter_slow`, with its arguments in registers.
     #[cold]
     #[inline(never)]
-    fn enter_slow_scope(before: u64, after: u64, scope: Scope, place: &'static Location<'static>) -> Self {
-        // What `mark_installed` follows is visible here.
-        fence(Ordering::Acquire);
-        let torch = TORCH_STATE.get();
-        if after & FLAGS == TORCH
-            && torch < SLOT_OVERFLOW - ONE_GUARD
-            && let Some(switch) = switch::find()
-        {
-            // Nothing but libtorch is to be switched.
-            let was_enabled = switch.is_enabled();
-            let found = in_force(torch, was_enabled);
-            // Mostly libtorch's mode is the CPU's, and so is what the scope makes of it.
-            let asked = if found == before & MODE_BITS { after } else { apply(scope, found) } & MODE_BITS;
-            let enabled = asked == GradMode::Enabled as u64;
-            STATE.set(after & !FLAGS);
-            TORCH_STATE.set(((torch & !MODE_BITS) + ONE_GUARD) | asked);
-            if enabled != was_enabled {
-                switch.set_enabled(enabled);
-            }
-            return Self { before, after: Switched::universal_on_torch(after, torch, was_enabled).0 };
-        }
+    fn enter_slow_scope(scope: Scope, place: &'static Location<'static>) -> Self {
         Self::enter_slow(Change::Apply(scope), None, place)
     }
 
@@ -454,8 +478,10 @@ impl Entered {
     #[cold]
     #[inline(never)]
     fn enter_slow(change: Change, only: Option<&'static dyn Backend>, place: &'static Location<'static>) -> Self {
-        fence(Ordering::Acquire);
-        let installed = INCREMENT.load(Ordering::Relaxed);
+        if only.is_none() {
+            probe::run_if_due();
+        }
+        let installed = INCREMENT.load(Ordering::Acquire);
         let before = word();
         let mut after = before;
         for (slot, backend) in WITH_SLOTS {
@@ -479,11 +505,10 @@ impl Entered {
         let switches = (native.is_some() || only.is_none() && installed & SWITCHES != 0).then(saved::next_guard);
         let covers_torch = Slot::Torch.guards(before) != Slot::Torch.guards(after);
 
-        let torch = switch::find().filter(|_| covers_torch);
-        let was_enabled = torch.is_none_or(|switch| switch.is_enabled());
+        let was_enabled = !covers_torch || switch::is_enabled();
         set_word(after);
-        if let Some(switch) = torch {
-            switch.set_enabled(mode_in(after, Slot::Torch).is_enabled());
+        if covers_torch && was_enabled != mode_in(after, Slot::Torch).is_enabled() {
+            switch::set_enabled(!was_enabled);
         }
         let state = if covers_torch || switches.is_some() {
             Switched::new(before, after, was_enabled, switches).0
@@ -507,36 +532,36 @@ impl Entered {
         entered
     }
 
-    /// Returns the words before and after the scope was entered, as far as it covers them. The mode that it asked of libtorch is not in
-    /// them.
+    /// Returns the words before and after the scope was entered, as far as it covers them. The mode that it asked of libtorch is not
+    /// always in them.
     fn words(&self) -> (Word, Word) {
-        if self.after & Switched::MARK == 0 {
-            return (joined(self.before, 0), joined(self.after, 0));
-        }
-        let switched = Switched(self.after);
-        let mut before = joined(self.before, 0);
-        let mut after = before;
-        for (slot, bit) in [(Slot::Cpu, Switched::COVERS_CPU), (Slot::Mlx, Switched::COVERS_MLX)] {
-            if self.after & bit != 0 {
-                let depth = slot.guards(before) + 1;
-                after = slot.replaced(after, depth * ONE_GUARD + mode_in(joined(self.after, 0), slot) as u64);
+        match self.switched() {
+            Some(switched) => switched.words(self.before),
+            None if self.after & TORCH != 0 => {
+                let after = self.after - TORCH;
+                (joined(self.before, cpu_slot(self.before)), joined(after, cpu_slot(after)))
             }
+            None => (joined(self.before, 0), joined(self.after, 0)),
         }
-        if switched.torch_depth() > 0 {
-            before = Slot::Torch.replaced(before, switched.torch_before());
-            after = Slot::Torch.replaced(after, switched.torch_depth() * ONE_GUARD);
-        }
-        (before, after)
+    }
+
+    fn switched(&self) -> Option<Switched> {
+        (self.after & Switched::MARK != 0).then_some(Switched(self.after))
+    }
+
+    /// Returns the state of libtorch's switch that the scope found, if it covers libtorch.
+    fn torch_was_enabled(&self) -> bool {
+        self.switched().map_or_else(|| from_bits(self.before).is_enabled(), Switched::was_enabled)
     }
 }
 
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        if STATE.get() == self.after {
-            STATE.set(self.before);
+        if slots() == self.after {
+            set_slots(self.before);
         } else {
-            leave_slow(self.before, self.after);
+            leave_with_torch(self.before, self.after);
         }
     }
 }
@@ -613,29 +638,26 @@ pub(crate) fn below_dropped_early(slot: Slot, depth: u64) -> Option<(u64, GradMo
     })
 }
 
+/// Leaves a scope where the fast path does not; fast if it was the innermost one and `enter_with_torch` has entered it fast.
+#[cold]
+#[inline]
+fn leave_with_torch(before: u64, after: u64) {
+    // Any other `after` has flags from here on, as no state has.
+    let state = after.wrapping_sub(TORCH);
+    if !cfg!(feature = "torch") || slots() != state || torch_slot() != cpu_slot(state) {
+        return leave_slot_by_slot(before, after);
+    }
+    set_both(before, cpu_slot(before));
+    switch::set_enabled(from_bits(before).is_enabled());
+}
+
 /// The slow way out: this guard has turned a switch, or is not the innermost, or a mode was set directly, or `SLOW` is set.
 #[cold]
 #[inline(never)]
-fn leave_slow(before: u64, after: u64) {
-    let switched = Switched(after);
-    if switched.is_universal_on_torch()
-        && TORCH_STATE.get() / ONE_GUARD == switched.torch_depth()
-        && (STATE.get() ^ (before + EACH_SLOT * ONE_GUARD)) & !(EACH_SLOT * MODE_BITS) == 0
-        && let Some(switch) = switch::find()
-    {
-        // It is the innermost guard, and has switched libtorch alone.
-        STATE.set(before);
-        TORCH_STATE.set(switched.torch_before());
-        switch.set_enabled(switched.torch_was_enabled());
-        return;
-    }
-    leave_slot_by_slot(&ManuallyDrop::new(Entered { before, after }));
-}
-
-fn leave_slot_by_slot(entered: &Entered) {
+fn leave_slot_by_slot(before: u64, after: u64) {
+    let entered = ManuallyDrop::new(Entered { before, after });
     let (before, after) = entered.words();
-    let switched = Some(Switched(entered.after)).filter(|_| entered.after & Switched::MARK != 0);
-    let switches = switched.and_then(Switched::number);
+    let switches = entered.switched().and_then(Switched::number);
     // Nothing is borrowed while a backend is called, because it may use scopes itself.
     if let Some(guard) = switches {
         saved::restore(guard);
@@ -652,8 +674,7 @@ fn leave_slot_by_slot(entered: &Entered) {
                 continue; // This guard does not cover the slot.
             }
             let ranges = &mut dropped_early[slot as usize];
-            let is_enabled = switched.is_none_or(Switched::torch_was_enabled);
-            let found = Found { mode: mode_in(before, slot), is_enabled };
+            let found = Found { mode: mode_in(before, slot), is_enabled: entered.torch_was_enabled() };
             if slot.guards(word()) > depth {
                 add_dropped_early(ranges, depth, found);
                 continue;
@@ -670,8 +691,8 @@ fn leave_slot_by_slot(entered: &Entered) {
             *ranges = Vec::new(); // Frees the memory: the thread-local has no destructor.
         }
     });
-    if let (Some(is_enabled), Some(switch)) = (torch, switch::find()) {
-        switch.set_enabled(is_enabled);
+    if let Some(is_enabled) = torch {
+        switch::set_enabled(is_enabled);
     }
 }
 
@@ -706,7 +727,7 @@ mod tests {
         for cpu in MODES {
             for mlx in MODES {
                 for torch in MODES {
-                    let word = joined(pack(cpu, mlx), torch as u64);
+                    let word = joined(pack(cpu, mlx), torch as u32);
                     assert_eq!(Slot::ALL.map(|slot| mode_in(word, slot)), [cpu, mlx, torch]);
                 }
             }
@@ -726,14 +747,14 @@ mod tests {
         ];
         for slow in [0, SLOW] {
             for enter in enter {
-                STATE.set(state | slow);
-                TORCH_STATE.set(full);
+                set_slots(state | slow);
+                STATE.with(|state| state.torch.set(full as u32));
                 assert!(std::panic::catch_unwind(enter).is_err());
-                assert_eq!((STATE.get(), TORCH_STATE.get()), (state | slow, full));
+                assert_eq!((slots(), Slot::Torch.of(word())), (state | slow, full));
             }
         }
-        STATE.set(0);
-        TORCH_STATE.set(0);
+        set_slots(0);
+        set_word(0);
     }
 
     /// What a guard stores says again which slots it covers, and what it found and set there.
@@ -756,6 +777,7 @@ mod tests {
             let switched = Switched::new(before, after, was_enabled, number);
             let entered = ManuallyDrop::new(Entered { before: halves(before).0, after: switched.0 });
             let (found, set) = entered.words();
+            assert_eq!(entered.torch_was_enabled(), was_enabled);
             for slot in Slot::ALL {
                 let is_covered = covered.contains(&slot);
                 assert_eq!(slot.guards(found) != slot.guards(set), is_covered, "{slot:?} of {covered:?}");
@@ -765,9 +787,6 @@ mod tests {
                 }
             }
             assert_eq!(switched.number(), number);
-            assert_eq!(switched.torch_was_enabled(), was_enabled);
-            let is_fast = covered.len() == 3 && number.is_none();
-            assert_eq!(switched.is_universal_on_torch(), is_fast, "{covered:?}");
         }
     }
 }

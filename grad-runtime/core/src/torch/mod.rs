@@ -85,7 +85,7 @@ impl Torch {
     /// [`Unavailable`], with the reason: built without the feature `torch`, not Linux or macOS, or libtorch is not loaded.
     pub fn check_available() -> Result<(), Unavailable> {
         #[cfg(feature = "torch")]
-        let found = switch::find().map(drop).ok_or(loader::WHY_NOT);
+        let found = if switch::find() { Ok(()) } else { Err(loader::WHY_NOT) };
         #[cfg(not(feature = "torch"))]
         let found = Err("this program was built without the feature `torch` of grad-runtime; enable it");
         found.map_err(|reason| Unavailable { backend: "torch", reason: reason.into() })
@@ -98,12 +98,12 @@ impl Backend for Torch {
     }
 
     fn grad_mode(&self) -> GradMode {
-        if switch::find().is_none_or(|switch| switch.is_enabled()) { GradMode::Enabled } else { GradMode::NoGrad }
+        if !switch::find() || switch::is_enabled() { GradMode::Enabled } else { GradMode::NoGrad }
     }
 
     fn set_grad_mode(&self, mode: GradMode) {
-        if let Some(switch) = switch::find() {
-            switch.set_enabled(mode.is_enabled());
+        if switch::find() {
+            switch::set_enabled(mode.is_enabled());
         }
     }
 
