@@ -4,12 +4,13 @@
 //! universal scope costs one swap of that word on the way in and one on the way out. libtorch has a switch; what scopes asked of
 //! it is stored in a slot of its own, beside the switch.
 
+mod switched;
+
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::num::NonZeroU32;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::backend::{Backend, WITH_SLOTS};
 use crate::mode::{GradMode, Scope};
@@ -19,6 +20,8 @@ use crate::registry::{installed_switches, native_switch};
 use crate::saved;
 use crate::snapshot::Snapshot;
 use crate::torch::switch;
+
+use switched::Switched;
 
 /// The part of a [`Word`] that stores one backend's mode: two bits of mode, and above them the number of guards alive that
 /// cover the slot.
@@ -232,10 +235,10 @@ const fn halves(word: Word) -> (u64, u32) {
     (word as u64, (word >> Slot::Torch.shift()) as u32)
 }
 
-/// Returns the content of the CPU's slot in a state, which is `Slot::of` where no flag is set.
+/// Returns the lowest slot of a state, with any flags: the CPU's.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "it is the lower half")]
-const fn cpu_slot(state: u64) -> u32 {
+const fn low_slot(state: u64) -> u32 {
     state as u32
 }
 
@@ -321,65 +324,6 @@ pub(crate) struct Entered {
     after: u64,
 }
 
-/// What a guard that has turned switches stores in the place of the state after: the modes that it set, at their places in the slots;
-/// the slots that it covers; what it found on libtorch; and the number under which `saved` has the modes of other backends.
-///
-/// The counts of guards need no place: they are one more than before in each slot that is covered.
-#[derive(Debug, Clone, Copy)]
-struct Switched(u64);
-
-impl Switched {
-    /// Set in each of these, and in no state.
-    const MARK: u64 = SWITCHES;
-    const COVERS_CPU: u64 = SLOW;
-    const COVERS_MLX: u64 = TORCH;
-    const COVERS_TORCH: u64 = SLOT_OVERFLOW;
-    /// The bits of the number.
-    const NUMBER: u64 = SLOT_OVERFLOW - ONE_GUARD;
-    /// From here on, libtorch's slot as the guard found it.
-    const TORCH_SHIFT: u32 = SLOT_WIDTH + 2;
-    /// Set if libtorch's switch was on.
-    const WAS_ENABLED: u64 = 1 << 63;
-
-    fn new(before: Word, after: Word, was_enabled: bool, number: Option<NonZeroU32>) -> Self {
-        let mut bits = halves(after).0 & (EACH_SLOT * MODE_BITS) | Self::MARK;
-        for (slot, bit) in Self::COVERS {
-            if slot.guards(before) != slot.guards(after) {
-                bits |= bit;
-            }
-        }
-        bits |= Slot::Torch.of(before) << Self::TORCH_SHIFT;
-        if was_enabled {
-            bits |= Self::WAS_ENABLED;
-        }
-        Self(bits | (u64::from(number.map_or(0, NonZeroU32::get)) * ONE_GUARD))
-    }
-
-    const COVERS: [(Slot, u64); 3] =
-        [(Slot::Cpu, Self::COVERS_CPU), (Slot::Mlx, Self::COVERS_MLX), (Slot::Torch, Self::COVERS_TORCH)];
-
-    fn number(self) -> Option<NonZeroU32> {
-        u32::try_from((self.0 & Self::NUMBER) / ONE_GUARD).ok().and_then(NonZeroU32::new)
-    }
-
-    const fn was_enabled(self) -> bool {
-        self.0 & Self::WAS_ENABLED != 0
-    }
-
-    /// Returns the words before and after, without the mode that the scope asked of libtorch. `slots` is the state before.
-    fn words(self, slots: u64) -> (Word, Word) {
-        let before = joined(slots, ((self.0 & !Self::WAS_ENABLED) >> Self::TORCH_SHIFT) as u32);
-        let mut after = before;
-        for (slot, bit) in Self::COVERS {
-            if self.0 & bit != 0 {
-                let mode = if slot == Slot::Torch { 0 } else { mode_in_half(self.0, slot) as u64 };
-                after = slot.replaced(after, (slot.guards(before) + 1) * ONE_GUARD + mode);
-            }
-        }
-        (before, after)
-    }
-}
-
 /// What a scope does to the modes that it finds.
 #[derive(Clone, Copy)]
 enum Change {
@@ -453,11 +397,13 @@ impl Entered {
     #[cold]
     #[inline]
     fn enter_with_torch(before: u64, after: u64, scope: Scope) -> Self {
+        // The switch is the one that was found before `INCREMENT` got the flag.
+        fence(Ordering::Acquire);
         let was_enabled = switch::is_enabled();
         // If other code has turned the switch, the mode in force is not the slot's.
-        if torch_slot() == cpu_slot(before) && was_enabled == from_bits(before).is_enabled() {
+        if torch_slot() == low_slot(before) && was_enabled == from_bits(before).is_enabled() {
             let state = after - TORCH;
-            set_both(state, cpu_slot(state));
+            set_both(state, low_slot(state));
             if was_enabled != from_bits(after).is_enabled() {
                 switch::set_enabled(!was_enabled);
             }
@@ -527,7 +473,7 @@ impl Entered {
                 Change::Apply(scope) => ScopeKind::Scope(scope),
                 Change::Exactly(snapshot) => ScopeKind::Carried(snapshot.into()),
             };
-            places::add(Record::new(kind, only.map(|backend| backend.name()), place, (before, after), switches));
+            places::add(Record::new(kind, only.map(Backend::name), place, (before, after), switches));
         }
         entered
     }
@@ -539,7 +485,7 @@ impl Entered {
             Some(switched) => switched.words(self.before),
             None if self.after & TORCH != 0 => {
                 let after = self.after - TORCH;
-                (joined(self.before, cpu_slot(self.before)), joined(after, cpu_slot(after)))
+                (joined(self.before, low_slot(self.before)), joined(after, low_slot(after)))
             }
             None => (joined(self.before, 0), joined(self.after, 0)),
         }
@@ -642,12 +588,12 @@ pub(crate) fn below_dropped_early(slot: Slot, depth: u64) -> Option<(u64, GradMo
 #[cold]
 #[inline]
 fn leave_with_torch(before: u64, after: u64) {
-    // Any other `after` has flags from here on, as no state has.
+    // Without the flag `TORCH`, or in a `Switched`, the difference has flags that no state has.
     let state = after.wrapping_sub(TORCH);
-    if !cfg!(feature = "torch") || slots() != state || torch_slot() != cpu_slot(state) {
+    if !cfg!(feature = "torch") || slots() != state || torch_slot() != low_slot(state) {
         return leave_slot_by_slot(before, after);
     }
-    set_both(before, cpu_slot(before));
+    set_both(before, low_slot(before));
     switch::set_enabled(from_bits(before).is_enabled());
 }
 
@@ -698,6 +644,8 @@ fn leave_slot_by_slot(before: u64, after: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
     use crate::backend::{Cpu, Mlx};
     use crate::torch::Torch;
@@ -727,7 +675,7 @@ mod tests {
         for cpu in MODES {
             for mlx in MODES {
                 for torch in MODES {
-                    let word = joined(pack(cpu, mlx), torch as u32);
+                    let word = joined(pack(cpu, mlx), low_slot(torch as u64));
                     assert_eq!(Slot::ALL.map(|slot| mode_in(word, slot)), [cpu, mlx, torch]);
                 }
             }
@@ -748,7 +696,7 @@ mod tests {
         for slow in [0, SLOW] {
             for enter in enter {
                 set_slots(state | slow);
-                STATE.with(|state| state.torch.set(full as u32));
+                STATE.with(|state| state.torch.set(low_slot(full)));
                 assert!(std::panic::catch_unwind(enter).is_err());
                 assert_eq!((slots(), Slot::Torch.of(word())), (state | slow, full));
             }
