@@ -23,7 +23,7 @@ use crate::torch::switch;
 
 use switched::Switched;
 
-/// The part of a [`Word`] that stores one backend's mode: two bits of mode, and above them the number of guards alive that
+/// The part of a `Word` that stores one backend's mode: two bits of mode, and above them the number of guards alive that
 /// cover the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {

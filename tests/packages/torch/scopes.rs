@@ -60,7 +60,9 @@ fn main() -> io::Result<()> {
     assert_eq!(Torch::check_available(), Ok(()), "libtorch is linked");
     let arguments: Vec<String> = env::args().collect();
     if arguments.iter().any(|argument| argument == "counted") {
-        CASES.iter().for_each(|(_, run)| run(COUNTED));
+        for (_, run) in CASES {
+            run(COUNTED);
+        }
         return Ok(());
     }
     if arguments.iter().any(|argument| argument == "instructions") {
