@@ -4,8 +4,8 @@
 //!
 //! - `cargo check` of one file of 2,000 functions, annotated with the one, with the other and not at all: expansion, and
 //!   what the compiler then makes of the code.
-//! - `cargo build` from an empty target folder of a package that depends on `grad-macros`, and of one that depends on
-//!   `tracing-attributes`.
+//! - `cargo build` from an empty target folder of a package that depends on `grad-core`, of one that depends on `grad-macros`, and
+//!   of one that depends on `tracing-attributes`.
 //!
 //! Rounds are interleaved, and the middle one of each is printed: wall time, and the CPU time of cargo and of what it
 //! started (on Linux). With `-- instructions`, rustc runs under `valgrind --tool=callgrind` instead, once, for numbers
@@ -50,12 +50,13 @@ fn main() -> io::Result<()> {
     compare(&cases, |package| package.cargo("check"))?;
 
     println!("from scratch:");
-    let macros = [
+    let crates = [
+        ("grad-core", "grad-core = { path = \"ROOT/grad-runtime/core\" }"),
         ("grad-macros", "grad-macros = { path = \"ROOT/grad-macros\" }"),
         ("tracing-attributes", "tracing-attributes = \"0.1\""),
     ];
     let mut cases = vec![];
-    for (name, dependency) in macros {
+    for (name, dependency) in crates {
         cases.push((name.to_owned(), Package::new(name, name, &[dependency], "")?));
     }
     compare(&cases, |package| {

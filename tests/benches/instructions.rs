@@ -75,14 +75,19 @@ fn poll_with_the_guard_by_hand(future: Pin<&mut impl Future<Output = ()>>) {
 /// Runs so many rounds.
 type Case = fn(u32);
 
-/// A case's name, and the most instructions that it may take on x86-64: as many as before scopes could be explained. Then the bench
-/// fails (guarantee 14).
-const MOST: [(&str, u64); 4] = [
-    ("no_grad!", 45),
-    ("the same function with #[no_grad]", 46),
-    ("the same wrapped in a scope", 57),
-    ("a poll of an async fn with #[no_grad]", 69),
+/// A case's name, and the most instructions that it may take on x86-64, those of the loop included; above that, the bench fails. It
+/// also keeps the places of scopes from costing anything where they are not recorded (guarantee 14).
+const MOST: [(&str, u64); 6] = [
+    ("no_grad!", 28),
+    ("a function with the guard by hand", 29),
+    ("the same function with #[no_grad]", 29),
+    ("the same with the guard by hand around the poll", 41),
+    ("the same wrapped in a scope", 44),
+    ("a poll of an async fn with #[no_grad]", 55),
 ];
+
+/// What the look for libtorch costs where it may come: one word is read through two pointers.
+const PROBE: u64 = if cfg!(feature = "torch") { 5 } else { 0 };
 
 const CASES: [(&str, Case); 10] = [
     ("an empty loop", |rounds| repeat(rounds, || {})),
@@ -147,8 +152,8 @@ fn main() {
     for (case, (name, _)) in CASES.iter().enumerate() {
         let found = (count(case, 20_000) - count(case, 10_000)) / 10_000;
         println!("{found:>5} instructions: {name}");
-        let most = MOST.iter().find(|(limited, _)| limited == name).map_or(u64::MAX, |(_, most)| *most);
-        assert!(!cfg!(target_arch = "x86_64") || found <= most, "{name} took at most {most} instructions before");
+        let most = MOST.iter().find(|(limited, _)| limited == name).map_or(u64::MAX, |(_, most)| most + PROBE);
+        assert!(!cfg!(target_arch = "x86_64") || found <= most, "{name} may take {most} instructions at most");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use grad_runtime::prelude::*;
-use grad_runtime::{Scope, inference_mode, no_grad, thread};
+use grad_runtime::{GradGuard, ModeSnapshot, Scope, grad_mode, inference_mode, no_grad, thread};
 
 use GradMode::{Enabled, NoGrad};
 
@@ -26,6 +26,83 @@ const KINDS: [Kind; 6] = [
     Kind::OfLibtorch(false),
     Kind::OfLibtorch(true),
 ];
+
+/// Four guards of every kind, dropped in every order: the innermost one alive that covers libtorch decides there, the innermost one
+/// alive that covers the CPU decides on the CPU, and the last one restores what the first one found.
+#[test]
+fn guarantee_11_guards_dropped_in_any_order() {
+    /// A guard, and the mode that it established on libtorch and on the CPU, if it covers them.
+    struct Alive {
+        _guard: GradGuard,
+        torch: Option<GradMode>,
+        cpu: Option<GradMode>,
+    }
+
+    fn innermost(
+        alive: &[Option<Alive>],
+        mode: impl Fn(&Alive) -> Option<GradMode>,
+        outside: GradMode,
+    ) -> GradMode {
+        alive.iter().flatten().rev().find_map(mode).unwrap_or(outside)
+    }
+
+    const KINDS: usize = 7;
+    fn enter(kind: usize, torch: GradMode, cpu: GradMode) -> Alive {
+        let universal = |scope: Scope| Alive {
+            _guard: scope.enter(),
+            torch: Some(scope.applied_to(torch)),
+            cpu: Some(scope.applied_to(cpu)),
+        };
+        let on_torch = |scope: Scope| Alive {
+            _guard: scope.enter_for(&Torch),
+            torch: Some(scope.applied_to(torch)),
+            cpu: None,
+        };
+        match kind {
+            0 => universal(Scope::NoGrad),
+            1 => universal(Scope::EnableGrad),
+            2 => universal(Scope::InferenceMode(true)),
+            3 => on_torch(Scope::NoGrad),
+            4 => on_torch(Scope::EnableGrad),
+            5 => Alive {
+                _guard: Scope::NoGrad.enter_for(&Cpu),
+                torch: None,
+                cpu: Some(Scope::NoGrad.applied_to(cpu)),
+            },
+            _ => Alive { _guard: ModeSnapshot::all(Enabled).enter(), torch: Some(Enabled), cpu: Some(Enabled) },
+        }
+    }
+
+    fn check(libtorch: FakeLibtorch, alive: &[Option<Alive>], found: GradMode) -> (GradMode, GradMode) {
+        let (torch, cpu) =
+            (innermost(alive, |guard| guard.torch, found), innermost(alive, |guard| guard.cpu, Enabled));
+        assert_eq!((libtorch.is_on(), grad_mode()), (torch.is_enabled(), cpu));
+        (torch, cpu)
+    }
+
+    alone(|| {
+        let libtorch = FakeLibtorch::loaded();
+        drop(no_grad());
+        for found in [Enabled, NoGrad] {
+            libtorch.set(found.is_enabled());
+            for case in 0..KINDS.pow(4) * 24 {
+                let (kinds, mut order) = (case / 24, case % 24);
+                let mut alive: Vec<Option<Alive>> = vec![];
+                for position in 0..4 {
+                    let (torch, cpu) = check(libtorch, &alive, found);
+                    alive.push(Some(enter(kinds / KINDS.pow(position) % KINDS, torch, cpu)));
+                }
+                for left in (1..=4).rev() {
+                    check(libtorch, &alive, found);
+                    let mut guards = alive.iter_mut().filter(|guard| guard.is_some());
+                    drop(guards.nth(order % left).and_then(Option::take));
+                    order /= left;
+                }
+                check(libtorch, &alive, found);
+            }
+        }
+    });
+}
 
 #[test]
 fn guarantee_11_scopes_nest_with_those_of_libtorch_in_any_order() {

@@ -2,6 +2,7 @@
 
 use crate::mode::GradMode;
 use crate::thread_state::{self, Slot};
+use crate::torch::Torch;
 
 /// A library whose gradient recording can be switched, thread by thread.
 ///
@@ -109,5 +110,9 @@ macro_rules! thread_local_backend {
 }
 thread_local_backend!(Cpu, Mlx);
 
-/// The backends whose mode is stored in a slot.
-pub(crate) static WITH_SLOTS: [&dyn Backend; 2] = [&Cpu, &Mlx];
+/// The backends without a switch of their own.
+pub(crate) static ALWAYS_INSTALLED: [&dyn Backend; 2] = [&Cpu, &Mlx];
+
+/// The backends whose mode is stored in a slot, in the order in which a scope enters them.
+pub(crate) static WITH_SLOTS: [(Slot, &dyn Backend); 3] =
+    [(Slot::Cpu, &Cpu), (Slot::Mlx, &Mlx), (Slot::Torch, &Torch)];

@@ -5,8 +5,6 @@ use std::panic::Location;
 
 use crate::backend::Backend;
 use crate::mode::Scope;
-use crate::registry::{any_installed_switch, native_switch};
-use crate::saved::RestoreGuard;
 use crate::thread_state::Entered;
 
 /// A scope that ends when this value is dropped.
@@ -35,9 +33,8 @@ use crate::thread_state::Entered;
 #[must_use = "the scope ends when the guard is dropped: bind it, as in `let _guard = no_grad();`, and not as `let _`"]
 #[clippy::has_significant_drop]
 pub struct GradGuard {
-    // Dropping these leaves the scope.
+    // Dropping it leaves the scope.
     entered: Entered,
-    _switches: Option<RestoreGuard>,
     _not_send: ScopeBelongsToItsThread,
 }
 
@@ -56,9 +53,7 @@ impl Scope {
     #[inline]
     #[track_caller]
     pub fn enter(self) -> GradGuard {
-        let switches = any_installed_switch().then(|| RestoreGuard::for_installed(self));
-        let entered = Entered::universal(self, switches.as_ref().map(RestoreGuard::number));
-        GradGuard::new(entered, switches)
+        GradGuard::new(Entered::universal(self))
     }
 
     /// Enters this scope for `backend` alone, installed or not.
@@ -72,23 +67,14 @@ impl Scope {
     /// ```
     #[track_caller]
     pub fn enter_for(self, backend: &'static dyn Backend) -> GradGuard {
-        let place = Location::caller();
-        let (entered, switches) = if let Some(slot) = backend.slot() {
-            let switch = native_switch(slot).map(|switch| RestoreGuard::for_backend(self, switch));
-            let number = switch.as_ref().map(RestoreGuard::number);
-            (Entered::selective(self, slot, number, place), switch)
-        } else {
-            let switch = RestoreGuard::for_backend(self, backend);
-            (Entered::no_slot(self, backend, switch.number(), place), Some(switch))
-        };
-        GradGuard::new(entered, switches)
+        GradGuard::new(Entered::selective(self, backend, Location::caller()))
     }
 }
 
 impl GradGuard {
     #[inline]
-    pub(crate) fn new(entered: Entered, switches: Option<RestoreGuard>) -> Self {
-        Self { entered, _switches: switches, _not_send: ScopeBelongsToItsThread([]) }
+    pub(crate) fn new(entered: Entered) -> Self {
+        Self { entered, _not_send: ScopeBelongsToItsThread([]) }
     }
 }
 

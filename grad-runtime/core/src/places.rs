@@ -6,12 +6,12 @@ use std::mem::ManuallyDrop;
 use std::num::NonZeroU32;
 use std::panic::Location;
 
-use crate::backend::{Backend, WITH_SLOTS};
+use crate::backend::{ALWAYS_INSTALLED, Backend};
 use crate::mode::{GradMode, Scope};
 use crate::registry::installed_switches;
 use crate::saved::{self, asked_modes};
 use crate::snapshot::ModeSnapshot;
-use crate::thread_state::{Slot, below_dropped_early, dropped_early_count, mode, mode_in, update_slow, word};
+use crate::thread_state::{Slot, Word, below_dropped_early, dropped_early_count, mode, mode_in, update_slow, word};
 
 /// A scope that is open on a thread: its guard is alive, or was leaked.
 ///
@@ -168,8 +168,8 @@ impl fmt::Display for At {
 pub(crate) struct Record {
     scope: OpenScope,
     /// The states of the thread before and after the scope was entered.
-    before: u64,
-    after: u64,
+    before: Word,
+    after: Word,
     /// The number of the guard that has switched backends with a switch of their own.
     switches: Option<NonZeroU32>,
 }
@@ -179,7 +179,7 @@ impl Record {
         kind: ScopeKind,
         backend: Option<&'static str>,
         place: &'static Location<'static>,
-        (before, after): (u64, u64),
+        (before, after): (Word, Word),
         switches: Option<NonZeroU32>,
     ) -> Self {
         // A guard that has switched no backend leaves its number to the next one.
@@ -193,7 +193,7 @@ impl Record {
     }
 }
 
-fn depth(slot: Slot, before: u64, after: u64) -> Option<u64> {
+fn depth(slot: Slot, before: Word, after: Word) -> Option<u64> {
     Some(slot.guards(after)).filter(|&depth| depth != slot.guards(before))
 }
 
@@ -215,9 +215,9 @@ pub(crate) fn add(record: Record) {
 
 /// Removes the record of a scope that is about to be left, if it has one. A scope that covers no slot is found by the number of
 /// the guard that has switched its backend, another one by its depths in the slots, which no other open scope has.
-pub(crate) fn remove(before: u64, after: u64, switch: Option<NonZeroU32>) {
+pub(crate) fn remove(before: Word, after: Word, switch: Option<NonZeroU32>) {
     let depths = Slot::ALL.map(|slot| depth(slot, before, after));
-    let covers_no_slot = depths == [None, None];
+    let covers_no_slot = depths == [None; 3];
     RECORDS.with_borrow_mut(|records| {
         let at = records.iter().rposition(|record| {
             Slot::ALL.map(|slot| record.depth(slot)) == depths && (!covers_no_slot || record.switches == switch)
@@ -380,7 +380,9 @@ fn unrecorded() -> Vec<OpenScope> {
     for (slot, guards, mode) in [(Slot::Cpu, cpu, cpu_mode), (Slot::Mlx, mlx, mlx_mode)] {
         push_unrecorded(&mut scopes, Some(slot.name()), guards - universal, mode.filter(|_| universal == 0));
     }
-    for (name, guards, mode) in unrecorded_switches() {
+    let (torch, torch_mode) = unrecorded_in_slot(Slot::Torch);
+    let torch = torch_mode.map(|mode| (Slot::Torch.name(), torch, mode));
+    for (name, guards, mode) in torch.into_iter().chain(unrecorded_switches()) {
         // Universal scopes do not reach a backend that is not installed.
         let is_installed = installed_switches().any(|backend| backend.name() == name);
         let selective = guards.saturating_sub(if is_installed { universal } else { 0 });
@@ -423,7 +425,7 @@ fn unrecorded_switches() -> Vec<(&'static str, u64, GradMode)> {
     let mut switches: Vec<(&'static str, u64, GradMode)> = Vec::new();
     RECORDS.with_borrow(|records| {
         for (guard, name, mode) in asked_modes() {
-            let has_slot = WITH_SLOTS.iter().any(|backend| backend.name() == name);
+            let has_slot = ALWAYS_INSTALLED.iter().any(|backend| backend.name() == name);
             if has_slot || records.iter().any(|record| record.switches == Some(guard)) {
                 continue;
             }

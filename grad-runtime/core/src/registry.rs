@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use crate::backend::{Backend, WITH_SLOTS};
+use crate::backend::{ALWAYS_INSTALLED, Backend};
 use crate::error::AlreadyInstalled;
 use crate::probe;
-use crate::thread_state::Slot;
+use crate::thread_state::{self, Slot};
 
 /// The installed backends that have a switch of their own: a list that only grows, so scopes read it without a lock.
 static INSTALLED: OnceLock<Box<Node>> = OnceLock::new();
@@ -28,7 +28,7 @@ static NATIVE_SWITCH_OF_MLX: OnceLock<&'static dyn Backend> = OnceLock::new();
 /// [`AlreadyInstalled`] if a backend of that name is installed.
 pub fn install(backend: &'static dyn Backend) -> Result<(), AlreadyInstalled> {
     let name = backend.name();
-    if WITH_SLOTS.iter().any(|backend| backend.name() == name) {
+    if ALWAYS_INSTALLED.iter().any(|backend| backend.name() == name) {
         return Err(AlreadyInstalled { name });
     }
     let mut end = &INSTALLED;
@@ -39,7 +39,7 @@ pub fn install(backend: &'static dyn Backend) -> Result<(), AlreadyInstalled> {
             Some(node) => end = &node.next,
             None => match end.set(new) {
                 Ok(()) => {
-                    probe::mark_installed();
+                    thread_state::mark_installed(backend.slot());
                     return Ok(());
                 }
                 Err(rejected) => new = rejected, // Another thread was faster: compare with what it installed.
@@ -56,11 +56,11 @@ pub fn install_native_switch_of_mlx(switch: &'static dyn Backend) {
     }
 }
 
-/// Returns the native switch of a backend whose mode is stored in a slot.
+/// Returns the native switch of a backend whose mode is stored in a slot; libtorch's is its slot's.
 pub(crate) fn native_switch(slot: Slot) -> Option<&'static dyn Backend> {
     match slot {
         Slot::Mlx => NATIVE_SWITCH_OF_MLX.get().copied(),
-        Slot::Cpu => None,
+        Slot::Cpu | Slot::Torch => None,
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn native_switch(slot: Slot) -> Option<&'static dyn Backend> {
 pub fn installed() -> impl Iterator<Item = &'static dyn Backend> {
     // Called first, since it may install one.
     let switches = any_installed_switch().then(installed_switches);
-    WITH_SLOTS.into_iter().chain(switches.into_iter().flatten())
+    ALWAYS_INSTALLED.into_iter().chain(switches.into_iter().flatten())
 }
 
 /// Returns the installed backends that have a switch of their own, in the order of installation.
@@ -84,17 +84,13 @@ pub(crate) fn installed_switches() -> impl Iterator<Item = &'static dyn Backend>
 /// Returns whether a universal scope has any backend to switch besides this thread's slots.
 #[inline]
 pub(crate) fn any_installed_switch() -> bool {
-    // With a probe, one word answers for both: has a backend been installed, or anything been loaded that may be one?
-    if probe::EXISTS { probe::is_due() && probe_and_check() } else { INSTALLED.get().is_some() }
+    probe::run_if_due();
+    thread_state::any_switch()
 }
 
-/// Installs the backend that the probe finds, if it finds one.
-#[cold]
-fn probe_and_check() -> bool {
-    if let Some(backend) = probe::run() {
-        // If the program has installed it, or another backend of that name, that one stays.
-        let _ = install(backend);
-        probe::mark_found();
-    }
-    INSTALLED.get().is_some()
+/// Installs a backend that the probe has found.
+#[cfg(feature = "torch")]
+pub(crate) fn install_found(backend: &'static dyn Backend) {
+    // If the program has installed it, or another backend of that name, that one stays.
+    let _ = install(backend);
 }

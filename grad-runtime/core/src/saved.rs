@@ -5,14 +5,8 @@ use std::mem::ManuallyDrop;
 use std::num::NonZeroU32;
 
 use crate::backend::Backend;
-use crate::mode::{GradMode, Scope};
-use crate::registry::installed_switches;
-use crate::thread_state::too_many_guards;
-
-/// A guard that has switched backends: dropping it restores their modes. Its number is higher than that of every guard that was
-/// alive when it was made.
-#[derive(Debug)]
-pub(crate) struct RestoreGuard(NonZeroU32);
+use crate::mode::GradMode;
+use crate::thread_state::{self, Slot, too_many_guards};
 
 struct SavedMode {
     guard: NonZeroU32,
@@ -27,94 +21,84 @@ struct SavedMode {
     reported: GradMode,
 }
 
+/// The highest number of a guard, which `thread_state` stores beside other bits.
+const MAX_GUARD: NonZeroU32 = NonZeroU32::new((1 << 26) - 1).unwrap();
+
 thread_local! {
     // Outermost guard first. No destructor, as for the thread state: scopes work while a thread is torn down.
     static SAVED: RefCell<ManuallyDrop<Vec<SavedMode>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
 }
 
-impl RestoreGuard {
-    /// Switches every installed backend.
-    #[cold] // Most processes have none, and `Scope::enter` is inlined everywhere.
-    pub(crate) fn for_installed(scope: Scope) -> Self {
-        let guard = Self::new();
-        installed_switches().for_each(|backend| guard.switch(backend, |found| scope.applied_to(found)));
-        guard
-    }
+/// Returns a number for a guard that is about to switch backends: higher than that of every guard alive that has saved a mode.
+pub(crate) fn next_guard() -> NonZeroU32 {
+    SAVED.with_borrow(|saved| {
+        let last = saved.last().map_or(0, |mode| mode.guard.get());
+        NonZeroU32::new(last + 1).filter(|next| *next <= MAX_GUARD).unwrap_or_else(|| too_many_guards())
+    })
+}
 
-    /// Switches one backend.
-    pub(crate) fn for_backend(scope: Scope, backend: &'static dyn Backend) -> Self {
-        let guard = Self::new();
-        guard.switch(backend, |found| scope.applied_to(found));
-        guard
+/// Sets `backend` to what `change` makes of the mode in force, for the innermost guard, and saves the mode that it finds. Where
+/// `change` returns `None`, the backend stays as it is.
+pub(crate) fn switch(
+    guard: NonZeroU32,
+    backend: &'static dyn Backend,
+    change: impl FnOnce(GradMode) -> Option<GradMode>,
+) {
+    let (name, found) = (backend.name(), backend.grad_mode());
+    let in_force = asked_mode(name, found);
+    let Some(asked) = change(in_force) else { return };
+    let mode = SavedMode { guard, backend, name, found, asked, reported: found };
+    SAVED.with_borrow_mut(|saved| saved.push(mode));
+    if asked == in_force {
+        return;
     }
-
-    /// Sets each backend to the mode beside it.
-    pub(crate) fn for_each(modes: impl Iterator<Item = (&'static dyn Backend, GradMode)>) -> Self {
-        let guard = Self::new();
-        modes.for_each(|(backend, mode)| guard.switch(backend, |_| mode));
-        guard
-    }
-
-    /// Returns the number of this guard, which no other guard alive that has saved a mode has.
-    #[inline]
-    pub(crate) fn number(&self) -> NonZeroU32 {
-        self.0
-    }
-
-    fn new() -> Self {
-        SAVED.with_borrow(|saved| {
-            let last = saved.last().map_or(0, |mode| mode.guard.get());
-            let next = last.checked_add(1).and_then(NonZeroU32::new);
-            Self(next.unwrap_or_else(|| too_many_guards()))
-        })
-    }
-
-    fn switch(&self, backend: &'static dyn Backend, change: impl FnOnce(GradMode) -> GradMode) {
-        let (name, found) = (backend.name(), backend.grad_mode());
-        let in_force = asked_mode(name, found);
-        let asked = change(in_force);
-        let mode = SavedMode { guard: self.0, backend, name, found, asked, reported: found };
-        SAVED.with_borrow_mut(|saved| saved.push(mode));
-        if asked == in_force {
-            return;
+    backend.set_grad_mode(asked);
+    let reported = backend.grad_mode();
+    SAVED.with_borrow_mut(|saved| {
+        if let Some(mode) = saved.iter_mut().rfind(|mode| mode.name == name) {
+            mode.reported = reported;
         }
-        backend.set_grad_mode(asked);
-        let reported = backend.grad_mode();
-        SAVED.with_borrow_mut(|saved| {
-            if let Some(mode) = saved.iter_mut().rfind(|mode| mode.name == name) {
-                mode.reported = reported;
-            }
-        });
-    }
+    });
+}
 
-    /// Removes and returns the last mode that this guard saved. If a later guard has switched the backend too, the mode stays as
-    /// that guard left it, and that guard restores it instead.
-    fn pop_saved(&self) -> Option<SavedMode> {
-        SAVED.with_borrow_mut(|saved| {
-            // The numbers of guards only grow along the list.
-            while let Some(at) = saved.partition_point(|mode| mode.guard <= self.0).checked_sub(1)
-                && saved[at].guard == self.0
-            {
-                let mode = saved.remove(at);
-                let mut later = saved[at..].iter_mut();
-                if let Some(heir) = later.find(|other| other.name == mode.name) {
-                    heir.found = mode.found;
-                    continue;
-                }
-                if saved.is_empty() {
-                    **saved = Vec::new(); // Frees the memory: the thread-local has no destructor.
-                }
-                return Some(mode);
-            }
-            None
-        })
+/// Restores the modes that a guard has saved.
+pub(crate) fn restore(guard: NonZeroU32) {
+    // Nothing is borrowed while a backend is called, because it may use scopes itself.
+    while let Some(mode) = pop_saved(guard) {
+        mode.backend.set_grad_mode(mode.found);
     }
+}
+
+/// Removes and returns the last mode that `guard` saved. If a later guard has switched the backend too, the mode stays as that
+/// guard left it, and that guard restores it instead.
+fn pop_saved(guard: NonZeroU32) -> Option<SavedMode> {
+    SAVED.with_borrow_mut(|saved| {
+        // The numbers of guards only grow along the list.
+        while let Some(at) = saved.partition_point(|mode| mode.guard <= guard).checked_sub(1)
+            && saved[at].guard == guard
+        {
+            let mode = saved.remove(at);
+            let mut later = saved[at..].iter_mut();
+            if let Some(heir) = later.find(|other| other.name == mode.name) {
+                heir.found = mode.found;
+                continue;
+            }
+            if saved.is_empty() {
+                **saved = Vec::new(); // Frees the memory: the thread-local has no destructor.
+            }
+            return Some(mode);
+        }
+        None
+    })
 }
 
 /// Returns the mode in force on a backend with a switch of its own: the one that our innermost scope asked for, unless the switch
 /// has been turned by other code since.
 pub(crate) fn mode_in_force(backend: &dyn Backend) -> GradMode {
-    asked_mode(backend.name(), backend.grad_mode())
+    match backend.slot() {
+        Some(Slot::Torch) => thread_state::torch_mode_in_force(),
+        _ => asked_mode(backend.name(), backend.grad_mode()),
+    }
 }
 
 /// Returns whether the last mode saved on this thread is that of `guard`.
@@ -133,13 +117,4 @@ fn asked_mode(name: &str, found: GradMode) -> GradMode {
         let innermost = saved.iter().rfind(|mode| mode.name == name);
         innermost.filter(|mode| mode.reported == found).map_or(found, |mode| mode.asked)
     })
-}
-
-impl Drop for RestoreGuard {
-    fn drop(&mut self) {
-        // Nothing is borrowed while a backend is called, because it may use scopes itself.
-        while let Some(mode) = self.pop_saved() {
-            mode.backend.set_grad_mode(mode.found);
-        }
-    }
 }

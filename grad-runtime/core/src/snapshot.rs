@@ -4,13 +4,13 @@ use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::{Mutex, PoisonError};
 
-use crate::backend::{Backend, Cpu, Mlx, WITH_SLOTS};
+use crate::backend::{ALWAYS_INSTALLED, Backend, Cpu, Mlx};
 use crate::guard::GradGuard;
 use crate::mode::GradMode;
 use crate::places::is_watching;
 use crate::registry::{any_installed_switch, installed_switches};
-use crate::saved::{RestoreGuard, mode_in_force};
-use crate::thread_state::{Entered, is_slow, mode_in, modes, pack};
+use crate::saved::mode_in_force;
+use crate::thread_state::{Entered, Slot, is_slow, mode_in_half, modes, pack};
 
 use GradMode::{Enabled, Inference, NoGrad};
 
@@ -181,8 +181,9 @@ impl Eq for ModeSnapshot {}
 /// Prints each backend's name and its mode.
 impl fmt::Debug for ModeSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of_slots =
-            WITH_SLOTS.iter().filter_map(|backend| Some((backend, mode_in(self.0.slots, backend.slot()?))));
+        let of_slots = ALWAYS_INSTALLED
+            .iter()
+            .filter_map(|backend| Some((backend, mode_in_half(self.0.slots, backend.slot()?))));
         let mut map = f.debug_map();
         map.entries(of_slots.map(|(backend, mode)| (backend.name(), mode)));
         if let Switches::Listed(listed) = &self.0.switches {
@@ -205,9 +206,7 @@ impl Snapshot {
     #[inline]
     #[track_caller]
     pub fn enter(&'static self) -> GradGuard {
-        let switches = any_installed_switch().then(|| self.switch());
-        let entered = Entered::exactly(self, switches.as_ref().map(RestoreGuard::number));
-        GradGuard::new(entered, switches)
+        GradGuard::new(Entered::exactly(self))
     }
 
     /// Returns the modes of the slots, as `pack` makes them.
@@ -216,11 +215,11 @@ impl Snapshot {
         self.slots
     }
 
-    #[cold] // Most processes have no such backends, and this is inlined everywhere.
-    fn switch(&self) -> RestoreGuard {
-        match &self.switches {
-            Switches::Listed(listed) => RestoreGuard::for_each(listed.iter().copied()),
-            Switches::All(mode) => RestoreGuard::for_each(installed_switches().map(|backend| (backend, *mode))),
+    /// Returns the mode that entering this snapshot sets for `backend`; `None` if it leaves the backend alone.
+    pub(crate) fn mode_of(&self, backend: &dyn Backend) -> Option<GradMode> {
+        match backend.slot() {
+            Some(slot @ (Slot::Cpu | Slot::Mlx)) => Some(mode_in_half(self.slots, slot)),
+            _ => self.mode_of_switch(backend.name()),
         }
     }
 

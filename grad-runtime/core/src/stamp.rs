@@ -12,13 +12,13 @@ impl ThreadStamp {
     #[must_use]
     #[inline]
     pub fn now() -> Option<Self> {
-        (!any_installed_switch()).then(|| Self(thread_state::word()))
+        (!any_installed_switch()).then(|| Self(thread_state::slots()))
     }
 
     /// Returns whether the modes in the slots, and the numbers of guards alive that cover them, are those of the stamp.
     #[must_use]
     #[inline]
     pub fn is_current(self) -> bool {
-        thread_state::word() == self.0
+        thread_state::slots() == self.0
     }
 }

@@ -1,54 +1,79 @@
-//! This thread's grad modes, packed into one word.
+//! This thread's grad modes, packed into words.
 //!
 //! The CPU and MLX have no switch of their own, so their modes are stored here, each in its *slot* of a thread-local word. A
-//! universal scope costs one swap of that word on the way in and one on the way out.
+//! universal scope costs one swap of that word on the way in and one on the way out. libtorch has a switch; what scopes asked of
+//! it is stored in a slot of its own, beside the switch.
+
+mod switched;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::num::NonZeroU32;
 use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, WITH_SLOTS};
 use crate::mode::{GradMode, Scope};
 use crate::places::{self, Record, ScopeKind};
+use crate::probe;
+use crate::registry::{installed_switches, native_switch};
+use crate::saved;
 use crate::snapshot::Snapshot;
+use crate::torch::switch;
 
-/// The part of the word that stores one backend's mode: two bits of mode, and above them the number of guards alive that
+use switched::Switched;
+
+/// The part of a `Word` that stores one backend's mode: two bits of mode, and above them the number of guards alive that
 /// cover the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
-    /// The mode of [`Mlx`](crate::Mlx).
-    Mlx,
     /// The mode of [`Cpu`](crate::Cpu), which [`grad_mode`] returns.
     Cpu,
+    /// The mode of [`Mlx`](crate::Mlx).
+    Mlx,
+    /// The mode that the innermost scope asked of [`Torch`](crate::Torch), which has a switch of its own.
+    Torch,
 }
+
+/// The slots of a thread: those of the CPU and MLX, which a scope swaps, in the lower half, and libtorch's in the upper one.
+pub(crate) type Word = u128;
 
 /// The bits of a slot that hold a mode, as `GradMode` numbers them.
 const MODE_BITS: u64 = 0b11;
 /// The increment of a slot for one guard.
 const ONE_GUARD: u64 = MODE_BITS + 1;
 const SLOT_WIDTH: u32 = 32;
-/// A word with 1 in each slot.
+/// The lower half of a word, with 1 in each slot.
 const EACH_SLOT: u64 = (1 << SLOT_WIDTH) | 1;
+
+// The four highest bits of the CPU's slot are no part of its count. They are in the lower 32 bits of the word, where one instruction
+// tests them all.
 
 /// Set while this thread's scopes take the slow path, in and out: places of scopes are recorded (see `places`), or guards were
 /// dropped early. No `Entered` stores this bit, so the state never equals what a guard left while it is set.
-const SLOW: u64 = 1 << 63;
+const SLOW: u64 = 1 << 31;
+/// Set in `INCREMENT` alone: backends other than libtorch are installed that have a switch of their own.
+const SWITCHES: u64 = 1 << 30;
+/// Set in `INCREMENT` alone: libtorch is installed.
+const TORCH: u64 = 1 << 29;
+/// Set where a count is full. Every universal guard counts in the CPU's slot, so a full count of universal guards shows there;
+/// selective guards test this bit in their own slot. MLX's slot has room for as many selective ones besides.
+const SLOT_OVERFLOW: u64 = 1 << 28;
+const FLAGS: u64 = SLOW | SWITCHES | TORCH | SLOT_OVERFLOW;
 
-// Every universal guard counts in the CPU's slot, so a full count of universal guards shows in the bit below `SLOW` alone; selective
-// guards test that bit in their own slot. So MLX's slot never overflows into the CPU's either, nor the CPU's into `SLOW`.
-const SLOT_OVERFLOW: u64 = 1 << (SLOT_WIDTH - 2);
-const OVERFLOW: u64 = SLOT_OVERFLOW << Slot::Cpu.shift();
+/// What a universal scope adds to the state: one guard in each slot, and a flag for what is installed. A scope so learns from one
+/// sum whether it may take the fast path.
+static INCREMENT: AtomicU64 = AtomicU64::new(EACH_SLOT * ONE_GUARD);
 
 impl Slot {
-    pub(crate) const ALL: [Self; 2] = [Self::Mlx, Self::Cpu];
+    pub(crate) const ALL: [Self; 3] = [Self::Cpu, Self::Mlx, Self::Torch];
 
     /// Returns the name of the backend whose mode this slot stores.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Mlx => "mlx",
             Self::Cpu => "cpu",
+            Self::Mlx => "mlx",
+            Self::Torch => "torch",
         }
     }
 
@@ -56,27 +81,39 @@ impl Slot {
         self as u32 * SLOT_WIDTH
     }
 
-    const fn mask(self) -> u64 {
-        (0xffff_ffff << self.shift()) & !SLOW
+    const fn mask(self) -> Word {
+        (0xffff_ffff << self.shift()) & !(FLAGS as Word)
     }
 
     /// Returns the content of this slot.
-    const fn of(self, word: u64) -> u64 {
-        (word & self.mask()) >> self.shift()
+    #[expect(clippy::cast_possible_truncation, reason = "a slot has 32 bits")]
+    const fn of(self, word: Word) -> u64 {
+        ((word & self.mask()) >> self.shift()) as u64
+    }
+
+    /// Returns `word` with other content in this slot.
+    const fn replaced(self, word: Word, content: u64) -> Word {
+        (word & !self.mask()) | ((content as Word) << self.shift())
     }
 
     /// Returns how many guards alive cover this slot.
-    pub(crate) const fn guards(self, word: u64) -> u64 {
+    pub(crate) const fn guards(self, word: Word) -> u64 {
         self.of(word) / ONE_GUARD
     }
 }
 
+/// A thread's word, in two parts.
+struct State {
+    slots: Cell<u64>,
+    torch: Cell<u32>,
+}
+
 thread_local! {
     // None of these has a destructor, so scopes still work in the destructors of other thread-locals.
-    static STATE: Cell<u64> = const { Cell::new(0) };
+    static STATE: State = const { State { slots: Cell::new(0), torch: Cell::new(0) } };
     // For each slot, sorted by depth.
-    static DROPPED_EARLY: RefCell<ManuallyDrop<[Vec<DroppedEarly>; 2]>> =
-        const { RefCell::new(ManuallyDrop::new([Vec::new(), Vec::new()])) };
+    static DROPPED_EARLY: RefCell<ManuallyDrop<[Vec<DroppedEarly>; 3]>> =
+        const { RefCell::new(ManuallyDrop::new([Vec::new(), Vec::new(), Vec::new()])) };
 }
 
 /// Returns the mode of this thread, as the innermost universal scope (or selective scope for [`Cpu`](crate::Cpu)) set it.
@@ -112,37 +149,129 @@ pub fn is_grad_enabled() -> bool {
     grad_mode().is_enabled()
 }
 
+/// Records that a backend is installed that has a switch of its own: from now on universal scopes turn it.
+pub(crate) fn mark_installed(slot: Option<Slot>) {
+    let flags = match slot {
+        Some(Slot::Torch) if switch::find() => TORCH,
+        // It is installed before libtorch is there: the slow path goes on looking for it.
+        Some(Slot::Torch) => TORCH | SWITCHES,
+        _ => SWITCHES,
+    };
+    INCREMENT.fetch_or(flags, Ordering::Release);
+}
+
+/// Returns whether any backend is installed that has a switch of its own.
+#[inline]
+pub(crate) fn any_switch() -> bool {
+    INCREMENT.load(Ordering::Acquire) & FLAGS != 0
+}
+
 /// Returns whether a guard is alive on this thread that covers `slot`.
 pub(crate) fn is_covered(slot: Slot) -> bool {
-    slot.guards(STATE.get()) > 0
+    slot.guards(word()) > 0
 }
 
 /// Returns the mode of `slot` on this thread.
 #[inline]
 pub(crate) fn mode(slot: Slot) -> GradMode {
-    mode_in(STATE.get(), slot)
+    match slot {
+        Slot::Cpu | Slot::Mlx => mode_in_half(slots(), slot),
+        Slot::Torch => from_bits(torch_slot().into()),
+    }
+}
+
+/// Returns the mode in force on libtorch: the one that our innermost scope asked for, unless the switch has been turned by other
+/// code since. libtorch knows on and off only, so `Inference` is off there.
+pub(crate) fn torch_mode_in_force() -> GradMode {
+    let (asked, is_enabled) = (mode(Slot::Torch), !switch::find() || switch::is_enabled());
+    match is_enabled {
+        _ if asked.is_enabled() == is_enabled => asked,
+        true => GradMode::Enabled,
+        false => GradMode::NoGrad,
+    }
 }
 
 /// Returns the mode of `slot` in `word`.
 #[inline]
-pub(crate) const fn mode_in(word: u64, slot: Slot) -> GradMode {
-    match slot.of(word) & MODE_BITS {
+pub(crate) const fn mode_in(word: Word, slot: Slot) -> GradMode {
+    from_bits(slot.of(word))
+}
+
+/// Returns the mode of the CPU's slot or of MLX's in half a word.
+#[inline]
+pub(crate) const fn mode_in_half(slots: u64, slot: Slot) -> GradMode {
+    from_bits(slots >> slot.shift())
+}
+
+/// Returns the mode in the lowest bits.
+#[inline]
+const fn from_bits(bits: u64) -> GradMode {
+    match bits & MODE_BITS {
         0b00 => GradMode::Enabled,
         0b01 => GradMode::NoGrad,
         _ => GradMode::Inference,
     }
 }
 
-/// Returns the word: modes and counts of guards.
+/// Returns this thread's word: modes and counts of guards.
+pub(crate) fn word() -> Word {
+    joined(slots() & !SLOW, torch_slot())
+}
+
+/// Stores a word; `SLOW` stays as it is.
+fn set_word(word: Word) {
+    let (slots, torch) = halves(word);
+    set_both((self::slots() & SLOW) | slots, torch);
+}
+
+/// Returns a word of its two halves.
+const fn joined(slots: u64, torch: u32) -> Word {
+    slots as Word | ((torch as Word) << Slot::Torch.shift())
+}
+
+/// Returns the two halves of a word.
+#[expect(clippy::cast_possible_truncation, reason = "it takes the word apart")]
+const fn halves(word: Word) -> (u64, u32) {
+    (word as u64, (word >> Slot::Torch.shift()) as u32)
+}
+
+/// Returns the lowest slot of a state, with any flags: the CPU's.
 #[inline]
-pub(crate) fn word() -> u64 {
-    STATE.get()
+#[expect(clippy::cast_possible_truncation, reason = "it is the lower half")]
+const fn low_slot(state: u64) -> u32 {
+    state as u32
+}
+
+/// Returns the half of the word that scopes swap: the slots of the CPU and MLX.
+#[inline]
+pub(crate) fn slots() -> u64 {
+    STATE.with(|state| state.slots.get())
+}
+
+#[inline]
+fn set_slots(slots: u64) {
+    STATE.with(|state| state.slots.set(slots));
+}
+
+/// Returns the content of libtorch's slot.
+#[inline]
+fn torch_slot() -> u32 {
+    STATE.with(|state| state.torch.get())
+}
+
+/// Sets both parts of the word.
+#[inline]
+fn set_both(slots: u64, torch: u32) {
+    STATE.with(|state| {
+        state.slots.set(slots);
+        state.torch.set(torch);
+    });
 }
 
 /// Returns whether scopes take the slow path on this thread.
 #[inline]
 pub(crate) fn is_slow() -> bool {
-    STATE.get() & SLOW != 0
+    slots() & SLOW != 0
 }
 
 /// Sets or clears `SLOW`: places of scopes are recorded from now on, or no longer.
@@ -150,25 +279,26 @@ pub(crate) fn update_slow() {
     DROPPED_EARLY.with_borrow(|dropped_early| set_slow(dropped_early));
 }
 
-fn set_slow(dropped_early: &[Vec<DroppedEarly>; 2]) {
+fn set_slow(dropped_early: &[Vec<DroppedEarly>; 3]) {
     let slow = places::are_recorded() || dropped_early.iter().any(|ranges| !ranges.is_empty());
-    let state = STATE.get() & !SLOW;
-    STATE.set(if slow { state | SLOW } else { state });
+    let state = slots() & !SLOW;
+    set_slots(if slow { state | SLOW } else { state });
 }
 
 /// Returns the modes of this thread as `pack` makes them: without the counts of guards.
 pub(crate) fn modes() -> u64 {
-    STATE.get() & (EACH_SLOT * MODE_BITS)
+    slots() & (EACH_SLOT * MODE_BITS)
 }
 
-/// Packs two modes into a word.
+/// Packs two modes into half a word.
 pub(crate) const fn pack(cpu: GradMode, mlx: GradMode) -> u64 {
     ((cpu as u64) << Slot::Cpu.shift()) | ((mlx as u64) << Slot::Mlx.shift())
 }
 
+/// Sets the mode of the CPU's slot or of MLX's.
 pub(crate) fn set_mode(slot: Slot, mode: GradMode) {
-    let others = STATE.get() & !(MODE_BITS << slot.shift());
-    STATE.set(others | ((mode as u64) << slot.shift()));
+    let others = slots() & !(MODE_BITS << slot.shift());
+    set_slots(others | ((mode as u64) << slot.shift()));
 }
 
 /// Applies `scope` to each slot of `word` at once: [`Scope::applied_to`] in bit operations, to which a test holds it equal.
@@ -186,138 +316,198 @@ const fn apply(scope: Scope, word: u64) -> u64 {
 }
 
 /// A scope that was entered: this thread's state before and after. Dropping it leaves the scope.
+///
+/// Where the scope has turned a switch, `after` is no state, so that the fast path out is not taken: either the state with the flag
+/// `TORCH` (see `enter_with_torch`), or a [`Switched`].
 pub(crate) struct Entered {
     before: u64,
     after: u64,
 }
 
+/// What a scope does to the modes that it finds.
+#[derive(Clone, Copy)]
+enum Change {
+    Apply(Scope),
+    /// Sets these modes, whatever is in force.
+    Exactly(&'static Snapshot),
+}
+
+impl Change {
+    /// Returns the mode that the scope sets for `backend` where `found` is in force; `None` if it leaves the backend alone.
+    fn mode_of(self, backend: &dyn Backend, found: GradMode) -> Option<GradMode> {
+        match self {
+            Self::Apply(scope) => Some(scope.applied_to(found)),
+            Self::Exactly(snapshot) => snapshot.mode_of(backend),
+        }
+    }
+}
+
 impl Entered {
-    /// Enters `scope` in every slot. `switches` is the number of the guard that has switched backends for the same scope.
+    /// Enters `scope` on every installed backend.
     #[inline]
     #[track_caller]
-    pub(crate) fn universal(scope: Scope, switches: Option<NonZeroU32>) -> Self {
-        let before = STATE.get();
-        let after = apply(scope, before) + EACH_SLOT * ONE_GUARD;
-        if after & (OVERFLOW | SLOW) != 0 {
-            return Self::enter_slow_scope(before, after, scope, switches, Location::caller());
+    pub(crate) fn universal(scope: Scope) -> Self {
+        let before = slots();
+        let after = apply(scope, before) + INCREMENT.load(Ordering::Relaxed);
+        if after & FLAGS != 0 || probe::is_due() {
+            return Self::enter_elsewhere(before, after, scope, Location::caller());
         }
-        STATE.set(after);
+        set_slots(after);
         Self { before, after }
     }
 
-    /// Sets every slot to its mode in `snapshot`, whatever is in force.
+    /// Sets every backend to its mode in `snapshot`, whatever is in force.
     #[inline]
     #[track_caller]
-    pub(crate) fn exactly(snapshot: &'static Snapshot, switches: Option<NonZeroU32>) -> Self {
-        let before = STATE.get();
-        let after = ((before & !(EACH_SLOT * MODE_BITS)) | snapshot.slots()) + EACH_SLOT * ONE_GUARD;
-        if after & (OVERFLOW | SLOW) != 0 {
-            return Self::enter_slow_snapshot(before, after, snapshot, switches, Location::caller());
+    pub(crate) fn exactly(snapshot: &'static Snapshot) -> Self {
+        let before = slots();
+        let after = ((before & !(EACH_SLOT * MODE_BITS)) | snapshot.slots()) + INCREMENT.load(Ordering::Relaxed);
+        if after & FLAGS != 0 || probe::is_due() {
+            return Self::enter_slow(Change::Exactly(snapshot), None, Location::caller());
         }
-        STATE.set(after);
+        set_slots(after);
         Self { before, after }
     }
 
-    /// Enters `scope` in one slot.
+    /// Enters `scope` for one backend.
     pub(crate) fn selective(
         scope: Scope,
-        slot: Slot,
-        switch: Option<NonZeroU32>,
+        backend: &'static dyn Backend,
         place: &'static Location<'static>,
     ) -> Self {
-        let before = STATE.get();
-        let universal = apply(scope, before) + EACH_SLOT * ONE_GUARD;
-        let after = (before & !slot.mask()) | (universal & slot.mask());
-        let overflow = SLOT_OVERFLOW << slot.shift();
-        if after & (SLOW | overflow) != 0 {
-            let entry = (ScopeKind::Scope(scope), Some(slot.name()), place);
-            let (before, after) = Self::enter_slow(before, after, overflow, entry, switch);
+        Self::enter_slow(Change::Apply(scope), Some(backend), place)
+    }
+
+    /// Enters `scope` where the fast path does not: fast if nothing but libtorch is to be switched.
+    ///
+    /// The fast path calls it in place of a panic. It takes few words and returns two, in registers, so the path that does not come
+    /// here is compiled with hardly a trace of it.
+    #[cold]
+    #[inline]
+    fn enter_elsewhere(before: u64, after: u64, scope: Scope, place: &'static Location<'static>) -> Self {
+        if cfg!(feature = "torch") && after & FLAGS == TORCH {
+            Self::enter_with_torch(before, after, scope)
+        } else {
+            Self::enter_slow_scope(scope, place)
+        }
+    }
+
+    /// Enters `scope` on the CPU, MLX and libtorch: fast if libtorch's slot says what the CPU's says, which it does where all guards
+    /// alive cover both and the modes are equal. Then the states before and after tell its slot too.
+    #[cold]
+    #[inline]
+    fn enter_with_torch(before: u64, after: u64, scope: Scope) -> Self {
+        // The switch is the one that was found before `INCREMENT` got the flag.
+        fence(Ordering::Acquire);
+        let was_enabled = switch::is_enabled();
+        // If other code has turned the switch, the mode in force is not the slot's.
+        if torch_slot() == low_slot(before) && was_enabled == from_bits(before).is_enabled() {
+            let state = after - TORCH;
+            set_both(state, low_slot(state));
+            if was_enabled != from_bits(after).is_enabled() {
+                switch::set_enabled(!was_enabled);
+            }
             return Self { before, after };
         }
-        STATE.set(after);
-        Self { before, after }
+        // Without `SLOW` no places are recorded, so any place will do.
+        Self::enter_slow_scope(scope, Location::caller())
     }
 
-    /// Enters no slot: for a scope on a backend that has none, which the guard with the number `switch` has switched.
-    pub(crate) fn no_slot(
-        scope: Scope,
-        backend: &'static dyn Backend,
-        switch: NonZeroU32,
-        place: &'static Location<'static>,
-    ) -> Self {
-        let before = STATE.get();
-        if before & SLOW != 0 {
-            let entry = (ScopeKind::Scope(scope), Some(backend.name()), place);
-            Self::enter_slow(before, before, 0, entry, Some(switch));
-            // No state has both bits, so the guard takes the slow way out, which finds its record by the number.
-            let id = SLOW | OVERFLOW | u64::from(switch.get());
-            return Self { before: id, after: id };
-        }
-        Self { before, after: before }
-    }
-
-    // The fast path calls one of these two in place of a panic. They take few words and return two, in registers, so the path that
-    // does not come here is compiled with hardly a trace of them.
-
+    /// As `enter_slow`, with its arguments in registers.
     #[cold]
-    fn enter_slow_scope(
-        before: u64,
-        after: u64,
-        scope: Scope,
-        switches: Option<NonZeroU32>,
-        place: &'static Location<'static>,
-    ) -> Self {
-        let entry = (ScopeKind::Scope(scope), None, place);
-        let (before, after) = Self::enter_slow(before, after, OVERFLOW, entry, switches);
-        Self { before, after }
+    #[inline(never)]
+    fn enter_slow_scope(scope: Scope, place: &'static Location<'static>) -> Self {
+        Self::enter_slow(Change::Apply(scope), None, place)
     }
 
+    /// The slow way in: for one backend, or for every installed one.
     #[cold]
-    fn enter_slow_snapshot(
-        before: u64,
-        after: u64,
-        snapshot: &'static Snapshot,
-        switches: Option<NonZeroU32>,
-        place: &'static Location<'static>,
-    ) -> Self {
-        let entry = (ScopeKind::Carried(snapshot.into()), None, place);
-        let (before, after) = Self::enter_slow(before, after, OVERFLOW, entry, switches);
-        Self { before, after }
-    }
-
-    /// The slow way in: there are too many guards, or the scope is to be recorded, or guards were dropped early.
-    fn enter_slow(
-        before: u64,
-        after: u64,
-        overflow: u64,
-        (kind, backend, place): (ScopeKind, Option<&'static str>, &'static Location<'static>),
-        switches: Option<NonZeroU32>,
-    ) -> (u64, u64) {
-        if after & overflow != 0 {
-            too_many_guards();
+    #[inline(never)]
+    fn enter_slow(change: Change, only: Option<&'static dyn Backend>, place: &'static Location<'static>) -> Self {
+        if only.is_none() {
+            probe::run_if_due();
         }
-        STATE.set(after);
-        let entered = (before & !SLOW, after & !SLOW);
+        let installed = INCREMENT.load(Ordering::Acquire);
+        let before = word();
+        let mut after = before;
+        for (slot, backend) in WITH_SLOTS {
+            let covers = match only {
+                Some(only) => only.slot() == Some(slot),
+                None => slot != Slot::Torch || installed & TORCH != 0,
+            };
+            if !covers {
+                continue;
+            }
+            let found = if slot == Slot::Torch { torch_mode_in_force() } else { mode_in(before, slot) };
+            if let Some(mode) = change.mode_of(backend, found) {
+                let depth = slot.guards(before) + 1;
+                if depth >= SLOT_OVERFLOW / ONE_GUARD {
+                    too_many_guards();
+                }
+                after = slot.replaced(after, depth * ONE_GUARD + mode as u64);
+            }
+        }
+        let native = only.and_then(|backend| backend.slot().map_or(Some(backend), native_switch));
+        let switches = (native.is_some() || only.is_none() && installed & SWITCHES != 0).then(saved::next_guard);
+        let covers_torch = Slot::Torch.guards(before) != Slot::Torch.guards(after);
+
+        let was_enabled = !covers_torch || switch::is_enabled();
+        set_word(after);
+        if covers_torch && was_enabled != mode_in(after, Slot::Torch).is_enabled() {
+            switch::set_enabled(!was_enabled);
+        }
+        let state = if covers_torch || switches.is_some() {
+            Switched::new(before, after, was_enabled, switches).0
+        } else {
+            halves(after).0
+        };
+        let entered = Self { before: halves(before).0, after: state };
+        if let Some(guard) = switches {
+            let installed = only.is_none().then(installed_switches).into_iter().flatten();
+            for backend in native.into_iter().chain(installed.filter(|backend| backend.slot().is_none())) {
+                saved::switch(guard, backend, |found| change.mode_of(backend, found));
+            }
+        }
         if places::are_recorded() {
-            places::add(Record::new(kind, backend, place, entered, switches));
+            let kind = match change {
+                Change::Apply(scope) => ScopeKind::Scope(scope),
+                Change::Exactly(snapshot) => ScopeKind::Carried(snapshot.into()),
+            };
+            places::add(Record::new(kind, only.map(Backend::name), place, (before, after), switches));
         }
         entered
     }
 
-    /// Returns the modes of `slot` before and after the scope was entered, if it covers the slot.
-    fn covers(&self, slot: Slot) -> Option<(GradMode, GradMode)> {
-        let covered = slot.guards(self.before) != slot.guards(self.after);
-        covered.then(|| (mode_in(self.before, slot), mode_in(self.after, slot)))
+    /// Returns the words before and after the scope was entered, as far as it covers them. The mode that it asked of libtorch is not
+    /// always in them.
+    fn words(&self) -> (Word, Word) {
+        match self.switched() {
+            Some(switched) => switched.words(self.before),
+            None if self.after & TORCH != 0 => {
+                let after = self.after - TORCH;
+                (joined(self.before, low_slot(self.before)), joined(after, low_slot(after)))
+            }
+            None => (joined(self.before, 0), joined(self.after, 0)),
+        }
+    }
+
+    fn switched(&self) -> Option<Switched> {
+        (self.after & Switched::MARK != 0).then_some(Switched(self.after))
+    }
+
+    /// Returns the state of libtorch's switch that the scope found, if it covers libtorch.
+    fn torch_was_enabled(&self) -> bool {
+        self.switched().map_or_else(|| from_bits(self.before).is_enabled(), Switched::was_enabled)
     }
 }
 
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        if STATE.get() == self.after {
-            STATE.set(self.before);
+        if slots() == self.after {
+            set_slots(self.before);
         } else {
-            leave_slot_by_slot(self.before, self.after);
+            leave_with_torch(self.before, self.after);
         }
     }
 }
@@ -325,9 +515,11 @@ impl Drop for Entered {
 /// Prints, for each slot that the scope covers, the mode that it set and the mode that it restores.
 impl fmt::Debug for Entered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, after) = self.words();
         let mut map = f.debug_map();
         for slot in [Slot::Cpu, Slot::Mlx] {
-            if let Some((before, after)) = self.covers(slot) {
+            if slot.guards(before) != slot.guards(after) {
+                let (before, after) = (mode_in(before, slot), mode_in(after, slot));
                 map.entry(&slot.name(), &format_args!("{after:?}, restores {before:?}"));
             }
         }
@@ -350,12 +542,19 @@ pub(crate) fn too_many_guards() -> ! {
 struct DroppedEarly {
     low: u64,
     high: u64,
-    found: GradMode,
+    found: Found,
+}
+
+/// What a guard found in a slot, and on libtorch's switch if the slot is that one's.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    mode: GradMode,
+    is_enabled: bool,
 }
 
 /// Adds a guard to ranges that are sorted and never adjacent, so a guard that is replaced again and again, the new one entered
 /// before the old one is dropped, leaves one range.
-fn add_dropped_early(ranges: &mut Vec<DroppedEarly>, depth: u64, found: GradMode) {
+fn add_dropped_early(ranges: &mut Vec<DroppedEarly>, depth: u64, found: Found) {
     let mut new = DroppedEarly { low: depth, high: depth, found };
     let mut at = ranges.partition_point(|range| range.high < depth);
     if let Some(above) = ranges.get(at)
@@ -381,18 +580,38 @@ pub(crate) fn dropped_early_count(slot: Slot) -> u64 {
 pub(crate) fn below_dropped_early(slot: Slot, depth: u64) -> Option<(u64, GradMode)> {
     DROPPED_EARLY.with_borrow(|ranges| {
         let range = ranges[slot as usize].iter().find(|range| (range.low..=range.high).contains(&depth))?;
-        Some((range.low - 1, range.found))
+        Some((range.low - 1, range.found.mode))
     })
 }
 
-/// The slow way out: places are recorded, or this guard is not the innermost, or others were dropped early, or a mode was set directly.
+/// Leaves a scope where the fast path does not; fast if it was the innermost one and `enter_with_torch` has entered it fast.
 #[cold]
-fn leave_slot_by_slot(before: u64, after: u64) {
-    if places::are_recorded() {
-        // A scope without a slot may have stored a number in place of a state: see `no_slot`.
-        let number = u32::try_from(after & u64::from(u32::MAX)).ok().filter(|_| after & SLOW != 0);
-        places::remove(before, after, number.and_then(NonZeroU32::new));
+#[inline]
+fn leave_with_torch(before: u64, after: u64) {
+    // Without the flag `TORCH`, or in a `Switched`, the difference has flags that no state has.
+    let state = after.wrapping_sub(TORCH);
+    if !cfg!(feature = "torch") || slots() != state || torch_slot() != low_slot(state) {
+        return leave_slot_by_slot(before, after);
     }
+    set_both(before, low_slot(before));
+    switch::set_enabled(from_bits(before).is_enabled());
+}
+
+/// The slow way out: this guard has turned a switch, or is not the innermost, or a mode was set directly, or `SLOW` is set.
+#[cold]
+#[inline(never)]
+fn leave_slot_by_slot(before: u64, after: u64) {
+    let entered = ManuallyDrop::new(Entered { before, after });
+    let (before, after) = entered.words();
+    let switches = entered.switched().and_then(Switched::number);
+    // Nothing is borrowed while a backend is called, because it may use scopes itself.
+    if let Some(guard) = switches {
+        saved::restore(guard);
+    }
+    if places::are_recorded() {
+        places::remove(before, after, switches);
+    }
+    let mut torch = None;
     DROPPED_EARLY.with_borrow_mut(|dropped_early| {
         for slot in Slot::ALL {
             let depth = slot.guards(after);
@@ -401,26 +620,35 @@ fn leave_slot_by_slot(before: u64, after: u64) {
                 continue; // This guard does not cover the slot.
             }
             let ranges = &mut dropped_early[slot as usize];
-            let found = mode_in(before, slot);
-            if slot.guards(STATE.get()) > depth {
+            let found = Found { mode: mode_in(before, slot), is_enabled: entered.torch_was_enabled() };
+            if slot.guards(word()) > depth {
                 add_dropped_early(ranges, depth, found);
                 continue;
             }
             let range = ranges.pop_if(|range| range.high == below);
             let (depth, found) = range.map_or((below, found), |range| (range.low - 1, range.found));
-            let others = STATE.get() & !slot.mask();
-            STATE.set(others | ((depth * ONE_GUARD + found as u64) << slot.shift()));
+            set_word(slot.replaced(word(), depth * ONE_GUARD + found.mode as u64));
+            if slot == Slot::Torch {
+                torch = Some(found.is_enabled);
+            }
         }
         set_slow(dropped_early);
         for ranges in dropped_early.iter_mut().filter(|ranges| ranges.is_empty()) {
             *ranges = Vec::new(); // Frees the memory: the thread-local has no destructor.
         }
     });
+    if let Some(is_enabled) = torch {
+        switch::set_enabled(is_enabled);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
+    use crate::backend::{Cpu, Mlx};
+    use crate::torch::Torch;
 
     const MODES: [GradMode; 3] = [GradMode::Enabled, GradMode::NoGrad, GradMode::Inference];
     const SCOPES: [Scope; 4] =
@@ -434,8 +662,8 @@ mod tests {
                 for mlx in MODES {
                     let counts = (5 * ONE_GUARD) << Slot::Cpu.shift() | (9 * ONE_GUARD) << Slot::Mlx.shift();
                     let applied = apply(scope, pack(cpu, mlx) | counts);
-                    assert_eq!(mode_in(applied, Slot::Cpu), scope.applied_to(cpu), "{scope} on {cpu}");
-                    assert_eq!(mode_in(applied, Slot::Mlx), scope.applied_to(mlx), "{scope} on {mlx}");
+                    assert_eq!(mode_in_half(applied, Slot::Cpu), scope.applied_to(cpu), "{scope} on {cpu}");
+                    assert_eq!(mode_in_half(applied, Slot::Mlx), scope.applied_to(mlx), "{scope} on {mlx}");
                     assert_eq!(applied & !(EACH_SLOT * MODE_BITS), counts);
                 }
             }
@@ -446,7 +674,10 @@ mod tests {
     fn modes_are_packed_and_unpacked() {
         for cpu in MODES {
             for mlx in MODES {
-                assert_eq!((mode_in(pack(cpu, mlx), Slot::Cpu), mode_in(pack(cpu, mlx), Slot::Mlx)), (cpu, mlx));
+                for torch in MODES {
+                    let word = joined(pack(cpu, mlx), low_slot(torch as u64));
+                    assert_eq!(Slot::ALL.map(|slot| mode_in(word, slot)), [cpu, mlx, torch]);
+                }
             }
         }
     }
@@ -456,18 +687,54 @@ mod tests {
     fn too_many_guards_are_refused() {
         let full = SLOT_OVERFLOW - ONE_GUARD;
         let state = full << Slot::Cpu.shift() | full << Slot::Mlx.shift();
-        let enter: [fn() -> Entered; 3] = [
-            || Entered::universal(Scope::NoGrad, None),
-            || Entered::selective(Scope::NoGrad, Slot::Cpu, None, Location::caller()),
-            || Entered::selective(Scope::NoGrad, Slot::Mlx, None, Location::caller()),
+        let enter: [fn() -> Entered; 4] = [
+            || Entered::universal(Scope::NoGrad),
+            || Entered::selective(Scope::NoGrad, &Cpu, Location::caller()),
+            || Entered::selective(Scope::NoGrad, &Mlx, Location::caller()),
+            || Entered::selective(Scope::NoGrad, &Torch, Location::caller()),
         ];
         for slow in [0, SLOW] {
             for enter in enter {
-                STATE.set(state | slow);
+                set_slots(state | slow);
+                STATE.with(|state| state.torch.set(low_slot(full)));
                 assert!(std::panic::catch_unwind(enter).is_err());
-                assert_eq!(STATE.get(), state | slow);
+                assert_eq!((slots(), Slot::Torch.of(word())), (state | slow, full));
             }
         }
-        STATE.set(0);
+        set_slots(0);
+        set_word(0);
+    }
+
+    /// What a guard stores says again which slots it covers, and what it found and set there.
+    #[test]
+    fn guards_that_turn_switches_store_what_they_found() {
+        let before = Slot::Torch
+            .replaced(joined(pack(GradMode::NoGrad, GradMode::Enabled) + 7 * ONE_GUARD, 0), 3 * ONE_GUARD + 1);
+        for (covered, was_enabled, number) in [
+            (&[Slot::Cpu, Slot::Mlx, Slot::Torch][..], true, None),
+            (&[Slot::Cpu, Slot::Mlx], false, NonZeroU32::new(1)),
+            (&[Slot::Cpu, Slot::Mlx, Slot::Torch], false, NonZeroU32::new((1 << 26) - 1)),
+            (&[Slot::Torch], true, None),
+            (&[Slot::Mlx], true, NonZeroU32::new(5)),
+            (&[], true, NonZeroU32::new(2)),
+        ] {
+            let mut after = before;
+            for &slot in covered {
+                after = slot.replaced(after, (slot.guards(before) + 1) * ONE_GUARD + GradMode::Inference as u64);
+            }
+            let switched = Switched::new(before, after, was_enabled, number);
+            let entered = ManuallyDrop::new(Entered { before: halves(before).0, after: switched.0 });
+            let (found, set) = entered.words();
+            assert_eq!(entered.torch_was_enabled(), was_enabled);
+            for slot in Slot::ALL {
+                let is_covered = covered.contains(&slot);
+                assert_eq!(slot.guards(found) != slot.guards(set), is_covered, "{slot:?} of {covered:?}");
+                if is_covered {
+                    assert_eq!(slot.of(found), slot.of(before), "{slot:?} of {covered:?}");
+                    assert_eq!(slot.guards(set), slot.guards(after), "{slot:?} of {covered:?}");
+                }
+            }
+            assert_eq!(switched.number(), number);
+        }
     }
 }

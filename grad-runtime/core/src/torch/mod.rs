@@ -6,8 +6,8 @@
 #[cfg(feature = "torch")]
 #[allow(unsafe_code, reason = "it asks the dynamic loader")]
 mod loader;
-#[cfg(feature = "torch")]
-#[allow(unsafe_code, reason = "it calls libtorch")]
+#[cfg_attr(feature = "torch", allow(unsafe_code, reason = "it calls libtorch"))]
+#[cfg_attr(not(feature = "torch"), path = "dummy_switch.rs")]
 pub(crate) mod switch;
 #[cfg(feature = "torch")]
 #[allow(unsafe_code, reason = "it reads through a pointer to a static word")]
@@ -16,6 +16,7 @@ pub(crate) mod word;
 use crate::backend::Backend;
 use crate::error::Unavailable;
 use crate::mode::GradMode;
+use crate::thread_state::Slot;
 
 /// libtorch, however it came into the process: by the `tch` crate, by C++, or by Python's `import torch`.
 ///
@@ -84,7 +85,7 @@ impl Torch {
     /// [`Unavailable`], with the reason: built without the feature `torch`, not Linux or macOS, or libtorch is not loaded.
     pub fn check_available() -> Result<(), Unavailable> {
         #[cfg(feature = "torch")]
-        let found = switch::find().map(drop).ok_or(loader::WHY_NOT);
+        let found = if switch::find() { Ok(()) } else { Err(loader::WHY_NOT) };
         #[cfg(not(feature = "torch"))]
         let found = Err("this program was built without the feature `torch` of grad-runtime; enable it");
         found.map_err(|reason| Unavailable { backend: "torch", reason: reason.into() })
@@ -97,18 +98,16 @@ impl Backend for Torch {
     }
 
     fn grad_mode(&self) -> GradMode {
-        #[cfg(feature = "torch")]
-        if switch::find().is_some_and(|switch| !switch.is_enabled()) {
-            return GradMode::NoGrad;
-        }
-        GradMode::Enabled
+        if !switch::find() || switch::is_enabled() { GradMode::Enabled } else { GradMode::NoGrad }
     }
 
-    #[cfg_attr(not(feature = "torch"), allow(unused_variables))]
     fn set_grad_mode(&self, mode: GradMode) {
-        #[cfg(feature = "torch")]
-        if let Some(switch) = switch::find() {
-            switch.set_enabled(mode.is_enabled());
+        if switch::find() {
+            switch::set_enabled(mode.is_enabled());
         }
+    }
+
+    fn slot(&self) -> Option<Slot> {
+        Some(Slot::Torch)
     }
 }

@@ -3,24 +3,35 @@
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::loader;
 use super::word::{WatchedWord, Word};
 
 /// The two functions of `c10::GradMode`, which concern the calling thread.
-pub struct Switch {
+struct Switch {
     is_enabled: extern "C" fn() -> bool,
     set_enabled: extern "C" fn(bool),
 }
 
-impl Switch {
-    pub fn is_enabled(&self) -> bool {
-        (self.is_enabled)()
+/// Stands in for the switch while libtorch is not found.
+static ALWAYS_ENABLED: Switch = {
+    extern "C" fn is_enabled() -> bool {
+        true
     }
+    extern "C" fn set_enabled(_: bool) {}
+    Switch { is_enabled, set_enabled }
+};
 
-    pub fn set_enabled(&self, enabled: bool) {
-        (self.set_enabled)(enabled);
-    }
+static FOUND: OnceLock<Switch> = OnceLock::new();
+
+/// `FOUND`, or `ALWAYS_ENABLED`: one load where a scope must be fast.
+static CURRENT: AtomicPtr<Switch> = AtomicPtr::new(ptr::from_ref(&ALWAYS_ENABLED).cast_mut());
+
+#[inline]
+fn current() -> &'static Switch {
+    // SAFETY: `CURRENT` stores nothing but pointers made of a `&'static Switch`.
+    unsafe { &*CURRENT.load(Ordering::Acquire) }
 }
 
 /// The word before the first probe: not null, because libtorch may have come with the program.
@@ -29,15 +40,25 @@ pub static INITIAL_WORD: Word = Word::new(ptr::dangling_mut());
 /// The word that says whether a library was loaded since the last probe.
 pub static LOAD_WORD: WatchedWord = WatchedWord::new(&INITIAL_WORD);
 
-/// Returns libtorch's switch, if it is in the process by now.
+/// Returns whether libtorch records on this thread; true if it is not found yet.
 #[inline]
-pub fn find() -> Option<&'static Switch> {
-    static FOUND: OnceLock<Switch> = OnceLock::new();
+pub fn is_enabled() -> bool {
+    (current().is_enabled)()
+}
 
+/// Turns libtorch's switch on this thread, if it is found.
+#[inline]
+pub fn set_enabled(enabled: bool) {
+    (current().set_enabled)(enabled);
+}
+
+/// Returns whether libtorch's switch is in the process by now; after that, it is found.
+#[inline]
+pub fn find() -> bool {
     #[cold]
-    fn probe() -> Option<&'static Switch> {
+    fn probe() -> bool {
         if LOAD_WORD.is_null() {
-            return None;
+            return false;
         }
         // Taken before the search, so a library that is loaded meanwhile sets it, and published after it, so a thread that comes
         // meanwhile searches too. If nothing can be watched now, the old word stays, which is not null.
@@ -49,7 +70,7 @@ pub fn find() -> Option<&'static Switch> {
             if let Some(word) = word {
                 LOAD_WORD.set(word);
             }
-            return None;
+            return false;
         };
         // SAFETY: the mangled name of a C++ function contains its parameters. These are static member functions, which return a
         // bool and nothing, as they have since libtorch 1.0, and throw nothing; a C++ bool is a Rust bool. `find` returns
@@ -60,8 +81,9 @@ pub fn find() -> Option<&'static Switch> {
                 set_enabled: std::mem::transmute::<*mut c_void, extern "C" fn(bool)>(set_enabled.as_ptr()),
             }
         };
-        Some(FOUND.get_or_init(|| switch))
+        CURRENT.store(ptr::from_ref(FOUND.get_or_init(|| switch)).cast_mut(), Ordering::Release);
+        true
     }
 
-    FOUND.get().or_else(probe)
+    FOUND.get().is_some() || probe()
 }
