@@ -48,7 +48,11 @@ array logsumexp(const array& a, const std::vector<int>& axes, bool keepdims) {
 }
 
 array softmax(const array& a, int axis) {
-  return mx::softmax(floats_of(a), axis_of(a, axis), /* precise */ true);
+  axis = axis_of(a, axis);
+  if (mx::issubdtype(a.dtype(), mx::inexact)) {
+    return mx::softmax(a, axis, /* precise */ true);
+  }
+  return mx::softmax(floats_of(a), axis, /* precise */ true);
 }
 
 array var(const array& a, const std::vector<int>& axes, bool keepdims, int ddof) {

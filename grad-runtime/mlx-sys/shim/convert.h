@@ -27,12 +27,7 @@ const array& to_array(const array* a) {
 }
 
 Arrays to_arrays(abi::ArraySlice slice) {
-  Arrays all;
-  all.reserve(slice.len);
-  for (size_t i = 0; i < slice.len; ++i) {
-    all.push_back(*slice.data[i]);
-  }
-  return all;
+  return Arrays(slice.data, slice.data + slice.len);
 }
 
 template <typename T>
@@ -47,6 +42,43 @@ mx::Shape to_shape(abi::IntSlice slice) {
 // No data is no shape, as of Rust's `None`.
 std::optional<mx::Shape> to_optional_shape(abi::IntSlice slice) {
   return slice.data ? std::make_optional(to_shape(slice)) : std::nullopt;
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_wide(ptrdiff_t axis) {
+  throw std::invalid_argument("axis " + std::to_string(axis) + " is out of bounds");
+}
+
+// Axes, or lengths of which one may be -1, for which MLX takes either a vector or a shape.
+class Axes {
+ public:
+  explicit Axes(abi::AxisSlice slice) : slice(slice) {
+    for (ptrdiff_t axis : *this) {
+      if (axis != static_cast<int>(axis)) {
+        refuse_wide(axis);
+      }
+    }
+  }
+
+  const ptrdiff_t* begin() const {
+    return slice.data;
+  }
+  const ptrdiff_t* end() const {
+    return slice.data + slice.len;
+  }
+
+  operator std::vector<int>() const {
+    return std::vector<int>(begin(), end());
+  }
+  operator mx::Shape() const {
+    return mx::Shape(begin(), end());
+  }
+
+ private:
+  abi::AxisSlice slice;
+};
+
+Axes to_axes(abi::AxisSlice slice) {
+  return Axes(slice);
 }
 
 std::vector<int> to_ints(abi::IntSlice slice) {

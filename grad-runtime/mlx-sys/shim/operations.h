@@ -78,13 +78,17 @@ array layer_norm(const array& a, const array& weight, const array& bias, float e
   return layer_norm_with_gradient(has_floats ? a : floats_of(a), weight, bias, eps);
 }
 
-array reshape(const array& a, const std::vector<int>& shape) {
-  for (int length : shape) {
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_length(ptrdiff_t length) {
+  throw std::invalid_argument("an axis cannot have length " + std::to_string(length));
+}
+
+array reshape(const array& a, const Axes& shape) {
+  for (ptrdiff_t length : shape) {
     if (length < -1) {
-      throw std::invalid_argument("an axis cannot have length " + std::to_string(length));
+      refuse_length(length);
     }
   }
-  return mx::reshape(a, Shape(shape.begin(), shape.end()));
+  return mx::reshape(a, shape);
 }
 
 // MLX would count an axis that is out of bounds as the nearest.

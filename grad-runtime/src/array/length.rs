@@ -43,6 +43,6 @@ macro_rules! lengths {
 }
 lengths! { usize isize i32 i64 u32 }
 
-pub(crate) fn signed<L: Length>(lengths: &[L]) -> Vec<isize> {
+pub(crate) fn signed<L: Length, C: FromIterator<isize>>(lengths: &[L]) -> C {
     lengths.iter().map(|length| length.to_signed()).collect()
 }

@@ -20,7 +20,7 @@ impl Array {
     #[track_caller]
     pub fn reshape<L: Length>(&self, shape: &[L]) -> Result<Self> {
         operation("reshape", &[self], || {
-            let shape = operands::reshape(self.dims(), &length::signed(shape))?;
+            let shape = operands::reshape(self.dims(), &length::signed::<_, Vec<_>>(shape))?;
             self.reshape_same_size(&shape)
         })
     }

@@ -12,7 +12,8 @@ thread_local! {
     static TRACED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Returns whether this thread is inside the function of any transform.
+/// Returns whether this thread is inside the function of any transform. Where it is not, no transform traces anything.
+#[inline]
 pub fn is_transforming() -> bool {
     TRACED.get() > 0
 }

@@ -3,6 +3,7 @@
 use std::panic::Location;
 
 use grad_mlx_sys::{FftNorm, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
+use smallvec::SmallVec;
 
 use super::arguments::{Argument, Output};
 use super::refusals::{Arguments, refused};
@@ -20,23 +21,35 @@ macro_rules! call {
         let api = available()?;
         let call = || -> FfiResult<_> {
             $(let $argument = Argument::convert($argument)?;)*
-            // SAFETY: the arguments outlive the call, and the arrays among them are alive. The shim returns a new array or
-            // list.
-            unsafe {
-                Output::from_raw((api.operations.$section.$name)($(<$type as Argument>::as_raw(&$argument)),*))
-            }
+            let operation = api.operations.$section.$name;
+            // SAFETY: the arguments outlive the call, and the arrays among them are alive. The shim constructs the result.
+            unsafe { Output::construct(|output| operation(output $(, <$type as Argument>::as_raw(&$argument))*)) }
         };
-        let found = call().map_err(|reason| {
-            let mut arguments = Arguments::default();
-            $(Argument::describe($argument, &mut arguments);)*
-            refused(stringify!($name), arguments, reason)
-        });
-        if record::is_recording() && let Ok(output) = &found {
-            let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
-            record::operation(stringify!($name), &operands.concat(), &Output::arrays(output), Location::caller());
+        match call() {
+            Ok(output) => {
+                if record::is_recording() {
+                    let place = Location::caller();
+                    seldom(|| {
+                        let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
+                        record::operation(stringify!($name), &operands.concat(), &Output::arrays(&output), place);
+                    });
+                }
+                Ok(output)
+            }
+            Err(reason) => Err(seldom(|| {
+                let mut arguments = Arguments::default();
+                $(Argument::describe($argument, &mut arguments);)*
+                refused(stringify!($name), arguments, reason)
+            })),
         }
-        found
     }};
+}
+
+/// Calls a function that few calls need, and that would otherwise be inlined into every operation.
+#[cold]
+#[inline(never)]
+fn seldom<T>(function: impl FnOnce() -> T) -> T {
+    function()
 }
 
 /// Defines a method, as its flags in the list say. One that is in the `Array` trait, too, has the documentation of the trait.
@@ -53,7 +66,7 @@ macro_rules! method {
         #[track_caller]
         pub fn $name(&self, $other: impl IntoOperand<Self>) -> Result<$output> {
             let $this = self;
-            let $other = $other.into_operand(stringify!($name), self.dtype())?;
+            let $other = $other.into_operand(stringify!($name), || self.dtype())?;
             let $other = &*$other;
             call!($section.$name($this: &Array, $other: &Array))
         }
@@ -158,8 +171,8 @@ impl Array {
     #[doc = array_doc!(clip, "mlx")]
     #[track_caller]
     pub fn clip(&self, min: impl IntoOperand<Self>, max: impl IntoOperand<Self>) -> Result<Self> {
-        let min = min.into_operand("clip", self.dtype())?;
-        let max = max.into_operand("clip", self.dtype())?;
+        let min = min.into_operand("clip", || self.dtype())?;
+        let max = max.into_operand("clip", || self.dtype())?;
         let (a, a_min, a_max) = (self, &*min, &*max);
         call!(arithmetic.clip(a: &Array, a_min: &Array, a_max: &Array))
     }
@@ -167,7 +180,7 @@ impl Array {
     #[doc = array_doc!(reshape, "mlx")]
     #[track_caller]
     pub fn reshape<L: Length>(&self, shape: &[L]) -> Result<Self> {
-        let lengths = length::signed(shape);
+        let lengths: SmallVec<[isize; 8]> = length::signed(shape);
         let (a, shape) = (self, &lengths[..]);
         call!(shapes.reshape(a: &Array, shape: &[isize]))
     }
