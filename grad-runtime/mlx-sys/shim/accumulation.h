@@ -11,7 +11,7 @@ namespace {
 
 // Applies `f` to the array in float32 and converts the result back, if the array is of half precision.
 template <typename F>
-array in_float32(const array& a, F&& f) {
+[[gnu::always_inline]] inline array in_float32(const array& a, F&& f) {
   bool half = a.dtype() == mx::float16 || a.dtype() == mx::bfloat16;
   return half ? mx::astype(f(mx::astype(a, mx::float32)), a.dtype()) : f(a);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -36,15 +37,16 @@ void require_size(const array& result) {
   }
 }
 
-// Returns whether `finish` would leave the array as it is, as it does all but a few.
+// Returns whether it is certain that `finish` leaves the array as it is, as all but few.
 bool is_finished(const array& result) {
-  int64_t size = 1;
+  // Overflows where there are `MOST_ELEMENTS` or more.
+  int64_t size = std::numeric_limits<int64_t>::max() / MOST_ELEMENTS + 1;
   for (int length : result.shape()) {
     if (length <= 0 || __builtin_mul_overflow(size, length, &size)) {
       return false;
     }
   }
-  return size <= MOST_ELEMENTS;
+  return true;
 }
 
 [[gnu::cold, gnu::noinline]] bool finish_or_destroy(array& result) noexcept {

@@ -42,7 +42,3 @@ macro_rules! lengths {
     )*};
 }
 lengths! { usize isize i32 i64 u32 }
-
-pub(crate) fn signed<L: Length, C: FromIterator<isize>>(lengths: &[L]) -> C {
-    lengths.iter().map(|length| length.to_signed()).collect()
-}

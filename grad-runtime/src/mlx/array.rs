@@ -6,7 +6,6 @@ use std::panic::Location;
 
 use grad_core::{Backend, Mlx};
 
-use super::depth::is_transforming;
 use super::ffi::{self, FfiResult, Handle};
 use crate::array::docs::array_doc;
 use crate::array::{self, all_axes, cannot_make, check_length, forward_to_inherent, operands, refused};
@@ -47,18 +46,19 @@ use crate::explain::record;
 pub struct Array(Handle);
 
 impl Array {
-    /// Wraps an array that MLX returned. Every array passes here on its way to the user, so this is where one that was
-    /// created while the mode is off becomes a constant to the transforms that are running. Where none is, nothing is added.
-    #[inline]
+    /// Wraps an array that MLX returned. Every array passes here or [`ffi`]'s operations on its way to the user, so this is
+    /// where one that was created while the mode is off becomes a constant to the transforms that are running. Where none is,
+    /// nothing is added.
     pub(in crate::mlx) fn new(handle: Handle) -> FfiResult<Self> {
-        if is_recorded() { Ok(Self(handle)) } else { handle.into_constant().map(Self) }
+        let mut array = Self(handle);
+        array.follow_mode().map(|()| array)
     }
 
-    /// Wraps several arrays, as [`new`](Self::new) does.
-    #[inline]
-    pub(in crate::mlx) fn new_all(handles: Vec<Handle>) -> FfiResult<Vec<Self>> {
-        if is_recorded() { Ok(ffi::into_arrays(handles)) } else { handles.into_iter().map(Self::new).collect() }
+    /// Makes a new array a constant to the transforms that are running, if the mode is off.
+    pub(super) fn follow_mode(&mut self) -> FfiResult<()> {
+        if !ffi::thread::is_transforming() || Mlx.grad_mode().is_enabled() { Ok(()) } else { self.0.make_constant() }
     }
+
 
     /// Wraps an array that belongs to a trace: a primal, or an output whose function has made it a constant already.
     pub(super) fn from_trace(handle: Handle) -> Self {
@@ -115,13 +115,6 @@ impl Array {
         let buffer = for_each_dtype!(read);
         buffer.map_err(|reason| refused("to_buffer", &[self], reason))
     }
-}
-
-/// Returns whether a new array is left as MLX returns it: where no transform is running, whatever the mode, since none traces
-/// it.
-#[inline]
-fn is_recorded() -> bool {
-    !is_transforming() || Mlx.grad_mode().is_enabled()
 }
 
 /// Returns the error of a constructor, for the reason that the CPU fallback would give, if it is one, else for MLX's.

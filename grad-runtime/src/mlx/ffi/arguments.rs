@@ -1,13 +1,13 @@
 //! How the arguments and outputs of operations cross. The table in `grad_mlx_sys`'s abi.rs has the type of each; one that
 //! differs here does not compile.
 
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr;
 
 use grad_mlx_sys as sys;
 
 use super::FfiResult;
-use super::handle::{Handle, array_slice, construct_list};
+use super::handle::{Handle, HandleList, array_slice};
 use super::integers::{IntArray, int_slice, to_length, to_lengths};
 use super::refusals::Arguments;
 use crate::dtype::Dtype;
@@ -40,15 +40,26 @@ pub trait Argument: Copy {
 pub trait Output: Sized {
     /// The type of the parameter that says where the result is constructed.
     type Raw;
+    /// The memory where it is.
+    type Place;
 
-    /// Returns the result that a call to the shim constructs; false becomes the shim's message.
+    fn new_place() -> Self::Place;
+
+    fn as_raw(place: &mut Self::Place) -> Self::Raw;
+
+    /// Borrows the arrays that the result consists of.
     ///
     /// # Safety
     ///
-    /// If `call` returns true, it must have constructed the result where its argument says.
-    unsafe fn construct(call: impl FnOnce(Self::Raw) -> bool) -> FfiResult<Self>;
+    /// The result must be constructed.
+    unsafe fn arrays(place: &mut Self::Place) -> &mut [Array];
 
-    fn arrays(&self) -> Vec<Array>;
+    /// Returns the result.
+    ///
+    /// # Safety
+    ///
+    /// It must be constructed.
+    unsafe fn assume_init(place: Self::Place) -> Self;
 }
 
 /// Returns the arrays as the handles that they are.
@@ -59,10 +70,17 @@ pub fn as_handles(arrays: &[Array]) -> &[Handle] {
 }
 
 /// Returns handles as the arrays that they become.
-pub fn into_arrays(handles: Vec<Handle>) -> Vec<Array> {
+#[inline]
+fn into_arrays(handles: Vec<Handle>) -> Vec<Array> {
     let mut handles = ManuallyDrop::new(handles);
     // SAFETY: the parts are those of a vector that is not used again, and an array has the layout of its one field, the handle.
     unsafe { Vec::from_raw_parts(handles.as_mut_ptr().cast(), handles.len(), handles.capacity()) }
+}
+
+/// Returns handles as the arrays that they become.
+fn as_arrays_mut(handles: &mut [Handle]) -> &mut [Array] {
+    // SAFETY: an array has the layout of its one field, the handle.
+    unsafe { std::slice::from_raw_parts_mut(handles.as_mut_ptr().cast(), handles.len()) }
 }
 
 /// Returns handles as arrays that belong to a trace, as [`Array::from_trace`] does.
@@ -365,58 +383,87 @@ impl<'a> Argument for &'a [Array] {
 
 impl Output for Array {
     type Raw = *mut sys::Array;
+    type Place = MaybeUninit<Self>;
 
     #[inline]
-    unsafe fn construct(call: impl FnOnce(*mut sys::Array) -> bool) -> FfiResult<Self> {
-        // SAFETY: the caller guarantees it.
-        unsafe { Handle::construct(call) }.and_then(Self::new)
+    fn new_place() -> MaybeUninit<Self> {
+        MaybeUninit::uninit()
     }
 
-    fn arrays(&self) -> Vec<Array> {
-        vec![self.clone()]
+    #[inline]
+    fn as_raw(place: &mut MaybeUninit<Self>) -> *mut sys::Array {
+        place.as_mut_ptr().cast()
+    }
+
+    unsafe fn arrays(place: &mut MaybeUninit<Self>) -> &mut [Self] {
+        // SAFETY: the caller guarantees it.
+        std::slice::from_mut(unsafe { place.assume_init_mut() })
+    }
+
+    #[inline]
+    unsafe fn assume_init(place: MaybeUninit<Self>) -> Self {
+        // SAFETY: the caller guarantees it.
+        unsafe { place.assume_init() }
     }
 }
 
 impl Output for Vec<Array> {
     type Raw = sys::ArrayVec;
+    type Place = HandleList;
 
     #[inline]
-    unsafe fn construct(call: impl FnOnce(sys::ArrayVec) -> bool) -> FfiResult<Self> {
-        // SAFETY: the caller guarantees it.
-        unsafe { construct_list(call) }.and_then(Array::new_all)
+    fn new_place() -> HandleList {
+        HandleList::default()
     }
 
-    fn arrays(&self) -> Vec<Array> {
-        self.clone()
+    #[inline]
+    fn as_raw(place: &mut HandleList) -> sys::ArrayVec {
+        place.as_raw()
+    }
+
+    unsafe fn arrays(place: &mut HandleList) -> &mut [Array] {
+        // SAFETY: the caller guarantees it.
+        as_arrays_mut(unsafe { place.assume_init_mut() })
+    }
+
+    #[inline]
+    unsafe fn assume_init(place: HandleList) -> Self {
+        // SAFETY: the caller guarantees it.
+        into_arrays(unsafe { place.assume_init() })
     }
 }
 
-impl Output for (Array, Array) {
-    type Raw = *mut sys::Array;
+macro_rules! tuples {
+    ($($count:literal: $tuple:ty = ($($name:ident),*);)*) => {$(
+        impl Output for $tuple {
+            type Raw = *mut sys::Array;
+            type Place = MaybeUninit<[Array; $count]>;
 
-    #[inline]
-    unsafe fn construct(call: impl FnOnce(*mut sys::Array) -> bool) -> FfiResult<Self> {
-        // SAFETY: the caller guarantees it.
-        let [first, second] = unsafe { Handle::construct_all(call) }?;
-        Ok((Array::new(first)?, Array::new(second)?))
-    }
+            #[inline]
+            fn new_place() -> MaybeUninit<[Array; $count]> {
+                MaybeUninit::uninit()
+            }
 
-    fn arrays(&self) -> Vec<Array> {
-        vec![self.0.clone(), self.1.clone()]
-    }
+            #[inline]
+            fn as_raw(place: &mut MaybeUninit<[Array; $count]>) -> *mut sys::Array {
+                place.as_mut_ptr().cast()
+            }
+
+            unsafe fn arrays(place: &mut MaybeUninit<[Array; $count]>) -> &mut [Array] {
+                // SAFETY: the caller guarantees it.
+                unsafe { place.assume_init_mut() }
+            }
+
+            #[inline]
+            unsafe fn assume_init(place: MaybeUninit<[Array; $count]>) -> Self {
+                // SAFETY: the caller guarantees it.
+                let [$($name),*] = unsafe { place.assume_init() };
+                ($($name),*)
+            }
+        }
+    )*};
 }
-
-impl Output for (Array, Array, Array) {
-    type Raw = *mut sys::Array;
-
-    #[inline]
-    unsafe fn construct(call: impl FnOnce(*mut sys::Array) -> bool) -> FfiResult<Self> {
-        // SAFETY: the caller guarantees it.
-        let [first, second, third] = unsafe { Handle::construct_all(call) }?;
-        Ok((Array::new(first)?, Array::new(second)?, Array::new(third)?))
-    }
-
-    fn arrays(&self) -> Vec<Array> {
-        vec![self.0.clone(), self.1.clone(), self.2.clone()]
-    }
+tuples! {
+    2: (Array, Array) = (first, second);
+    3: (Array, Array, Array) = (first, second, third);
 }

@@ -54,21 +54,6 @@ impl Handle {
         Ok(unsafe { place.assume_init() })
     }
 
-    /// Returns the `N` arrays that a call to the shim constructs; false becomes the shim's message.
-    ///
-    /// # Safety
-    ///
-    /// If `call` returns true, it must have constructed `N` arrays from the place on that it is given.
-    #[inline]
-    pub(super) unsafe fn construct_all<const N: usize>(
-        call: impl FnOnce(*mut sys::Array) -> bool,
-    ) -> FfiResult<[Self; N]> {
-        let mut places = MaybeUninit::<[Self; N]>::uninit();
-        check(call(places.as_mut_ptr().cast()))?;
-        // SAFETY: the call has succeeded, so by the caller's guarantee there are the arrays. A handle has the layout of one.
-        Ok(unsafe { places.assume_init() })
-    }
-
     #[inline]
     pub fn as_raw(&self) -> *const sys::Array {
         &raw const self.0
@@ -162,17 +147,17 @@ impl Handle {
         unsafe { (loaded().is_traced)(self.as_raw()) }
     }
 
-    /// Returns a copy as a constant; see [`into_constant`](Self::into_constant).
+    /// Returns a copy as a constant; see [`make_constant`](Self::make_constant).
     pub fn to_constant(&self) -> FfiResult {
         entered()?;
-        self.clone().into_constant()
+        let mut constant = self.clone();
+        constant.make_constant().map(|()| constant)
     }
 
     /// Makes this a constant to every transform; an array that no transform traces stays as it is.
-    #[cold]
-    pub fn into_constant(mut self) -> FfiResult {
+    pub fn make_constant(&mut self) -> FfiResult<()> {
         // SAFETY: the array is alive, so MLX is loaded, and this handle's alone. The shim may put another one in its place.
-        check(unsafe { (loaded().make_constant)(&raw mut self.0) }).map(|()| self)
+        check(unsafe { (loaded().make_constant)(&raw mut self.0) })
     }
 }
 
@@ -190,19 +175,51 @@ pub fn async_eval(arrays: &[Handle]) -> Result<FfiResult<()>> {
     Ok(check(unsafe { (api.eval_all)(array_slice(arrays), true) }))
 }
 
+/// A list that the shim fills.
+#[derive(Default)]
+pub struct HandleList(Vec<MaybeUninit<Handle>>);
+
+impl HandleList {
+    /// Returns the list as the shim takes it, which calls `reserve` at most once.
+    #[inline]
+    pub fn as_raw(&mut self) -> sys::ArrayVec {
+        sys::ArrayVec { list: (&raw mut self.0).cast(), reserve }
+    }
+
+    /// Returns the arrays.
+    ///
+    /// # Safety
+    ///
+    /// The shim must have constructed them.
+    #[inline]
+    pub unsafe fn assume_init(self) -> Vec<Handle> {
+        let mut list = ManuallyDrop::new(self.0);
+        // SAFETY: the parts are those of a vector that is not used again. The caller guarantees that its elements, which have
+        // the layout of handles, are constructed.
+        unsafe { Vec::from_raw_parts(list.as_mut_ptr().cast(), list.len(), list.capacity()) }
+    }
+
+    /// Borrows the arrays.
+    ///
+    /// # Safety
+    ///
+    /// The shim must have constructed them.
+    pub unsafe fn assume_init_mut(&mut self) -> &mut [Handle] {
+        // SAFETY: the caller guarantees that the elements, which have the layout of handles, are constructed.
+        unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len()) }
+    }
+}
+
 /// Returns the arrays that a call to the shim constructs in a list; false becomes the shim's message.
 ///
 /// # Safety
 ///
-/// `call` must call `reserve` at most once, and before it returns. If it returns true, it must have called it, and constructed
-/// the arrays.
+/// If `call` returns true, it must have constructed the arrays.
 pub(super) unsafe fn construct_list(call: impl FnOnce(sys::ArrayVec) -> bool) -> FfiResult<Vec<Handle>> {
-    let mut list = Vec::<MaybeUninit<Handle>>::new();
-    check(call(sys::ArrayVec { list: (&raw mut list).cast(), reserve }))?;
-    let mut list = ManuallyDrop::new(list);
-    // SAFETY: the memory is that of a vector, whose elements the call has constructed. A `MaybeUninit<Handle>` has the layout
-    // of a handle.
-    Ok(unsafe { Vec::from_raw_parts(list.as_mut_ptr().cast(), list.len(), list.capacity()) })
+    let mut list = HandleList::default();
+    check(call(list.as_raw()))?;
+    // SAFETY: the call has succeeded, so the caller guarantees it.
+    Ok(unsafe { list.assume_init() })
 }
 
 /// Makes room in a list for the shim.

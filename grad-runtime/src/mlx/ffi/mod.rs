@@ -13,9 +13,9 @@ mod operations;
 mod own_thread;
 mod refusals;
 mod sharing;
+pub mod thread;
 mod transforms;
 
-use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::OnceLock;
 
@@ -24,7 +24,7 @@ use grad_mlx_sys::{self as sys, Api};
 use crate::error::{Error, Result};
 use grad_core::Unavailable;
 
-pub use arguments::{as_handles, as_traced, into_arrays};
+pub use arguments::{as_handles, as_traced};
 pub use callbacks::{Failure, StoredFn};
 pub use handle::{Handle, async_eval, eval};
 pub use integers::to_lengths;
@@ -52,8 +52,6 @@ pub fn api() -> Result<&'static Api> {
 
 thread_local! {
     static THREAD: Thread = Thread::enter();
-    /// Whether `THREAD` is alive.
-    static IS_ENTERED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Lives as long as MLX may be used on this thread. MLX keeps streams and traces for each thread and destroys them when the
@@ -71,7 +69,7 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        IS_ENTERED.set(false);
+        thread::set_entered(false);
     }
 }
 
@@ -97,7 +95,7 @@ fn entered() -> FfiResult<&'static Api> {
 /// Returns the functions that use MLX's thread-local state.
 #[inline]
 fn available() -> Result<&'static Api> {
-    if IS_ENTERED.get() {
+    if thread::is_entered() {
         // SAFETY: the thread has entered MLX, so it is loaded.
         return Ok(unsafe { loaded() });
     }
@@ -107,7 +105,7 @@ fn available() -> Result<&'static Api> {
 #[cold]
 fn enter() -> Result<&'static Api> {
     let api = api()?;
-    let entered = THREAD.try_with(|_| IS_ENTERED.set(true));
+    let entered = THREAD.try_with(|_| thread::set_entered(true));
     entered.map_err(|_| Unavailable {
         backend: "mlx",
         reason: "this thread is ending and has destroyed its part of MLX; use arrays before thread-local destructors run".into(),

@@ -2,47 +2,98 @@
 
 use std::panic::Location;
 
-use grad_mlx_sys::{FftNorm, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
+use grad_mlx_sys::{Api, FftNorm, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
 use smallvec::SmallVec;
 
 use super::arguments::{Argument, Output};
 use super::refusals::{Arguments, refused};
-use super::{FfiResult, available};
+use super::{FfiResult, available, last_error, loaded, thread};
 use crate::array::docs::array_doc;
-use crate::array::{IntoOperand, Length, cannot_make, into_operand, length, operands};
+use crate::array::{IntoOperand, Length, cannot_make, into_operand, operands};
 use crate::dtype::Dtype;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explain::record;
 use crate::mlx::Array;
 
 /// Calls the shim's function of an operation.
 macro_rules! call {
     ($section:ident.$name:ident($($argument:ident: $type:ty),*)) => {{
-        let api = available()?;
-        let call = || -> FfiResult<_> {
+        let place = Location::caller();
+        let call = |api: &Api, output| {
             $(let $argument = Argument::convert($argument)?;)*
-            let operation = api.operations.$section.$name;
-            // SAFETY: the arguments outlive the call, and the arrays among them are alive. The shim constructs the result.
-            unsafe { Output::construct(|output| operation(output $(, <$type as Argument>::as_raw(&$argument))*)) }
+            // SAFETY: the arguments outlive the call, and the arrays among them are alive.
+            Ok(unsafe {
+                (api.operations.$section.$name)(output $(, <$type as Argument>::as_raw(&$argument))*)
+            })
         };
-        match call() {
-            Ok(output) => {
-                if record::is_recording() {
-                    let place = Location::caller();
-                    seldom(|| {
-                        let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
-                        record::operation(stringify!($name), &operands.concat(), &Output::arrays(&output), place);
-                    });
-                }
-                Ok(output)
-            }
-            Err(reason) => Err(seldom(|| {
-                let mut arguments = Arguments::default();
-                $(Argument::describe($argument, &mut arguments);)*
-                refused(stringify!($name), arguments, reason)
-            })),
-        }
+        let record = |outputs: &[Array]| {
+            let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
+            record::operation(stringify!($name), &operands.concat(), outputs, place);
+        };
+        let refuse = |reason| {
+            let mut arguments = Arguments::default();
+            $(Argument::describe($argument, &mut arguments);)*
+            refused(stringify!($name), arguments, reason)
+        };
+        // SAFETY: where the shim's function returns true, it has constructed the result.
+        unsafe { perform(call, record, refuse) }
     }};
+}
+
+/// Returns the result of an operation, which `call` constructs. `record` adds the arrays of the result to an explanation's record, and
+/// `refuse` returns the error for the reason of a failure.
+///
+/// # Safety
+///
+/// If `call` returns true, it must have constructed the result where its argument says.
+#[inline]
+unsafe fn perform<O: Output>(
+    call: impl Fn(&Api, O::Raw) -> FfiResult<bool>,
+    record: impl FnOnce(&[Array]),
+    refuse: impl FnOnce(String) -> Error,
+) -> Result<O> {
+    // Outside of transforms there is nothing to be a constant to. Nor is there a record then: one is made of what a transform
+    // differentiates.
+    if thread::is_entered_outside_transforms() {
+        let mut place = O::new_place();
+        // SAFETY: the thread has entered MLX, so it is loaded.
+        let api = unsafe { loaded() };
+        return match call(api, O::as_raw(&mut place)) {
+            // SAFETY: the caller guarantees it.
+            Ok(true) => Ok(unsafe { O::assume_init(place) }),
+            failed => Err(seldom(|| refuse(failed.err().unwrap_or_else(last_error)))),
+        };
+    }
+    // SAFETY: the caller guarantees it.
+    unsafe { perform_in_transform(call, record, refuse) }
+}
+
+/// Does the same where a transform may be running, or the thread has not entered MLX.
+///
+/// # Safety
+///
+/// As of [`perform`].
+#[inline(never)]
+unsafe fn perform_in_transform<O: Output>(
+    call: impl Fn(&Api, O::Raw) -> FfiResult<bool>,
+    record: impl FnOnce(&[Array]),
+    refuse: impl FnOnce(String) -> Error,
+) -> Result<O> {
+    let api = available()?;
+    let mut place = O::new_place();
+    match call(api, O::as_raw(&mut place)) {
+        Ok(true) => {}
+        failed => return Err(seldom(|| refuse(failed.err().unwrap_or_else(last_error)))),
+    }
+    // SAFETY: the caller guarantees it.
+    let outputs = unsafe { O::arrays(&mut place) };
+    let followed = outputs.iter_mut().try_for_each(Array::follow_mode);
+    if followed.is_ok() && record::is_recording() {
+        seldom(|| record(outputs));
+    }
+    // SAFETY: the caller guarantees it.
+    let result = unsafe { O::assume_init(place) };
+    followed.map(|()| result).map_err(|reason| seldom(|| refuse(reason)))
 }
 
 /// Calls a function that few calls need, and that would otherwise be inlined into every operation.
@@ -180,7 +231,10 @@ impl Array {
     #[doc = array_doc!(reshape, "mlx")]
     #[track_caller]
     pub fn reshape<L: Length>(&self, shape: &[L]) -> Result<Self> {
-        let lengths: SmallVec<[isize; 8]> = length::signed(shape);
+        let mut lengths = SmallVec::<[isize; 8]>::new();
+        for length in shape {
+            lengths.push(length.to_signed());
+        }
         let (a, shape) = (self, &lengths[..]);
         call!(shapes.reshape(a: &Array, shape: &[isize]))
     }
