@@ -15,7 +15,7 @@ pub(crate) mod display;
 pub(crate) mod docs;
 mod forward;
 pub(crate) mod into_operand;
-mod length;
+pub(crate) mod length;
 pub(crate) mod operands;
 
 use docs::{array_doc, array_doc_of_first_backend};

@@ -14,7 +14,9 @@ const PREFIX: &str = "grad_mlx_";
 pub fn header() -> Result<String, fmt::Error> {
     let mut text = String::new();
     writeln!(text, "{NOTE}\n#pragma once")?;
-    for include in ["<cstddef>", "<cstdint>", "<functional>", "<memory>", "<type_traits>", "<vector>", "\"mlx/mlx.h\""] {
+    for include in
+        ["<cstddef>", "<cstdint>", "<functional>", "<memory>", "<type_traits>", "<vector>", "\"mlx/mlx.h\""]
+    {
         writeln!(text, "#include {include}")?;
     }
     array_type(&mut text)?;
@@ -75,8 +77,9 @@ fn dtypes_of_mlx(text: &mut String) -> fmt::Result {
         write!(text, " \\\n  X({name}, {number}, mlx::core::{mlx}, {element})")?;
     }
     writeln!(text)?;
-    for abi::DtypeInCpp { name, number, mlx, element, size } in abi::DTYPES {
-        writeln!(text, "static_assert(static_cast<int32_t>(abi::Dtype::{name}) == {number});")?;
+    for (at, abi::DtypeInCpp { name, number, mlx, element, size }) in abi::DTYPES.iter().enumerate() {
+        // The shim takes the number for the position in this list.
+        writeln!(text, "static_assert(static_cast<int32_t>(abi::Dtype::{name}) == {number} && {number} == {at});")?;
         writeln!(text, "static_assert(sizeof({element}) == {size} && mlx::core::{mlx}.size() == {size});")?;
     }
     Ok(())

@@ -27,7 +27,7 @@ namespace ops {
 
 // Operations over several axes.
 #define REDUCTION(name)                                                                \
-  array name(const array& a, const std::vector<int>& axes, bool keepdims) {            \
+  static array name(const array& a, const std::vector<int>& axes, bool keepdims) {     \
     return in_float32(a, [&](const array& x) { return mx::name(x, axes, keepdims); }); \
   }
 REDUCTION(sum)
@@ -47,7 +47,7 @@ array logsumexp(const array& a, const std::vector<int>& axes, bool keepdims) {
   return in_float32(floats_of(a), [&](const array& x) { return mx::logsumexp(x, axes, keepdims); });
 }
 
-array softmax(const array& a, int axis) {
+static array softmax(const array& a, int axis) {
   axis = axis_of(a, axis);
   if (mx::issubdtype(a.dtype(), mx::inexact)) {
     return mx::softmax(a, axis, /* precise */ true);

@@ -66,7 +66,7 @@ array stop_gradient(const array& a) {
 
 // Overloads, each under its own name.
 
-array where_cond(const array& condition, const array& x, const array& y) {
+static array where_cond(const array& condition, const array& x, const array& y) {
   if (condition.dtype() != mx::bool_) {
     throw std::invalid_argument("the condition is not bool; compare, or convert it with `astype`");
   }
@@ -78,12 +78,12 @@ array layer_norm(const array& a, const array& weight, const array& bias, float e
   return layer_norm_with_gradient(has_floats ? a : floats_of(a), weight, bias, eps);
 }
 
-[[noreturn, gnu::cold, gnu::noinline]] void refuse_length(ptrdiff_t length) {
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_length(int length) {
   throw std::invalid_argument("an axis cannot have length " + std::to_string(length));
 }
 
-array reshape(const array& a, const Axes& shape) {
-  for (ptrdiff_t length : shape) {
+static array reshape(const array& a, const Axes& shape) {
+  for (int length : shape) {
     if (length < -1) {
       refuse_length(length);
     }
@@ -201,8 +201,8 @@ array diff(const array& a, int n, int axis) {
   return mx::diff(a, n, axis);
 }
 
-Arrays split(const array& a, int parts, int axis) {
-  if (parts > std::max(a.shape(axis_of(a, axis)), 1)) {
+static Arrays split(const array& a, int parts, int axis) {
+  if (parts > std::max(a.shape()[axis_of(a, axis)], 1)) {
     throw std::invalid_argument(
         "the axis has length " + std::to_string(a.shape(axis_of(a, axis))) + ", too few for " + std::to_string(parts) +
         " parts");

@@ -1,8 +1,8 @@
 // Results of MLX as Rust takes them.
 #pragma once
 
+#include <bit>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -37,16 +37,15 @@ void require_size(const array& result) {
   }
 }
 
-// Returns whether it is certain that `finish` leaves the array as it is, as all but few.
-bool is_finished(const array& result) {
-  // Overflows where there are `MOST_ELEMENTS` or more.
-  int64_t size = std::numeric_limits<int64_t>::max() / MOST_ELEMENTS + 1;
-  for (int length : result.shape()) {
-    if (length <= 0 || __builtin_mul_overflow(size, length, &size)) {
-      return false;
-    }
+// Returns whether it is certain that `finish` leaves the array as it is, as it does all but few.
+[[gnu::always_inline]] inline bool is_finished(const array& result) {
+  const auto& shape = result.shape();
+  unsigned bits = 0;
+  for (int length : shape) {
+    bits |= static_cast<unsigned>(length);
   }
-  return true;
+  // No length has more bits than their union, and a negative one has 32.
+  return static_cast<size_t>(std::bit_width(bits | 1)) * shape.size() <= 48 && result.size() > 0;
 }
 
 [[gnu::cold, gnu::noinline]] bool finish_or_destroy(array& result) noexcept {

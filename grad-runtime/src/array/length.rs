@@ -42,3 +42,23 @@ macro_rules! lengths {
     )*};
 }
 lengths! { usize isize i32 i64 u32 }
+
+/// Returns the lengths, which are stored in `few` if they fit there, or else in `many`.
+#[inline]
+pub(crate) fn signed<'a, L: Length>(
+    lengths: &[L],
+    few: &'a mut [isize; 8],
+    many: &'a mut Vec<isize>,
+) -> &'a [isize] {
+    let signed = match few.get_mut(..lengths.len()) {
+        Some(few) => few,
+        None => {
+            many.resize(lengths.len(), 0);
+            many
+        }
+    };
+    for (signed, length) in signed.iter_mut().zip(lengths) {
+        *signed = length.to_signed();
+    }
+    signed
+}

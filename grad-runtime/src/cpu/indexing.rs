@@ -10,7 +10,7 @@ use super::shapes::{self, without};
 use super::tape::{finish_output, record};
 use crate::array::docs::array_doc;
 use crate::array::operands::{self, common_dtype};
-use crate::array::{Length, all_axes};
+use crate::array::{Length, all_axes, length};
 use crate::dtype::Dtype;
 use crate::error::Result;
 
@@ -20,8 +20,7 @@ impl Array {
     #[track_caller]
     pub fn reshape<L: Length>(&self, shape: &[L]) -> Result<Self> {
         operation("reshape", &[self], || {
-            let lengths: Vec<isize> = shape.iter().map(|length| length.to_signed()).collect();
-            let shape = operands::reshape(self.dims(), &lengths)?;
+            let shape = operands::reshape(self.dims(), length::signed(shape, &mut [0; 8], &mut Vec::new()))?;
             self.reshape_same_size(&shape)
         })
     }

@@ -56,9 +56,12 @@ impl Array {
 
     /// Makes a new array a constant to the transforms that are running, if the mode is off.
     pub(super) fn follow_mode(&mut self) -> FfiResult<()> {
-        if !ffi::thread::is_transforming() || Mlx.grad_mode().is_enabled() { Ok(()) } else { self.0.make_constant() }
+        if !ffi::thread::is_transforming() || Mlx.grad_mode().is_enabled() {
+            Ok(())
+        } else {
+            self.0.make_constant()
+        }
     }
-
 
     /// Wraps an array that belongs to a trace: a primal, or an output whose function has made it a constant already.
     pub(super) fn from_trace(handle: Handle) -> Self {

@@ -8,8 +8,8 @@ use std::ptr;
 
 use grad_mlx_sys as sys;
 
-use super::{FfiResult, loaded};
 use super::handle::{Handle, array_slice, borrow_list, construct_list};
+use super::{FfiResult, loaded};
 use crate::error::{Error, Result};
 
 /// Why a transform failed.
@@ -162,11 +162,7 @@ pub(super) fn no_function() -> sys::Callback {
 /// # Safety
 ///
 /// `state` must come from [`store`] and not be dropped yet, and `inputs` and `outputs` must be as of [`run`].
-unsafe extern "C" fn run_stored(
-    state: *mut c_void,
-    inputs: sys::ArraySlice,
-    outputs: *mut sys::Arrays,
-) -> bool {
+unsafe extern "C" fn run_stored(state: *mut c_void, inputs: sys::ArraySlice, outputs: *mut sys::Arrays) -> bool {
     // SAFETY: the caller guarantees it.
     let state = unsafe { &*state.cast::<StoredState>() };
     // SAFETY: the caller guarantees it.

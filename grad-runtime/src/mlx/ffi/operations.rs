@@ -3,13 +3,12 @@
 use std::panic::Location;
 
 use grad_mlx_sys::{Api, FftNorm, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
-use smallvec::SmallVec;
 
 use super::arguments::{Argument, Output};
 use super::refusals::{Arguments, refused};
 use super::{FfiResult, available, last_error, loaded, thread};
 use crate::array::docs::array_doc;
-use crate::array::{IntoOperand, Length, cannot_make, into_operand, operands};
+use crate::array::{IntoOperand, Length, cannot_make, into_operand, length, operands};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::explain::record;
@@ -18,64 +17,84 @@ use crate::mlx::Array;
 /// Calls the shim's function of an operation.
 macro_rules! call {
     ($section:ident.$name:ident($($argument:ident: $type:ty),*)) => {{
-        let place = Location::caller();
-        let call = |api: &Api, output| {
-            $(let $argument = Argument::convert($argument)?;)*
-            // SAFETY: the arguments outlive the call, and the arrays among them are alive.
-            Ok(unsafe {
-                (api.operations.$section.$name)(output $(, <$type as Argument>::as_raw(&$argument))*)
-            })
-        };
-        let record = |outputs: &[Array]| {
-            let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
-            record::operation(stringify!($name), &operands.concat(), outputs, place);
-        };
-        let refuse = |reason| {
-            let mut arguments = Arguments::default();
-            $(Argument::describe($argument, &mut arguments);)*
-            refused(stringify!($name), arguments, reason)
-        };
-        // SAFETY: where the shim's function returns true, it has constructed the result.
-        unsafe { perform(call, record, refuse) }
+        // Written twice, since closures that both ways shared would store what they capture before the check.
+        if thread::is_entered_outside_transforms() {
+            // SAFETY: where the shim's function returns true, it has constructed the result.
+            unsafe {
+                perform(call_shim!($section.$name($($argument: $type),*)), refuse!($name($($argument),*)))
+            }
+        } else {
+            let place = Location::caller();
+            let record = move |outputs: &[Array]| {
+                let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
+                record::operation(stringify!($name), &operands.concat(), outputs, place);
+            };
+            // SAFETY: as above.
+            unsafe {
+                perform_in_transform(
+                    call_shim!($section.$name($($argument: $type),*)),
+                    record,
+                    refuse!($name($($argument),*)),
+                )
+            }
+        }
     }};
 }
 
-/// Returns the result of an operation, which `call` constructs. `record` adds the arrays of the result to an explanation's record, and
-/// `refuse` returns the error for the reason of a failure.
+/// Returns a function that converts the arguments and calls the shim's function.
+macro_rules! call_shim {
+    ($section:ident.$name:ident($($argument:ident: $type:ty),*)) => {
+        move |api: &Api, output| {
+            $(let $argument = Argument::convert($argument)?;)*
+            // The arguments outlive the call, and the arrays among them are alive.
+            Ok((api.operations.$section.$name)(output $(, <$type as Argument>::as_raw(&$argument))*))
+        }
+    };
+}
+
+/// Returns a function that returns the error for the reason of a failure.
+macro_rules! refuse {
+    ($name:ident($($argument:ident),*)) => {
+        move |reason| {
+            let mut arguments = Arguments::default();
+            $(Argument::describe($argument, &mut arguments);)*
+            refused(stringify!($name), arguments, reason)
+        }
+    };
+}
+
+/// Returns the result of an operation, which `call` constructs, on a thread that has entered MLX and is outside of transforms. There
+/// nothing is to be made a constant. Nor is there a record: one is made of what a transform differentiates. `refuse` returns the
+/// error for the reason of a failure.
+///
+/// # Safety
+///
+/// The thread must have entered MLX. If `call` returns true, it must have constructed the result where its argument says.
+#[inline]
+unsafe fn perform<O: Output>(
+    call: impl FnOnce(&Api, O::Raw) -> FfiResult<bool>,
+    refuse: impl FnOnce(String) -> Error,
+) -> Result<O> {
+    let mut place = O::new_place();
+    // SAFETY: the thread has entered MLX, so it is loaded.
+    let api = unsafe { loaded() };
+    match call(api, O::as_raw(&mut place)) {
+        // SAFETY: the caller guarantees it.
+        Ok(true) => Ok(unsafe { O::assume_init(place) }),
+        Ok(false) => Err(seldom(|| refuse(last_error()))),
+        Err(reason) => Err(seldom(|| refuse(reason))),
+    }
+}
+
+/// Does the same where a transform may be running, or the thread has not entered MLX. `record` adds the arrays of the result to an
+/// explanation's record.
 ///
 /// # Safety
 ///
 /// If `call` returns true, it must have constructed the result where its argument says.
-#[inline]
-unsafe fn perform<O: Output>(
-    call: impl Fn(&Api, O::Raw) -> FfiResult<bool>,
-    record: impl FnOnce(&[Array]),
-    refuse: impl FnOnce(String) -> Error,
-) -> Result<O> {
-    // Outside of transforms there is nothing to be a constant to. Nor is there a record then: one is made of what a transform
-    // differentiates.
-    if thread::is_entered_outside_transforms() {
-        let mut place = O::new_place();
-        // SAFETY: the thread has entered MLX, so it is loaded.
-        let api = unsafe { loaded() };
-        return match call(api, O::as_raw(&mut place)) {
-            // SAFETY: the caller guarantees it.
-            Ok(true) => Ok(unsafe { O::assume_init(place) }),
-            failed => Err(seldom(|| refuse(failed.err().unwrap_or_else(last_error)))),
-        };
-    }
-    // SAFETY: the caller guarantees it.
-    unsafe { perform_in_transform(call, record, refuse) }
-}
-
-/// Does the same where a transform may be running, or the thread has not entered MLX.
-///
-/// # Safety
-///
-/// As of [`perform`].
 #[inline(never)]
 unsafe fn perform_in_transform<O: Output>(
-    call: impl Fn(&Api, O::Raw) -> FfiResult<bool>,
+    call: impl FnOnce(&Api, O::Raw) -> FfiResult<bool>,
     record: impl FnOnce(&[Array]),
     refuse: impl FnOnce(String) -> Error,
 ) -> Result<O> {
@@ -83,7 +102,8 @@ unsafe fn perform_in_transform<O: Output>(
     let mut place = O::new_place();
     match call(api, O::as_raw(&mut place)) {
         Ok(true) => {}
-        failed => return Err(seldom(|| refuse(failed.err().unwrap_or_else(last_error)))),
+        Ok(false) => return Err(seldom(|| refuse(last_error()))),
+        Err(reason) => return Err(seldom(|| refuse(reason))),
     }
     // SAFETY: the caller guarantees it.
     let outputs = unsafe { O::arrays(&mut place) };
@@ -231,11 +251,8 @@ impl Array {
     #[doc = array_doc!(reshape, "mlx")]
     #[track_caller]
     pub fn reshape<L: Length>(&self, shape: &[L]) -> Result<Self> {
-        let mut lengths = SmallVec::<[isize; 8]>::new();
-        for length in shape {
-            lengths.push(length.to_signed());
-        }
-        let (a, shape) = (self, &lengths[..]);
+        let (mut few, mut many) = ([0; 8], Vec::new());
+        let (a, shape) = (self, length::signed(shape, &mut few, &mut many));
         call!(shapes.reshape(a: &Array, shape: &[isize]))
     }
 }
