@@ -44,8 +44,8 @@ void require_size(const array& result) {
   for (int length : shape) {
     bits |= static_cast<unsigned>(length);
   }
-  // No length has more bits than their union, and a negative one has 32.
-  return static_cast<size_t>(std::bit_width(bits | 1)) * shape.size() <= 48 && result.size() > 0;
+  // No length has more bits than their union. A negative one has 32: too many for two axes, and for one its size is negative.
+  return static_cast<size_t>(std::bit_width(bits | 1)) * shape.size() <= 48 && static_cast<int64_t>(result.size()) > 0;
 }
 
 [[gnu::cold, gnu::noinline]] bool finish_or_destroy(array& result) noexcept {
