@@ -126,7 +126,8 @@ fn check_index(index: i32) -> FfiResult<i32> {
 
 #[cold]
 fn last_error() -> String {
-    // SAFETY: the shim has failed, so it is loaded. It returns this thread's message, a C string that lives until the thread's next failure.
+    // SAFETY: the shim has failed, so it is loaded. It returns this thread's message, a C string that lives until the thread's
+    // next failure.
     let message = unsafe { CStr::from_ptr((loaded().error)()) };
     messages::reason(&message.to_string_lossy())
 }
