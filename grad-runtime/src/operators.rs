@@ -114,8 +114,8 @@ macro_rules! operators {
             $operator $name $method:
             |x: &$array, y: $number| $array { <$array>::$method(x, y) }
             |x: $array, y: $number| $array { <$array>::$method(&x, y) }
-            |x: $number, y: &$array| $array { <$array>::$method(&*IntoOperand::<$array>::into_operand(x, stringify!($method), y.dtype())?, y) }
-            |x: $number, y: $array| $array { <$array>::$method(&*IntoOperand::<$array>::into_operand(x, stringify!($method), y.dtype())?, y) }
+            |x: $number, y: &$array| $array { <$array>::$method(&*IntoOperand::<$array>::into_operand(x, stringify!($method), || y.dtype())?, y) }
+            |x: $number, y: $array| $array { <$array>::$method(&*IntoOperand::<$array>::into_operand(x, stringify!($method), || y.dtype())?, y) }
         })*
     };
 }

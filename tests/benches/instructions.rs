@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use grad_runtime::attr::no_grad as no_grad_attribute;
 use grad_runtime::{is_grad_enabled, no_grad};
 
+#[allow(dead_code, reason = "another benchmark uses the rest")]
 mod callgrind;
 
 thread_local!(static FLAG: Cell<bool> = const { Cell::new(true) });

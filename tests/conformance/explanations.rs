@@ -225,7 +225,7 @@ crate::on_every_backend! {
 #[test]
 fn guarantee_14_arrays_have_the_size_of_what_they_refer_to() {
     #[cfg(feature = "mlx")]
-    assert_eq!(size_of::<grad_runtime::mlx::Array>(), size_of::<usize>());
+    assert_eq!(size_of::<grad_runtime::mlx::Array>(), 2 * size_of::<usize>(), "MLX's shared pointer");
     #[cfg(feature = "cpu")]
     assert_eq!(size_of::<grad_runtime::cpu::Array>(), 3 * size_of::<usize>(), "a tensor, a dtype and a node");
 }

@@ -4,6 +4,7 @@ mod corrections;
 mod indices;
 mod leaks;
 mod library_loading;
+mod moves;
 mod native_switch;
 mod operations;
 mod scope_memory;

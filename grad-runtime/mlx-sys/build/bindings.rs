@@ -1,6 +1,7 @@
 //! Writes the C++ side of src/abi.rs and src/ops.rs.
 
 use std::fmt::{self, Write as _};
+use std::iter;
 
 use crate::abi;
 
@@ -13,9 +14,12 @@ const PREFIX: &str = "grad_mlx_";
 pub fn header() -> Result<String, fmt::Error> {
     let mut text = String::new();
     writeln!(text, "{NOTE}\n#pragma once")?;
-    for include in ["<cstddef>", "<cstdint>", "<functional>", "<vector>", "\"mlx/mlx.h\""] {
+    for include in
+        ["<cstddef>", "<cstdint>", "<functional>", "<memory>", "<type_traits>", "<vector>", "\"mlx/mlx.h\""]
+    {
         writeln!(text, "#include {include}")?;
     }
+    array_type(&mut text)?;
     for (name, cpp) in abi::OPAQUE_TYPES {
         writeln!(text, "using {name} = {cpp};")?;
     }
@@ -24,6 +28,9 @@ pub fn header() -> Result<String, fmt::Error> {
     for (name, variants) in abi::ENUMS.iter().copied().chain([("Dtype", &*dtypes)]) {
         let variants = join(", ", variants.iter().map(|(name, number)| format!("{name} = {number}")));
         writeln!(text, "enum class {name} : int32_t {{ {variants} }};")?;
+    }
+    for (name, _) in abi::STRUCTS {
+        writeln!(text, "struct {name};")?;
     }
     for (name, parameters, output) in abi::FUNCTION_TYPES {
         writeln!(text, "using {name} = {output} (*)({});", parameters.join(", "))?;
@@ -45,12 +52,22 @@ pub fn header() -> Result<String, fmt::Error> {
     }
     writeln!(text, "#pragma GCC visibility pop")?;
     // The compiler takes the type of each function from its declaration.
-    writeln!(text, "namespace abi {{\nstruct Api {{")?;
+    writeln!(text, "namespace abi {{\nstruct Api {{\n  size_t array_size;\n  size_t array_align;")?;
     for name in function_names() {
         writeln!(text, "  decltype(&{PREFIX}{name}) {name};")?;
     }
     writeln!(text, "}};\n}} // namespace abi")?;
     Ok(text)
+}
+
+/// Writes the name of MLX's arrays, and checks what Rust relies on to store and to move them.
+fn array_type(text: &mut String) -> fmt::Result {
+    writeln!(text, "using Array = {};", abi::ARRAY_IN_CPP)?;
+    // The two pointers of the type in Rust, and nothing beside the one shared pointer.
+    for other in ["void*[2]", "std::shared_ptr<void>"] {
+        writeln!(text, "static_assert(sizeof(Array) == sizeof({other}) && alignof(Array) == alignof({other}));")?;
+    }
+    writeln!(text, "static_assert(!std::is_polymorphic_v<Array>);")
 }
 
 /// Writes a macro that lists the dtypes with MLX's names, and checks them against MLX.
@@ -60,8 +77,9 @@ fn dtypes_of_mlx(text: &mut String) -> fmt::Result {
         write!(text, " \\\n  X({name}, {number}, mlx::core::{mlx}, {element})")?;
     }
     writeln!(text)?;
-    for abi::DtypeInCpp { name, number, mlx, element, size } in abi::DTYPES {
-        writeln!(text, "static_assert(static_cast<int32_t>(abi::Dtype::{name}) == {number});")?;
+    for (at, abi::DtypeInCpp { name, number, mlx, element, size }) in abi::DTYPES.iter().enumerate() {
+        // The shim takes the number for the position in this list.
+        writeln!(text, "static_assert(static_cast<int32_t>(abi::Dtype::{name}) == {number} && {number} == {at});")?;
         writeln!(text, "static_assert(sizeof({element}) == {size} && mlx::core::{mlx}.size() == {size});")?;
     }
     Ok(())
@@ -77,9 +95,10 @@ pub fn operations() -> Result<String, fmt::Error> {
         let arguments = arguments.iter().enumerate();
         let values = join(", ", arguments.map(|(at, (_, to_mlx))| format!("{to_mlx}(argument{at})")));
         writeln!(text, "extern \"C\" {} noexcept {{", signature(operation))?;
-        writeln!(text, "  return {from_mlx}([&] {{ return ops::{namespace}{name}({values}); }});\n}}")?;
+        writeln!(text, "  return {from_mlx}(output, [&] {{ return ops::{namespace}{name}({values}); }});\n}}")?;
     }
     writeln!(text, "extern \"C\" __attribute__((visibility(\"default\"))) const abi::Api {PREFIX}api = {{")?;
+    writeln!(text, "  sizeof(Array), alignof(Array),")?;
     for name in function_names() {
         writeln!(text, "  {PREFIX}{name},")?;
     }
@@ -89,8 +108,9 @@ pub fn operations() -> Result<String, fmt::Error> {
 
 fn signature(operation: &abi::OperationInCpp) -> String {
     let abi::OperationInCpp { section, name, arguments, output, .. } = operation;
-    let parameters = join(", ", arguments.iter().enumerate().map(|(at, (kind, _))| format!("{kind} argument{at}")));
-    format!("{output} {PREFIX}{section}_{name}({parameters})")
+    let arguments = arguments.iter().enumerate().map(|(at, (kind, _))| format!("{kind} argument{at}"));
+    let parameters = join(", ", iter::once(format!("{output} output")).chain(arguments));
+    format!("bool {PREFIX}{section}_{name}({parameters})")
 }
 
 /// Returns the names of all functions, without the prefix, in the order of Rust's `Api`.

@@ -18,6 +18,9 @@ pub fn build(mlx: &Mlx, out: &Path) -> Result<PathBuf> {
         .include(out)
         .file("shim/shim.cpp")
         .flag("-fvisibility=hidden")
+        .define("NDEBUG", None)
+        // Calls MLX through its table of addresses, without the stubs for symbols that are bound late.
+        .flag_if_supported("-fno-plt")
         .opt_level(2)
         .debug(false)
         .warnings(false) // MLX's headers cause some.

@@ -11,7 +11,7 @@ namespace {
 
 // Applies `f` to the array in float32 and converts the result back, if the array is of half precision.
 template <typename F>
-array in_float32(const array& a, F&& f) {
+[[gnu::always_inline]] inline array in_float32(const array& a, F&& f) {
   bool half = a.dtype() == mx::float16 || a.dtype() == mx::bfloat16;
   return half ? mx::astype(f(mx::astype(a, mx::float32)), a.dtype()) : f(a);
 }
@@ -27,7 +27,7 @@ namespace ops {
 
 // Operations over several axes.
 #define REDUCTION(name)                                                                \
-  array name(const array& a, const std::vector<int>& axes, bool keepdims) {            \
+  static array name(const array& a, const std::vector<int>& axes, bool keepdims) {     \
     return in_float32(a, [&](const array& x) { return mx::name(x, axes, keepdims); }); \
   }
 REDUCTION(sum)
@@ -47,8 +47,12 @@ array logsumexp(const array& a, const std::vector<int>& axes, bool keepdims) {
   return in_float32(floats_of(a), [&](const array& x) { return mx::logsumexp(x, axes, keepdims); });
 }
 
-array softmax(const array& a, int axis) {
-  return mx::softmax(floats_of(a), axis_of(a, axis), /* precise */ true);
+static array softmax(const array& a, int axis) {
+  axis = axis_of(a, axis);
+  if (mx::issubdtype(a.dtype(), mx::inexact)) {
+    return mx::softmax(a, axis, /* precise */ true);
+  }
+  return mx::softmax(floats_of(a), axis, /* precise */ true);
 }
 
 array var(const array& a, const std::vector<int>& axes, bool keepdims, int ddof) {

@@ -5,12 +5,16 @@
 
 namespace {
 
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_axis(int axis, int ndim) {
+  throw std::invalid_argument(
+      "axis " + std::to_string(axis) + " is out of bounds for an array of " + std::to_string(ndim) + " axes");
+}
+
 // Returns an axis as counted from the first.
-int axis_of(const array& a, int axis) {
+inline int axis_of(const array& a, int axis) {
   int ndim = static_cast<int>(a.ndim());
   if (axis < -ndim || axis >= ndim) {
-    throw std::invalid_argument(
-        "axis " + std::to_string(axis) + " is out of bounds for an array of " + std::to_string(ndim) + " axes");
+    refuse_axis(axis, ndim);
   }
   return axis < 0 ? axis + ndim : axis;
 }

@@ -96,8 +96,9 @@ extern "C" Transformable* grad_mlx_compile(abi::Callback function, bool shapeles
   });
 }
 
-extern "C" Arrays* grad_mlx_call(const Transformable* function, abi::ArraySlice inputs) noexcept {
-  return return_arrays([&] { return (*function)(to_arrays(inputs)); });
+extern "C" bool grad_mlx_call(
+    abi::ArrayVec outputs, const Transformable* function, abi::ArraySlice inputs) noexcept {
+  return return_list(outputs, [&] { return (*function)(to_arrays(inputs)); });
 }
 
 extern "C" void grad_mlx_free_function(Transformable* function) noexcept {

@@ -1,6 +1,7 @@
 // Arguments of Rust as MLX takes them. The table in src/abi.rs says which function converts which type.
 #pragma once
 
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -27,12 +28,7 @@ const array& to_array(const array* a) {
 }
 
 Arrays to_arrays(abi::ArraySlice slice) {
-  Arrays all;
-  all.reserve(slice.len);
-  for (size_t i = 0; i < slice.len; ++i) {
-    all.push_back(*slice.data[i]);
-  }
-  return all;
+  return Arrays(slice.data, slice.data + slice.len);
 }
 
 template <typename T>
@@ -47,6 +43,64 @@ mx::Shape to_shape(abi::IntSlice slice) {
 // No data is no shape, as of Rust's `None`.
 std::optional<mx::Shape> to_optional_shape(abi::IntSlice slice) {
   return slice.data ? std::make_optional(to_shape(slice)) : std::nullopt;
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_wide(ptrdiff_t axis) {
+  throw std::invalid_argument("axis " + std::to_string(axis) + " is out of bounds");
+}
+
+// Axes, or lengths of which one may be -1, for which MLX takes either a vector or a shape. MLX counts in 32 bits.
+class Axes {
+ public:
+  explicit Axes(abi::AxisSlice slice) : slice(slice) {}
+
+  // Narrows each as it is read.
+  struct Iterator {
+    using iterator_category = std::random_access_iterator_tag;
+    using value_type = int;
+    using difference_type = ptrdiff_t;
+    using pointer = const int*;
+    using reference = int;
+
+    int operator*() const {
+      int axis = static_cast<int>(*at);
+      if (axis != *at) {
+        refuse_wide(*at);
+      }
+      return axis;
+    }
+    Iterator& operator++() {
+      ++at;
+      return *this;
+    }
+    friend bool operator==(Iterator, Iterator) = default;
+    friend difference_type operator-(Iterator a, Iterator b) {
+      return a.at - b.at;
+    }
+
+    const ptrdiff_t* at;
+  };
+
+  Iterator begin() const {
+    return {slice.data};
+  }
+  Iterator end() const {
+    return {slice.data + slice.len};
+  }
+
+  operator std::vector<int>() const {
+    return std::vector<int>(begin(), end());
+  }
+  operator mx::Shape() const {
+    return mx::Shape(begin(), end());
+  }
+
+ private:
+  abi::AxisSlice slice;
+};
+
+Axes to_axes(abi::AxisSlice slice) {
+  return Axes(slice);
 }
 
 std::vector<int> to_ints(abi::IntSlice slice) {
@@ -78,14 +132,12 @@ mx::Device to_device(abi::Device device) {
 }
 
 mx::Dtype to_dtype(abi::Dtype dtype) {
-  switch (dtype) {
-#define CASE(name, number, mlx_dtype, element) \
-  case abi::Dtype::name:                       \
-    return mlx_dtype;
-    FOR_EACH_DTYPE(CASE)
-#undef CASE
-  }
-  throw std::invalid_argument("unknown dtype");
+  static constexpr mx::Dtype DTYPES[] = {
+#define MLX_DTYPE(name, number, mlx_dtype, element) mlx_dtype,
+      FOR_EACH_DTYPE(MLX_DTYPE)
+#undef MLX_DTYPE
+  };
+  return DTYPES[static_cast<int32_t>(dtype)];
 }
 
 std::string to_pad_mode(abi::PadMode mode) {

@@ -177,17 +177,22 @@ Transformable with_derivatives(const Transformable& function, const OwnDerivativ
 
 } // namespace
 
-extern "C" Arrays* grad_mlx_checkpoint(abi::Callback function, abi::ArraySlice inputs) noexcept {
-  return return_arrays([&] {
+extern "C" bool grad_mlx_checkpoint(
+    abi::ArrayVec outputs, abi::Callback function, abi::ArraySlice inputs) noexcept {
+  return return_list(outputs, [&] {
     OwnDerivatives own;
     own.recomputes = true;
     return with_derivatives(SameShapes{to_transformable(function)}, own)(to_arrays(inputs));
   });
 }
 
-extern "C" Arrays* grad_mlx_custom(
-    abi::Callback function, abi::Callback backward, abi::Callback forward, abi::ArraySlice inputs) noexcept {
-  return return_arrays([&] {
+extern "C" bool grad_mlx_custom(
+    abi::ArrayVec outputs,
+    abi::Callback function,
+    abi::Callback backward,
+    abi::Callback forward,
+    abi::ArraySlice inputs) noexcept {
+  return return_list(outputs, [&] {
     SameShapes original{to_transformable(function)};
     OwnDerivatives own;
     if (backward.state) {

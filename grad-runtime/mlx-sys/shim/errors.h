@@ -16,11 +16,10 @@ void set_last_error(const char* message) noexcept {
 // Thrown through MLX when a function of Rust failed; Rust keeps its error.
 struct RustError {};
 
-// Returns what `f` returns. If it throws, stores the message and returns `failed`.
-template <typename F, typename R>
-R try_or(R failed, F&& f) noexcept {
+// Stores the message of the exception that is being handled.
+[[gnu::cold, gnu::noinline]] void store_exception() noexcept {
   try {
-    return f();
+    throw;
   } catch (const RustError&) {
     set_last_error("the function inside the transform failed");
   } catch (const std::exception& e) {
@@ -28,7 +27,17 @@ R try_or(R failed, F&& f) noexcept {
   } catch (...) {
     set_last_error("an exception that is not a std::exception");
   }
-  return failed;
+}
+
+// Returns what `f` returns. If it throws, stores the message and returns `failed`.
+template <typename F, typename R>
+R try_or(R failed, F&& f) noexcept {
+  try {
+    return f();
+  } catch (...) {
+    store_exception();
+    return failed;
+  }
 }
 
 // Returns whether `f` runs without throwing.

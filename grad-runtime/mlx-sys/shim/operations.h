@@ -42,7 +42,7 @@ array stop_gradient(const array& a) {
 
 // Overloads, each under its own name.
 
-array where_cond(const array& condition, const array& x, const array& y) {
+static array where_cond(const array& condition, const array& x, const array& y) {
   if (condition.dtype() != mx::bool_) {
     throw std::invalid_argument("the condition is not bool; compare, or convert it with `astype`");
   }
@@ -54,13 +54,17 @@ array layer_norm(const array& a, const array& weight, const array& bias, float e
   return layer_norm_with_gradient(has_floats ? a : floats_of(a), weight, bias, eps);
 }
 
-array reshape(const array& a, const std::vector<int>& shape) {
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_length(int length) {
+  throw std::invalid_argument("an axis cannot have length " + std::to_string(length));
+}
+
+static array reshape(const array& a, const Axes& shape) {
   for (int length : shape) {
     if (length < -1) {
-      throw std::invalid_argument("an axis cannot have length " + std::to_string(length));
+      refuse_length(length);
     }
   }
-  return mx::reshape(a, Shape(shape.begin(), shape.end()));
+  return mx::reshape(a, shape);
 }
 
 // MLX would count an axis that is out of bounds as the nearest.
@@ -173,8 +177,8 @@ array diff(const array& a, int n, int axis) {
   return mx::diff(a, n, axis);
 }
 
-Arrays split(const array& a, int parts, int axis) {
-  if (parts > std::max(a.shape(axis_of(a, axis)), 1)) {
+static Arrays split(const array& a, int parts, int axis) {
+  if (parts > std::max(a.shape()[axis_of(a, axis)], 1)) {
     throw std::invalid_argument(
         "the axis has length " + std::to_string(a.shape(axis_of(a, axis))) + ", too few for " + std::to_string(parts) +
         " parts");

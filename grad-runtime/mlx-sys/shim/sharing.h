@@ -81,10 +81,10 @@ Arrays share(Arrays arrays) {
 
 } // namespace
 
-extern "C" Arrays* grad_mlx_share(abi::ArraySlice arrays) noexcept {
-  return return_arrays([&] { return share(to_arrays(arrays)); });
+extern "C" bool grad_mlx_share(abi::ArrayVec outputs, abi::ArraySlice arrays) noexcept {
+  return return_list(outputs, [&] { return share(to_arrays(arrays)); });
 }
 
-extern "C" array* grad_mlx_open(const array* shared) noexcept {
-  return return_array([&] { return share_elements(*shared); });
+extern "C" bool grad_mlx_open(array* output, const array* shared) noexcept {
+  return return_array(output, [&] { return share_elements(*shared); });
 }

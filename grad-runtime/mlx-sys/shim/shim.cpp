@@ -1,10 +1,11 @@
 // A C interface to MLX's C++ one. src/abi.rs declares its functions and describes each. Throughout:
-//   - an array crosses as a pointer to one on the heap, which the receiver owns;
+//   - an array stays where its owner has it, and crosses as a pointer to there; Rust gives the place of one that is returned;
 //   - no exception leaves: a function that fails returns null, false or -1 and stores a message for grad_mlx_error;
 //   - Rust decides what it can. This translates, and adds what MLX lacks: checks where a call would read out of bounds
 //     (operations.h), transforms that do not recurse (transforms.h), and what operations lack (derivatives.h).
 
 #include <cstring>
+#include <new>
 #include <type_traits>
 
 #include "compilation.h"
@@ -129,12 +130,12 @@ extern "C" bool grad_mlx_synchronize(abi::Device device, int32_t index) noexcept
 
 // Arrays
 
-extern "C" array* grad_mlx_clone(const array* a) noexcept {
-  return return_array([&] { return *a; });
+extern "C" void grad_mlx_clone(array* output, const array* a) noexcept {
+  new (output) array(*a);
 }
 
 extern "C" void grad_mlx_free(array* a) noexcept {
-  delete a;
+  a->~array();
 }
 
 extern "C" size_t grad_mlx_ndim(const array* a) noexcept {
@@ -153,8 +154,9 @@ extern "C" const char* grad_mlx_operation(const array* a) noexcept {
   return a->has_primitive() && !a->is_available() ? a->primitive().name() : nullptr;
 }
 
-extern "C" array* grad_mlx_from_data(const void* data, abi::IntSlice shape, abi::Dtype dtype) noexcept {
-  return return_array([&] {
+extern "C" bool grad_mlx_from_data(
+    array* output, const void* data, abi::IntSlice shape, abi::Dtype dtype) noexcept {
+  return return_array(output, [&] {
     switch (dtype) {
 #define CASE(name, number, mlx_dtype, element) \
   case abi::Dtype::name:                       \
@@ -166,8 +168,8 @@ extern "C" array* grad_mlx_from_data(const void* data, abi::IntSlice shape, abi:
   });
 }
 
-extern "C" array* grad_mlx_full(abi::IntSlice shape, const array* value) noexcept {
-  return return_array([&] { return mx::full(to_shape(shape), *value, value->dtype()); });
+extern "C" bool grad_mlx_full(array* output, abi::IntSlice shape, const array* value) noexcept {
+  return return_array(output, [&] { return mx::full(to_shape(shape), *value, value->dtype()); });
 }
 
 extern "C" bool grad_mlx_to_data(const array* a, void* data, size_t size) noexcept {
@@ -183,8 +185,8 @@ extern "C" bool grad_mlx_to_data(const array* a, void* data, size_t size) noexce
   });
 }
 
-extern "C" bool grad_mlx_eval(array* a) noexcept {
-  return succeeds([&] { a->eval(); });
+extern "C" bool grad_mlx_eval(const array* a) noexcept {
+  return succeeds([&] { array(*a).eval(); });
 }
 
 extern "C" bool grad_mlx_eval_all(abi::ArraySlice arrays, bool is_async) noexcept {
@@ -212,20 +214,8 @@ extern "C" bool grad_mlx_make_constant(array* a) noexcept {
 
 // Lists of arrays
 
-extern "C" Arrays* grad_mlx_arrays_new(abi::ArraySlice arrays) noexcept {
-  return try_or(static_cast<Arrays*>(nullptr), [&] { return new Arrays(to_arrays(arrays)); });
-}
-
-extern "C" size_t grad_mlx_arrays_len(const Arrays* arrays) noexcept {
-  return arrays->size();
-}
-
-extern "C" array* grad_mlx_arrays_get(const Arrays* arrays, size_t index) noexcept {
-  return return_array([&] { return arrays->at(index); });
-}
-
-extern "C" void grad_mlx_arrays_free(Arrays* arrays) noexcept {
-  delete arrays;
+extern "C" bool grad_mlx_extend(Arrays* list, abi::ArraySlice arrays) noexcept {
+  return succeeds([&] { list->insert(list->end(), arrays.data, arrays.data + arrays.len); });
 }
 
 #include "operations.inc"

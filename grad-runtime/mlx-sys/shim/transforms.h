@@ -37,11 +37,11 @@ Transformable to_transformable(abi::Callback callback) {
   std::shared_ptr<void> state(callback.state, callback.drop);
   return [state, call = callback.call](const Arrays& inputs) {
     RunningFunction running;
-    std::unique_ptr<Arrays> outputs(call(state.get(), &inputs));
-    if (!outputs) {
+    Arrays outputs;
+    if (!call(state.get(), {inputs.data(), inputs.size()}, &outputs)) {
       throw RustError();
     }
-    return std::move(*outputs);
+    return outputs;
   };
 }
 
@@ -268,20 +268,23 @@ Arrays map(const Transformable& function, const Arrays& inputs, const std::vecto
 
 } // namespace
 
-extern "C" Arrays* grad_mlx_vjp(abi::Callback function, abi::ArraySlice primals, abi::ArraySlice cotangents) noexcept {
-  return return_arrays([&] {
+extern "C" bool grad_mlx_vjp(
+    abi::ArrayVec all, abi::Callback function, abi::ArraySlice primals, abi::ArraySlice cotangents) noexcept {
+  return return_list(all, [&] {
     auto [outputs, results] = vector_jacobian(to_transformable(function), to_arrays(primals), to_arrays(cotangents));
     return concat(std::move(outputs), results);
   });
 }
 
-extern "C" Arrays* grad_mlx_jvp(abi::Callback function, abi::ArraySlice primals, abi::ArraySlice tangents) noexcept {
-  return return_arrays([&] {
+extern "C" bool grad_mlx_jvp(
+    abi::ArrayVec all, abi::Callback function, abi::ArraySlice primals, abi::ArraySlice tangents) noexcept {
+  return return_list(all, [&] {
     auto [outputs, results] = jacobian_vector(to_transformable(function), to_arrays(primals), to_arrays(tangents));
     return concat(std::move(outputs), results);
   });
 }
 
-extern "C" Arrays* grad_mlx_vmap(abi::Callback function, abi::ArraySlice inputs, abi::IntSlice axes) noexcept {
-  return return_arrays([&] { return map(to_transformable(function), to_arrays(inputs), to_ints(axes)); });
+extern "C" bool grad_mlx_vmap(
+    abi::ArrayVec outputs, abi::Callback function, abi::ArraySlice inputs, abi::IntSlice axes) noexcept {
+  return return_list(outputs, [&] { return map(to_transformable(function), to_arrays(inputs), to_ints(axes)); });
 }

@@ -5,6 +5,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::marker::{PhantomData, PhantomPinned};
+use std::mem::MaybeUninit;
 
 /// A type that crosses the interface: it has the same layout in Rust and in C++.
 pub trait AbiType: Copy {
@@ -29,14 +30,13 @@ abi_types! {
     f32 => "float";
     f64 => "double";
     *const i32 => "const int32_t*";
+    *const isize => "const ptrdiff_t*";
     *const f32 => "const float*";
     *const c_char => "const char*";
     *const c_void => "const void*";
     *mut c_void => "void*";
     *const Array => "const Array*";
     *mut Array => "Array*";
-    *const *const Array => "const Array* const*";
-    *const Arrays => "const Arrays*";
     *mut Arrays => "Arrays*";
     *const Transformable => "const Transformable*";
     *mut Transformable => "Transformable*";
@@ -62,15 +62,39 @@ macro_rules! opaque {
     };
 }
 opaque! {
-    /// An array of MLX.
-    pub struct Array = "mlx::core::array";
-
-    /// Several arrays of MLX.
-    pub struct Arrays = "std::vector<mlx::core::array>";
+    /// A list of arrays that the shim owns.
+    pub struct Arrays = "std::vector<Array>";
 
     /// A function that MLX transforms.
     pub struct Transformable = "std::function<Arrays(const Arrays&)>";
 }
+
+/// The memory of an array of MLX, which the shim constructs in place: in C++ a `mlx::core::array`.
+///
+/// This type only has the size and the alignment of one. It is neither initialized nor destroyed by Rust:
+/// [`Api::free`] destroys the array in it.
+///
+/// An array is one `std::shared_ptr`, as the shim asserts when it is compiled and [`load`](crate::load) when it is loaded.
+/// Rust may move it by copying its bytes, which are two pointers, as long as it no longer uses the old place. Neither points into
+/// the array, and neither what they point to nor MLX stores the address of an array that Rust owns. A move in C++ copies the
+/// same bytes and clears those of the old place, for the destructor that C++ runs there. libstdc++ and libc++ both implement
+/// `std::shared_ptr` so, and libc++ moves it by its bytes itself.
+///
+/// ```
+/// use grad_mlx_sys::Array;
+///
+/// assert_eq!(size_of::<Array>(), 2 * size_of::<*const ()>());
+/// assert_eq!(align_of::<Array>(), align_of::<*const ()>());
+/// ```
+#[repr(C)]
+#[derive(Debug)]
+pub struct Array {
+    shared_ptr: [MaybeUninit<*const c_void>; 2],
+}
+
+/// The name of [`Array`] in C++.
+#[doc(hidden)]
+pub const ARRAY_IN_CPP: &str = "mlx::core::array";
 
 macro_rules! enums {
     ($($(#[$about:meta])* pub enum $name:ident {$($(#[$doc:meta])* $variant:ident = $number:literal,)*})*) => {
@@ -281,12 +305,28 @@ structs! {
         pub len: usize,
     }
 
+    /// Borrowed axes, or lengths of which one may be -1.
+    pub struct AxisSlice {
+        /// The first of them.
+        pub data: *const isize,
+        /// How many there are.
+        pub len: usize,
+    }
+
     /// Borrowed arrays.
     pub struct ArraySlice {
         /// The first of them.
-        pub data: *const *const Array,
+        pub data: *const Array,
         /// How many there are.
         pub len: usize,
+    }
+
+    /// A list of Rust that a function of the shim fills.
+    pub struct ArrayVec {
+        /// The list.
+        pub list: *mut c_void,
+        /// Makes room in it.
+        pub reserve: ReserveFn,
     }
 
     /// Borrowed text in UTF-8.
@@ -352,8 +392,12 @@ macro_rules! function_types {
     };
 }
 function_types! {
-    /// Calls a function of Rust with borrowed inputs. Returns outputs that the caller owns, or null if the function failed.
-    pub type CallFn = fn(state: *mut c_void, inputs: *const Arrays) -> *mut Arrays;
+    /// Makes room for `len` arrays in a list of Rust, which is empty. Returns the place of the first, or null if there is no
+    /// memory. The caller constructs all of them before it returns, or none.
+    pub type ReserveFn = fn(list: *mut c_void, len: usize) -> *mut Array;
+
+    /// Calls a function of Rust with borrowed inputs, and adds what it returns to `outputs`. Returns whether it succeeded.
+    pub type CallFn = fn(state: *mut c_void, inputs: ArraySlice, outputs: *mut Arrays) -> bool;
 
     /// Frees a function's state.
     pub type DropFn = fn(state: *mut c_void) -> ();
@@ -372,11 +416,15 @@ macro_rules! functions {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         /// The shim's functions.
         ///
-        /// An array crosses as a pointer to one on the heap, which the receiver owns. A function that fails returns null,
-        /// false or -1, and [`error`](Self::error) the reason.
+        /// An array that a function returns is constructed at `output`, in memory of the caller, who owns it. A function that
+        /// fails returns null, false or -1, constructs nothing, and [`error`](Self::error) returns the reason.
         #[repr(C)]
         #[derive(Debug, Clone, Copy)]
         pub struct Api {
+            /// The size of an array in C++, in bytes.
+            pub array_size: usize,
+            /// The alignment of an array in C++, in bytes.
+            pub array_align: usize,
             $($(#[$doc])* pub $name: unsafe extern "C" fn($($argument: $type),*) -> $output,)*
             /// MLX's operations.
             pub operations: Operations,
@@ -428,8 +476,8 @@ functions! {
     fn synchronize(device: Device, index: i32) -> bool;
 
     /// Copies a reference to an array.
-    fn clone(array: *const Array) -> *mut Array;
-    /// Frees an array.
+    fn clone(output: *mut Array, array: *const Array) -> ();
+    /// Destroys an array, in place.
     fn free(array: *mut Array) -> ();
     /// Returns the number of axes.
     fn ndim(array: *const Array) -> usize;
@@ -440,13 +488,13 @@ functions! {
     /// Returns MLX's name of the operation that will compute the elements, or null if they are computed.
     fn operation(array: *const Array) -> *const c_char;
     /// Creates an array from a copy of `data`, which holds an element for each place in `shape`.
-    fn from_data(data: *const c_void, shape: IntSlice, dtype: Dtype) -> *mut Array;
+    fn from_data(output: *mut Array, data: *const c_void, shape: IntSlice, dtype: Dtype) -> bool;
     /// Creates an array of one value, that of a scalar.
-    fn full(shape: IntSlice, value: *const Array) -> *mut Array;
+    fn full(output: *mut Array, shape: IntSlice, value: *const Array) -> bool;
     /// Evaluates an array and copies its elements, `size` bytes, to `data` in row-major order.
     fn to_data(array: *const Array, data: *mut c_void, size: usize) -> bool;
     /// Evaluates an array.
-    fn eval(array: *mut Array) -> bool;
+    fn eval(array: *const Array) -> bool;
     /// Evaluates arrays. If `is_async`, returns before they are computed.
     fn eval_all(arrays: ArraySlice, is_async: bool) -> bool;
     /// Returns a number that no other array has as long as this one, or a copy of it, is alive.
@@ -458,37 +506,33 @@ functions! {
 
     /// Evaluates arrays and returns for each one of the same elements, which is only for [`open`](Self::open) and
     /// [`free`](Self::free): any thread may call those, also at the same time. An array that is passed to `free` must not be in use.
-    fn share(arrays: ArraySlice) -> *mut Arrays;
+    fn share(outputs: ArrayVec, arrays: ArraySlice) -> bool;
     /// Returns an array of this thread with the elements of one that [`share`](Self::share) returned.
-    fn open(shared: *const Array) -> *mut Array;
+    fn open(output: *mut Array, shared: *const Array) -> bool;
 
-    /// Copies references to arrays into a list.
-    fn arrays_new(arrays: ArraySlice) -> *mut Arrays;
-    /// Returns the number of arrays.
-    fn arrays_len(arrays: *const Arrays) -> usize;
-    /// Copies a reference to the array at `index`.
-    fn arrays_get(arrays: *const Arrays, index: usize) -> *mut Array;
-    /// Frees a list.
-    fn arrays_free(arrays: *mut Arrays) -> ();
+    /// Adds copies of references to arrays to a list.
+    fn extend(list: *mut Arrays, arrays: ArraySlice) -> bool;
 
     /// Returns the outputs of a function, followed by a cotangent for each primal.
-    fn vjp(function: Callback, primals: ArraySlice, cotangents: ArraySlice) -> *mut Arrays;
+    fn vjp(outputs: ArrayVec, function: Callback, primals: ArraySlice, cotangents: ArraySlice) -> bool;
     /// Returns the outputs of a function, followed by a tangent for each output.
-    fn jvp(function: Callback, primals: ArraySlice, tangents: ArraySlice) -> *mut Arrays;
+    fn jvp(outputs: ArrayVec, function: Callback, primals: ArraySlice, tangents: ArraySlice) -> bool;
     /// Maps a function over `axes` of its inputs, -1 for none, and over axis 0 of its outputs.
-    fn vmap(function: Callback, inputs: ArraySlice, axes: IntSlice) -> *mut Arrays;
+    fn vmap(outputs: ArrayVec, function: Callback, inputs: ArraySlice, axes: IntSlice) -> bool;
     /// Compiles a function. If `shapeless`, it is not traced again for other shapes.
     fn compile(function: Callback, shapeless: bool) -> *mut Transformable;
     /// Calls a compiled function.
-    fn call(function: *const Transformable, inputs: ArraySlice) -> *mut Arrays;
+    fn call(outputs: ArrayVec, function: *const Transformable, inputs: ArraySlice) -> bool;
     /// Frees a compiled function.
     fn free_function(function: *mut Transformable) -> ();
     /// Calls a function, and calls it again when its gradient is taken.
-    fn checkpoint(function: Callback, inputs: ArraySlice) -> *mut Arrays;
+    fn checkpoint(outputs: ArrayVec, function: Callback, inputs: ArraySlice) -> bool;
     /// Calls a function with its own derivatives. `backward` takes primals, cotangents and outputs and returns a
     /// cotangent for each primal; `forward` takes primals and tangents and returns a tangent for each output. One without a
     /// state is derived from the function.
-    fn custom(function: Callback, backward: Callback, forward: Callback, inputs: ArraySlice) -> *mut Arrays;
+    fn custom(
+        outputs: ArrayVec, function: Callback, backward: Callback, forward: Callback, inputs: ArraySlice
+    ) -> bool;
 }
 
 /// The type of an operation's argument in [`for_each_op!`].
@@ -502,9 +546,9 @@ pub trait ArgumentType {
 
 /// The type that an operation in [`for_each_op!`] returns.
 pub trait OutputType {
-    /// The type that crosses.
+    /// The type of the parameter that says where the result is constructed.
     type Raw: AbiType;
-    /// The function in shim/outputs.h that converts MLX's result to it.
+    /// The function in shim/outputs.h that constructs MLX's result there.
     #[doc(hidden)]
     const FROM_MLX: &'static str;
 }
@@ -538,7 +582,7 @@ crossings! {
         Option<usize> => *const i32, "to_optional";
         Option<&[usize]> => IntSlice, "to_optional_shape";
         &[usize] => IntSlice, "to_shape";
-        &[isize] => IntSlice, "to_ints";
+        &[isize] => AxisSlice, "to_axes";
         &[(usize, usize)] => IntSlice, "to_pairs";
         (usize, usize) => IntPair, "to_pair";
         (usize, usize, usize) => IntTriple, "to_tuple";
@@ -557,9 +601,9 @@ crossings! {
     }
     outputs {
         Array => *mut Array, "return_array";
-        Vec<Array> => *mut Arrays, "return_arrays";
-        (Array, Array) => *mut Arrays, "return_arrays";
-        (Array, Array, Array) => *mut Arrays, "return_arrays";
+        Vec<Array> => ArrayVec, "return_list";
+        (Array, Array) => *mut Array, "return_arrays<2>";
+        (Array, Array, Array) => *mut Array, "return_arrays<3>";
     }
 }
 
@@ -600,8 +644,8 @@ macro_rules! operations {
                 #[derive(Debug, Clone, Copy)]
                 pub struct $section {
                     $(pub $name: unsafe extern "C" fn(
-                        $(<$type as ArgumentType>::Raw),*
-                    ) -> <$output as OutputType>::Raw,)*
+                        <$output as OutputType>::Raw $(, <$type as ArgumentType>::Raw)*
+                    ) -> bool,)*
                 }
             )*
         }

@@ -8,7 +8,7 @@ use std::fs;
 
 use libloading::Library;
 
-use crate::Api;
+use crate::{Api, Array};
 
 pub fn load() -> Result<Api, String> {
     let mlx = load_mlx()?;
@@ -34,6 +34,13 @@ pub fn load() -> Result<Api, String> {
     // fields in the same order.
     let api = unsafe { shim.get::<*const Api>(b"grad_mlx_api\0").map(|api| **api) };
     let api = api.map_err(|error| format!("the shim is not the one that was built: {}", reason(&error)))?;
+    let (size, align) = (size_of::<Array>(), align_of::<Array>());
+    if (api.array_size, api.array_align) != (size, align) {
+        return Err(format!(
+            "the shim has arrays of {} bytes aligned to {}, and this program arrays of {size} aligned to {align}; rebuild it",
+            api.array_size, api.array_align
+        ));
+    }
     // The functions stay valid as long as the libraries stay loaded.
     std::mem::forget((mlx, shim));
     Ok(api)

@@ -43,13 +43,13 @@ use crate::error::Result;
     note = "pass `&array`, or a number such as `0.5`"
 )]
 pub trait IntoOperand<A: Array>: Sealed<A> + Sized {
-    /// Returns the dtype of an array.
+    /// Returns the array, unless this is a number.
     #[doc(hidden)]
-    fn array_dtype(&self) -> Option<Dtype>;
+    fn as_array(&self) -> Option<&A>;
 
-    /// Returns the array, or the number as an array beside one of dtype `beside`. An error names `op`.
+    /// Returns the array, or the number as an array beside one whose dtype `beside` returns. An error names `op`.
     #[doc(hidden)]
-    fn into_operand<'a>(self, op: &'static str, beside: Dtype) -> Result<Cow<'a, A>>
+    fn into_operand<'a>(self, op: &'static str, beside: impl FnOnce() -> Dtype) -> Result<Cow<'a, A>>
     where
         Self: 'a;
 }
@@ -62,12 +62,12 @@ macro_rules! arrays {
         impl<A: Array> Sealed<A> for $array {}
         impl<A: Array> IntoOperand<A> for $array {
             #[inline]
-            fn array_dtype(&self) -> Option<Dtype> {
-                Some(self.dtype())
+            fn as_array(&self) -> Option<&A> {
+                Some(self)
             }
 
             #[inline]
-            fn into_operand<'a>(self, _op: &'static str, _beside: Dtype) -> Result<Cow<'a, A>>
+            fn into_operand<'a>(self, _op: &'static str, _beside: impl FnOnce() -> Dtype) -> Result<Cow<'a, A>>
             where
                 Self: 'a,
             {
@@ -87,16 +87,16 @@ macro_rules! numbers {
     ($($element:ty)*) => {$(
         impl<A: Array> Sealed<A> for $element {}
         impl<A: Array> IntoOperand<A> for $element {
-            fn array_dtype(&self) -> Option<Dtype> {
+            fn as_array(&self) -> Option<&A> {
                 None
             }
 
             #[track_caller]
-            fn into_operand<'a>(self, op: &'static str, beside: Dtype) -> Result<Cow<'a, A>>
+            fn into_operand<'a>(self, op: &'static str, beside: impl FnOnce() -> Dtype) -> Result<Cow<'a, A>>
             where
                 Self: 'a,
             {
-                let dtype = dtype_beside(self.to_number(), beside);
+                let dtype = dtype_beside(self.to_number(), beside());
                 A::full(&[], self, dtype).map(Cow::Owned).map_err(|error| error.with_op(op))
             }
         }
@@ -134,6 +134,8 @@ pub(crate) fn both<'a, A: Array>(
     y: impl IntoOperand<A> + 'a,
 ) -> Result<(Cow<'a, A>, Cow<'a, A>)> {
     // Beside a bool, a number keeps its kind.
-    let [x_dtype, y_dtype] = [x.array_dtype(), y.array_dtype()].map(|dtype| dtype.unwrap_or(Dtype::Bool));
-    Ok((x.into_operand(op, y_dtype)?, y.into_operand(op, x_dtype)?))
+    let is_number = x.as_array().is_none();
+    let x = x.into_operand(op, || y.as_array().map_or(Dtype::Bool, A::dtype))?;
+    let y = y.into_operand(op, || if is_number { Dtype::Bool } else { x.dtype() })?;
+    Ok((x, y))
 }

@@ -43,6 +43,22 @@ macro_rules! lengths {
 }
 lengths! { usize isize i32 i64 u32 }
 
-pub(crate) fn signed<L: Length>(lengths: &[L]) -> Vec<isize> {
-    lengths.iter().map(|length| length.to_signed()).collect()
+/// Returns the lengths, which are stored in `few` if they fit there, or else in `many`.
+#[inline]
+pub(crate) fn signed<'a, L: Length>(
+    lengths: &[L],
+    few: &'a mut [isize; 8],
+    many: &'a mut Vec<isize>,
+) -> &'a [isize] {
+    let signed = match few.get_mut(..lengths.len()) {
+        Some(few) => few,
+        None => {
+            many.resize(lengths.len(), 0);
+            many
+        }
+    };
+    for (signed, length) in signed.iter_mut().zip(lengths) {
+        *signed = length.to_signed();
+    }
+    signed
 }

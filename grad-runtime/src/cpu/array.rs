@@ -397,14 +397,14 @@ impl Array {
     #[doc = array_doc!(add, "cpu")]
     #[track_caller]
     pub fn add(&self, other: impl IntoOperand<Self>) -> Result<Self> {
-        let other = &*other.into_operand("add", self.dtype)?;
+        let other = &*other.into_operand("add", || self.dtype)?;
         self.arithmetic("add", other, [kernels::add, kernels::maximum], |_, args| Ok(args.cotangent.clone()))
     }
 
     #[doc = array_doc!(subtract, "cpu")]
     #[track_caller]
     pub fn subtract(&self, other: impl IntoOperand<Self>) -> Result<Self> {
-        let other = &*other.into_operand("subtract", self.dtype)?;
+        let other = &*other.into_operand("subtract", || self.dtype)?;
         self.arithmetic("subtract", other, [kernels::subtract, Tensor::broadcast_ne], |index, args| match index {
             0 => Ok(args.cotangent.clone()),
             _ => args.cotangent.negative(),
@@ -414,7 +414,7 @@ impl Array {
     #[doc = array_doc!(multiply, "cpu")]
     #[track_caller]
     pub fn multiply(&self, other: impl IntoOperand<Self>) -> Result<Self> {
-        let other = &*other.into_operand("multiply", self.dtype)?;
+        let other = &*other.into_operand("multiply", || self.dtype)?;
         self.arithmetic("multiply", other, [kernels::multiply, kernels::minimum], |index, args| {
             args.cotangent.multiply(&args.operands[1 - index])
         })
@@ -423,7 +423,7 @@ impl Array {
     #[doc = array_doc!(divide, "cpu")]
     #[track_caller]
     pub fn divide(&self, other: impl IntoOperand<Self>) -> Result<Self> {
-        let other = &*other.into_operand("divide", self.dtype)?;
+        let other = &*other.into_operand("divide", || self.dtype)?;
         if !self.dtype.is_float() && !other.dtype.is_float() {
             return operation("divide", &[self, other], || Ok(self.to_float()?.divide(other.to_float()?)?));
         }
@@ -436,7 +436,7 @@ impl Array {
     #[doc = array_doc!(maximum, "cpu")]
     #[track_caller]
     pub fn maximum(&self, other: impl IntoOperand<Self>) -> Result<Self> {
-        let other = &*other.into_operand("maximum", self.dtype)?;
+        let other = &*other.into_operand("maximum", || self.dtype)?;
         self.arithmetic("maximum", other, [kernels::maximum; 2], |index, args| {
             args.cotangent_where(&args.operands[0].greater(&args.operands[1])?, index == 0)
         })
@@ -445,7 +445,7 @@ impl Array {
     #[doc = array_doc!(minimum, "cpu")]
     #[track_caller]
     pub fn minimum(&self, other: impl IntoOperand<Self>) -> Result<Self> {
-        let other = &*other.into_operand("minimum", self.dtype)?;
+        let other = &*other.into_operand("minimum", || self.dtype)?;
         self.arithmetic("minimum", other, [kernels::minimum; 2], |index, args| {
             args.cotangent_where(&args.operands[0].less(&args.operands[1])?, index == 0)
         })
@@ -454,7 +454,7 @@ impl Array {
     #[doc = array_doc!(power, "cpu")]
     #[track_caller]
     pub fn power(&self, other: impl IntoOperand<Self>) -> Result<Self> {
-        let other = &*other.into_operand("power", self.dtype)?;
+        let other = &*other.into_operand("power", || self.dtype)?;
         self.arithmetic("power", other, [kernels::power, Tensor::broadcast_ge], |index, args| {
             let [base, exponent] = args.operands else { unreachable!("power has two operands") };
             let (zero, one) = (base.scalar_like(0.0)?, base.scalar_like(1.0)?);
@@ -474,8 +474,8 @@ impl Array {
     #[doc = array_doc!(clip, "cpu")]
     #[track_caller]
     pub fn clip(&self, min: impl IntoOperand<Self>, max: impl IntoOperand<Self>) -> Result<Self> {
-        let min = &*min.into_operand("clip", self.dtype)?;
-        let max = &*max.into_operand("clip", self.dtype)?;
+        let min = &*min.into_operand("clip", || self.dtype)?;
+        let max = &*max.into_operand("clip", || self.dtype)?;
         operation("clip", &[self, min, max], || Ok(self.maximum(min)?.minimum(max)?))
     }
 

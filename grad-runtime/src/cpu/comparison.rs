@@ -53,7 +53,7 @@ impl Array {
     #[doc = array_doc!(logical_and, "cpu")]
     #[track_caller]
     pub fn logical_and(&self, other: impl IntoOperand<Self>) -> Result<Self> {
-        let other = &*other.into_operand("logical_and", self.dtype)?;
+        let other = &*other.into_operand("logical_and", || self.dtype)?;
         operation("logical_and", &[self, other], || {
             Ok(self.astype(Dtype::Bool)?.minimum(other.astype(Dtype::Bool)?)?)
         })
@@ -62,7 +62,7 @@ impl Array {
     #[doc = array_doc!(logical_or, "cpu")]
     #[track_caller]
     pub fn logical_or(&self, other: impl IntoOperand<Self>) -> Result<Self> {
-        let other = &*other.into_operand("logical_or", self.dtype)?;
+        let other = &*other.into_operand("logical_or", || self.dtype)?;
         operation("logical_or", &[self, other], || {
             Ok(self.astype(Dtype::Bool)?.maximum(other.astype(Dtype::Bool)?)?)
         })
@@ -100,7 +100,7 @@ impl Array {
 
     #[track_caller]
     fn compare(&self, op: &'static str, other: impl IntoOperand<Self>, kernel: BinaryKernel) -> Result<Self> {
-        let other = other.into_operand(op, self.dtype)?;
+        let other = other.into_operand(op, || self.dtype)?;
         self.binary(op, &other, kernel, Dtype::Bool, |_, _| unreachable!("a bool has no gradient"))
     }
 }

@@ -20,7 +20,7 @@ impl Array {
     #[track_caller]
     pub fn reshape<L: Length>(&self, shape: &[L]) -> Result<Self> {
         operation("reshape", &[self], || {
-            let shape = operands::reshape(self.dims(), &length::signed(shape))?;
+            let shape = operands::reshape(self.dims(), length::signed(shape, &mut [0; 8], &mut Vec::new()))?;
             self.reshape_same_size(&shape)
         })
     }

@@ -46,13 +46,21 @@ use crate::explain::record;
 pub struct Array(Handle);
 
 impl Array {
-    /// Wraps an array that MLX returned. Every array passes here on its way to the user, so this is where one that was
-    /// created while the mode is off becomes a constant to the transforms that are running. Where none is, nothing is added.
+    /// Wraps an array that MLX returned. Every array passes here or [`ffi`]'s operations on its way to the user, so this is
+    /// where one that was created while the mode is off becomes a constant to the transforms that are running. Where none is,
+    /// nothing is added.
     pub(in crate::mlx) fn new(handle: Handle) -> FfiResult<Self> {
-        if Mlx.grad_mode().is_enabled() {
-            return Ok(Self(handle));
+        let mut array = Self(handle);
+        array.follow_mode().map(|()| array)
+    }
+
+    /// Makes a new array a constant to the transforms that are running, if the mode is off.
+    pub(super) fn follow_mode(&mut self) -> FfiResult<()> {
+        if !ffi::thread::is_transforming() || Mlx.grad_mode().is_enabled() {
+            Ok(())
+        } else {
+            self.0.make_constant()
         }
-        handle.into_constant().map(Self)
     }
 
     /// Wraps an array that belongs to a trace: a primal, or an output whose function has made it a constant already.
@@ -60,6 +68,7 @@ impl Array {
         Self(handle)
     }
 
+    #[inline]
     pub(super) fn handle(&self) -> &Handle {
         &self.0
     }

@@ -1,35 +1,25 @@
-//! Whether this thread is inside a function of a transform, and the mode that a differentiated function starts in.
-
-use std::cell::Cell;
+//! What lives while the function of a transform runs, and the mode that a differentiated function starts in.
 
 use grad_core::GradGuard;
 use grad_core::ModeSnapshot;
 use grad_core::Scope;
 use grad_core::{Backend, Cpu, Mlx};
 
-thread_local! {
-    /// How many functions of transforms are running on this thread, one inside the other.
-    static TRACED: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Returns whether this thread is inside the function of any transform.
-pub fn is_transforming() -> bool {
-    TRACED.get() > 0
-}
+use super::ffi::thread;
 
 /// Lives while a transform traces a function.
 pub struct Tracing(());
 
 impl Tracing {
     pub fn start() -> Self {
-        TRACED.set(TRACED.get() + 1);
+        thread::enter_function();
         Self(())
     }
 }
 
 impl Drop for Tracing {
     fn drop(&mut self) {
-        TRACED.set(TRACED.get() - 1);
+        thread::leave_function();
     }
 }
 

@@ -1,12 +1,13 @@
 //! How the arguments and outputs of operations cross. The table in `grad_mlx_sys`'s abi.rs has the type of each; one that
 //! differs here does not compile.
 
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr;
 
 use grad_mlx_sys as sys;
 
 use super::FfiResult;
-use super::handle::{Handle, array_slice, from_raw_list};
+use super::handle::{Handle, HandleList, array_slice};
 use super::integers::{IntArray, int_slice, to_length, to_lengths};
 use super::refusals::Arguments;
 use crate::dtype::Dtype;
@@ -37,23 +38,55 @@ pub trait Argument: Copy {
 
 /// The type that an operation returns.
 pub trait Output: Sized {
-    /// The type that crosses.
+    /// The type of the parameter that says where the result is constructed.
     type Raw;
+    /// The memory where it is.
+    type Place;
 
-    /// Takes ownership of an array or list from the shim; null becomes the shim's message.
+    fn new_place() -> Self::Place;
+
+    fn as_raw(place: &mut Self::Place) -> Self::Raw;
+
+    /// Borrows the arrays that the result consists of.
     ///
     /// # Safety
     ///
-    /// `raw` must be null or an array or a list that no one else owns.
-    unsafe fn from_raw(raw: Self::Raw) -> FfiResult<Self>;
+    /// The result must be constructed.
+    unsafe fn arrays(place: &mut Self::Place) -> &mut [Array];
 
-    fn arrays(&self) -> Vec<Array>;
+    /// Returns the result.
+    ///
+    /// # Safety
+    ///
+    /// It must be constructed.
+    unsafe fn assume_init(place: Self::Place) -> Self;
 }
 
 /// Returns the arrays as the handles that they are.
+#[inline]
 pub fn as_handles(arrays: &[Array]) -> &[Handle] {
     // SAFETY: an array has the layout of its one field, the handle.
     unsafe { std::slice::from_raw_parts(arrays.as_ptr().cast(), arrays.len()) }
+}
+
+/// Returns handles as the arrays that they become.
+#[inline]
+fn into_arrays(handles: Vec<Handle>) -> Vec<Array> {
+    let mut handles = ManuallyDrop::new(handles);
+    // SAFETY: the parts are those of a vector that is not used again, and an array has the layout of its one field, the handle.
+    unsafe { Vec::from_raw_parts(handles.as_mut_ptr().cast(), handles.len(), handles.capacity()) }
+}
+
+/// Returns handles as the arrays that they become.
+fn as_arrays_mut(handles: &mut [Handle]) -> &mut [Array] {
+    // SAFETY: an array has the layout of its one field, the handle.
+    unsafe { std::slice::from_raw_parts_mut(handles.as_mut_ptr().cast(), handles.len()) }
+}
+
+/// Returns handles as arrays that belong to a trace, as [`Array::from_trace`] does.
+pub fn as_traced(handles: &[Handle]) -> &[Array] {
+    // SAFETY: an array has the layout of its one field, the handle.
+    unsafe { std::slice::from_raw_parts(handles.as_ptr().cast(), handles.len()) }
 }
 
 fn describe(array: &Array) -> Operand {
@@ -67,10 +100,12 @@ macro_rules! unchanged {
             type Converted = Self;
             type Raw = Self;
 
+            #[inline]
             fn convert(self) -> FfiResult<Self> {
                 Ok(self)
             }
 
+            #[inline]
             fn as_raw(converted: &Self) -> Self {
                 *converted
             }
@@ -84,10 +119,12 @@ impl Argument for isize {
     type Converted = i32;
     type Raw = i32;
 
+    #[inline]
     fn convert(self) -> FfiResult<i32> {
         i32::try_from(self).map_err(|_| format!("axis {self} is out of bounds"))
     }
 
+    #[inline]
     fn as_raw(converted: &i32) -> i32 {
         *converted
     }
@@ -101,10 +138,12 @@ impl Argument for usize {
     type Converted = i32;
     type Raw = i32;
 
+    #[inline]
     fn convert(self) -> FfiResult<i32> {
         to_length(self)
     }
 
+    #[inline]
     fn as_raw(converted: &i32) -> i32 {
         *converted
     }
@@ -118,10 +157,12 @@ impl Argument for Dtype {
     type Converted = Self;
     type Raw = sys::Dtype;
 
+    #[inline]
     fn convert(self) -> FfiResult<Self> {
         Ok(self)
     }
 
+    #[inline]
     fn as_raw(converted: &Self) -> sys::Dtype {
         (*converted).into()
     }
@@ -131,10 +172,12 @@ impl Argument for Option<f32> {
     type Converted = Self;
     type Raw = *const f32;
 
+    #[inline]
     fn convert(self) -> FfiResult<Self> {
         Ok(self)
     }
 
+    #[inline]
     fn as_raw(converted: &Self) -> *const f32 {
         converted.as_ref().map_or(ptr::null(), ptr::from_ref)
     }
@@ -144,10 +187,12 @@ impl Argument for Option<usize> {
     type Converted = Option<i32>;
     type Raw = *const i32;
 
+    #[inline]
     fn convert(self) -> FfiResult<Option<i32>> {
         self.map(to_length).transpose()
     }
 
+    #[inline]
     fn as_raw(converted: &Option<i32>) -> *const i32 {
         converted.as_ref().map_or(ptr::null(), ptr::from_ref)
     }
@@ -157,10 +202,12 @@ impl Argument for Option<&[usize]> {
     type Converted = Option<IntArray>;
     type Raw = sys::IntSlice;
 
+    #[inline]
     fn convert(self) -> FfiResult<Option<IntArray>> {
         self.map(to_lengths).transpose()
     }
 
+    #[inline]
     fn as_raw(converted: &Option<IntArray>) -> sys::IntSlice {
         converted.as_ref().map_or(sys::IntSlice { data: ptr::null(), len: 0 }, |lengths| int_slice(lengths))
     }
@@ -170,10 +217,12 @@ impl Argument for &[usize] {
     type Converted = IntArray;
     type Raw = sys::IntSlice;
 
+    #[inline]
     fn convert(self) -> FfiResult<IntArray> {
         to_lengths(self)
     }
 
+    #[inline]
     fn as_raw(converted: &IntArray) -> sys::IntSlice {
         int_slice(converted)
     }
@@ -183,16 +232,19 @@ impl Argument for &[usize] {
     }
 }
 
-impl Argument for &[isize] {
-    type Converted = IntArray;
-    type Raw = sys::IntSlice;
+impl<'a> Argument for &'a [isize] {
+    // The shim converts each of them, so that they need no place of their own here.
+    type Converted = &'a [isize];
+    type Raw = sys::AxisSlice;
 
-    fn convert(self) -> FfiResult<IntArray> {
-        self.iter().map(|axis| axis.convert()).collect()
+    #[inline]
+    fn convert(self) -> FfiResult<Self> {
+        Ok(self)
     }
 
-    fn as_raw(converted: &IntArray) -> sys::IntSlice {
-        int_slice(converted)
+    #[inline]
+    fn as_raw(converted: &Self) -> sys::AxisSlice {
+        sys::AxisSlice { data: converted.as_ptr(), len: converted.len() }
     }
 
     fn describe(self, arguments: &mut Arguments) {
@@ -204,10 +256,12 @@ impl Argument for &[(usize, usize)] {
     type Converted = IntArray;
     type Raw = sys::IntSlice;
 
+    #[inline]
     fn convert(self) -> FfiResult<IntArray> {
         self.iter().flat_map(|&(before, after)| [to_length(before), to_length(after)]).collect()
     }
 
+    #[inline]
     fn as_raw(converted: &IntArray) -> sys::IntSlice {
         int_slice(converted)
     }
@@ -217,10 +271,12 @@ impl Argument for (usize, usize) {
     type Converted = sys::IntPair;
     type Raw = sys::IntPair;
 
+    #[inline]
     fn convert(self) -> FfiResult<sys::IntPair> {
         Ok(sys::IntPair { first: to_length(self.0)?, second: to_length(self.1)? })
     }
 
+    #[inline]
     fn as_raw(converted: &sys::IntPair) -> sys::IntPair {
         *converted
     }
@@ -230,10 +286,12 @@ impl Argument for (usize, usize, usize) {
     type Converted = sys::IntTriple;
     type Raw = sys::IntTriple;
 
+    #[inline]
     fn convert(self) -> FfiResult<sys::IntTriple> {
         Ok(sys::IntTriple { first: to_length(self.0)?, second: to_length(self.1)?, third: to_length(self.2)? })
     }
 
+    #[inline]
     fn as_raw(converted: &sys::IntTriple) -> sys::IntTriple {
         *converted
     }
@@ -243,10 +301,12 @@ impl<'a> Argument for &'a str {
     type Converted = &'a str;
     type Raw = sys::Str;
 
+    #[inline]
     fn convert(self) -> FfiResult<Self> {
         Ok(self)
     }
 
+    #[inline]
     fn as_raw(converted: &Self) -> sys::Str {
         sys::Str { data: converted.as_ptr().cast(), len: converted.len() }
     }
@@ -256,10 +316,12 @@ impl<'a> Argument for &'a Array {
     type Converted = &'a Array;
     type Raw = *const sys::Array;
 
+    #[inline]
     fn convert(self) -> FfiResult<Self> {
         Ok(self)
     }
 
+    #[inline]
     fn as_raw(converted: &Self) -> *const sys::Array {
         converted.handle().as_raw()
     }
@@ -277,10 +339,12 @@ impl<'a> Argument for Option<&'a Array> {
     type Converted = Option<&'a Array>;
     type Raw = *const sys::Array;
 
+    #[inline]
     fn convert(self) -> FfiResult<Self> {
         Ok(self)
     }
 
+    #[inline]
     fn as_raw(converted: &Self) -> *const sys::Array {
         converted.map_or(ptr::null(), |array| array.handle().as_raw())
     }
@@ -298,10 +362,12 @@ impl<'a> Argument for &'a [Array] {
     type Converted = &'a [Array];
     type Raw = sys::ArraySlice;
 
+    #[inline]
     fn convert(self) -> FfiResult<Self> {
         Ok(self)
     }
 
+    #[inline]
     fn as_raw(converted: &Self) -> sys::ArraySlice {
         array_slice(as_handles(converted))
     }
@@ -317,63 +383,87 @@ impl<'a> Argument for &'a [Array] {
 
 impl Output for Array {
     type Raw = *mut sys::Array;
+    type Place = MaybeUninit<Self>;
 
-    unsafe fn from_raw(raw: *mut sys::Array) -> FfiResult<Self> {
-        // SAFETY: the caller guarantees it.
-        unsafe { Handle::from_raw(raw) }.and_then(Self::new)
+    #[inline]
+    fn new_place() -> MaybeUninit<Self> {
+        MaybeUninit::uninit()
     }
 
-    fn arrays(&self) -> Vec<Array> {
-        vec![self.clone()]
+    #[inline]
+    fn as_raw(place: &mut MaybeUninit<Self>) -> *mut sys::Array {
+        place.as_mut_ptr().cast()
+    }
+
+    unsafe fn arrays(place: &mut MaybeUninit<Self>) -> &mut [Self] {
+        // SAFETY: the caller guarantees it.
+        std::slice::from_mut(unsafe { place.assume_init_mut() })
+    }
+
+    #[inline]
+    unsafe fn assume_init(place: MaybeUninit<Self>) -> Self {
+        // SAFETY: the caller guarantees it.
+        unsafe { place.assume_init() }
     }
 }
 
 impl Output for Vec<Array> {
-    type Raw = *mut sys::Arrays;
+    type Raw = sys::ArrayVec;
+    type Place = HandleList;
 
-    unsafe fn from_raw(raw: *mut sys::Arrays) -> FfiResult<Self> {
-        // SAFETY: the caller guarantees it.
-        unsafe { from_raw_list(raw) }?.into_iter().map(Array::new).collect()
+    #[inline]
+    fn new_place() -> HandleList {
+        HandleList::default()
     }
 
-    fn arrays(&self) -> Vec<Array> {
-        self.clone()
+    #[inline]
+    fn as_raw(place: &mut HandleList) -> sys::ArrayVec {
+        place.as_raw()
+    }
+
+    unsafe fn arrays(place: &mut HandleList) -> &mut [Array] {
+        // SAFETY: the caller guarantees it.
+        as_arrays_mut(unsafe { place.assume_init_mut() })
+    }
+
+    #[inline]
+    unsafe fn assume_init(place: HandleList) -> Self {
+        // SAFETY: the caller guarantees it.
+        into_arrays(unsafe { place.assume_init() })
     }
 }
 
-/// Takes the arrays out of a list of known length.
-///
-/// # Safety
-///
-/// As of [`Output::from_raw`].
-unsafe fn from_raw_array<const N: usize>(raw: *mut sys::Arrays) -> FfiResult<[Array; N]> {
-    // SAFETY: the caller guarantees it.
-    let arrays = unsafe { <Vec<Array>>::from_raw(raw) }?;
-    arrays.try_into().map_err(|arrays: Vec<Array>| format!("MLX returned {} arrays, not {N}", arrays.len()))
+macro_rules! tuples {
+    ($($count:literal: $tuple:ty = ($($name:ident),*);)*) => {$(
+        impl Output for $tuple {
+            type Raw = *mut sys::Array;
+            type Place = MaybeUninit<[Array; $count]>;
+
+            #[inline]
+            fn new_place() -> MaybeUninit<[Array; $count]> {
+                MaybeUninit::uninit()
+            }
+
+            #[inline]
+            fn as_raw(place: &mut MaybeUninit<[Array; $count]>) -> *mut sys::Array {
+                place.as_mut_ptr().cast()
+            }
+
+            unsafe fn arrays(place: &mut MaybeUninit<[Array; $count]>) -> &mut [Array] {
+                // SAFETY: the caller guarantees it.
+                unsafe { place.assume_init_mut() }
+            }
+
+            #[inline]
+            unsafe fn assume_init(place: MaybeUninit<[Array; $count]>) -> Self {
+                // SAFETY: the caller guarantees it.
+                let [$($name),*] = unsafe { place.assume_init() };
+                ($($name),*)
+            }
+        }
+    )*};
 }
-
-impl Output for (Array, Array) {
-    type Raw = *mut sys::Arrays;
-
-    unsafe fn from_raw(raw: *mut sys::Arrays) -> FfiResult<Self> {
-        // SAFETY: the caller guarantees it.
-        unsafe { from_raw_array(raw) }.map(|[first, second]| (first, second))
-    }
-
-    fn arrays(&self) -> Vec<Array> {
-        vec![self.0.clone(), self.1.clone()]
-    }
-}
-
-impl Output for (Array, Array, Array) {
-    type Raw = *mut sys::Arrays;
-
-    unsafe fn from_raw(raw: *mut sys::Arrays) -> FfiResult<Self> {
-        // SAFETY: the caller guarantees it.
-        unsafe { from_raw_array(raw) }.map(|[first, second, third]| (first, second, third))
-    }
-
-    fn arrays(&self) -> Vec<Array> {
-        vec![self.0.clone(), self.1.clone(), self.2.clone()]
-    }
+tuples! {
+    2: (Array, Array) = (first, second);
+    3: (Array, Array, Array) = (first, second, third);
 }

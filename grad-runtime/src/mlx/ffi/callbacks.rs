@@ -8,8 +8,8 @@ use std::ptr;
 
 use grad_mlx_sys as sys;
 
-use super::FfiResult;
-use super::handle::{Handle, copy_list, from_raw_list, to_raw_list};
+use super::handle::{Handle, array_slice, borrow_list, construct_list};
+use super::{FfiResult, loaded};
 use crate::error::{Error, Result};
 
 /// Why a transform failed.
@@ -47,18 +47,18 @@ pub(super) fn resume<T, E>(result: FfiResult<T>) -> FfiResult<T, Failure<E>> {
 ///
 /// # Safety
 ///
-/// `call` must return null or a list that no one else owns, and the callback must not be used after `call` has returned.
+/// `call` must construct a list, as of [`construct_list`], and the callback must not be used after `call` has returned.
 pub(super) unsafe fn with_callback<F, E>(
     function: F,
-    call: impl FnOnce(sys::Callback) -> *mut sys::Arrays,
+    call: impl FnOnce(sys::ArrayVec, sys::Callback) -> bool,
 ) -> FfiResult<Vec<Handle>, Failure<E>>
 where
-    F: FnOnce(Vec<Handle>) -> Result<Vec<Handle>, E>,
+    F: FnOnce(&[Handle]) -> Result<Vec<Handle>, E>,
 {
     let mut state = CallState { function: Some(function), interruption: None };
     let callback = sys::Callback { state: (&raw mut state).cast(), call: run_callback::<F, E>, drop: noop_drop };
     // SAFETY: the caller guarantees it.
-    let outputs = unsafe { from_raw_list(call(callback)) };
+    let outputs = unsafe { construct_list(|outputs| call(outputs, callback)) };
     match state.interruption {
         Some(Interruption::Panic(payload)) => resume_unwind(payload),
         Some(Interruption::Error(error)) => Err(Failure::Function(error)),
@@ -76,43 +76,47 @@ struct CallState<F, E> {
 ///
 /// # Safety
 ///
-/// `state` must be a `CallState<F, E>` that nothing else uses during the call, and `inputs` a list that is alive.
-unsafe extern "C" fn run_callback<F, E>(state: *mut c_void, inputs: *const sys::Arrays) -> *mut sys::Arrays
+/// `state` must be a `CallState<F, E>` that nothing else uses during the call, and `inputs` and `outputs` as of [`run`].
+unsafe extern "C" fn run_callback<F, E>(
+    state: *mut c_void,
+    inputs: sys::ArraySlice,
+    outputs: *mut sys::Arrays,
+) -> bool
 where
-    F: FnOnce(Vec<Handle>) -> Result<Vec<Handle>, E>,
+    F: FnOnce(&[Handle]) -> Result<Vec<Handle>, E>,
 {
     // SAFETY: the caller guarantees it.
     let state = unsafe { &mut *state.cast::<CallState<F, E>>() };
     let Some(function) = state.function.take() else {
-        return ptr::null_mut(); // MLX calls the function once.
+        return false; // MLX calls the function once.
     };
-    // SAFETY: the caller guarantees that the list is alive.
-    match unsafe { run(function, inputs) } {
-        Ok(outputs) => outputs,
+    // SAFETY: the caller guarantees it.
+    match unsafe { run(function, inputs, outputs) } {
+        Ok(is_returned) => is_returned,
         Err(interruption) => {
             state.interruption = Some(interruption);
-            ptr::null_mut()
+            false
         }
     }
 }
 
-/// Runs a function on the arrays of a list.
+/// Runs a function on borrowed arrays, and adds what it returns to a list of the shim. Returns whether there was memory for
+/// that.
 ///
 /// # Safety
 ///
-/// The list must be alive.
+/// The inputs must be alive and nothing may change their list during the call, nor use the list of outputs.
 unsafe fn run<E>(
-    function: impl FnOnce(Vec<Handle>) -> Result<Vec<Handle>, E>,
-    inputs: *const sys::Arrays,
-) -> Result<*mut sys::Arrays, Interruption<E>> {
-    let outputs = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the caller guarantees that the list is alive.
-        let inputs =
-            unsafe { copy_list(inputs) }.expect("copying a reference to an array fails only without memory");
-        function(inputs)
-    }));
-    match outputs {
-        Ok(Ok(outputs)) => Ok(to_raw_list(&outputs)),
+    function: impl FnOnce(&[Handle]) -> Result<Vec<Handle>, E>,
+    inputs: sys::ArraySlice,
+    outputs: *mut sys::Arrays,
+) -> Result<bool, Interruption<E>> {
+    // SAFETY: the caller guarantees it.
+    let inputs = unsafe { borrow_list(inputs) };
+    match catch_unwind(AssertUnwindSafe(|| function(inputs))) {
+        // SAFETY: the shim has called, so MLX is loaded. The arrays are alive, and borrowed for the call, which copies the
+        // references.
+        Ok(Ok(arrays)) => Ok(unsafe { (loaded().extend)(outputs, array_slice(&arrays)) }),
         Ok(Err(error)) => Err(Interruption::Error(error)),
         Err(payload) => Err(Interruption::Panic(payload)),
     }
@@ -122,7 +126,7 @@ unsafe fn run<E>(
 unsafe extern "C" fn noop_drop(_: *mut c_void) {}
 
 /// A function that MLX stores and may call again, on the thread that created it.
-pub type StoredFn = Box<dyn Fn(Vec<Handle>) -> Result<Vec<Handle>>>;
+pub type StoredFn = Box<dyn Fn(&[Handle]) -> Result<Vec<Handle>>>;
 
 /// The state of a stored function. MLX drops it with the graph that holds it, on any thread.
 struct StoredState {
@@ -147,8 +151,8 @@ pub(super) fn store(function: StoredFn) -> sys::Callback {
 /// Returns a callback that stands for no function.
 pub(super) fn no_function() -> sys::Callback {
     /// Fails; the shim does not call a function without a state.
-    unsafe extern "C" fn fail(_: *mut c_void, _: *const sys::Arrays) -> *mut sys::Arrays {
-        ptr::null_mut()
+    unsafe extern "C" fn fail(_: *mut c_void, _: sys::ArraySlice, _: *mut sys::Arrays) -> bool {
+        false
     }
     sys::Callback { state: ptr::null_mut(), call: fail, drop: noop_drop }
 }
@@ -157,17 +161,17 @@ pub(super) fn no_function() -> sys::Callback {
 ///
 /// # Safety
 ///
-/// `state` must come from [`store`] and not be dropped yet, and `inputs` must be a list that is alive.
-unsafe extern "C" fn run_stored(state: *mut c_void, inputs: *const sys::Arrays) -> *mut sys::Arrays {
+/// `state` must come from [`store`] and not be dropped yet, and `inputs` and `outputs` must be as of [`run`].
+unsafe extern "C" fn run_stored(state: *mut c_void, inputs: sys::ArraySlice, outputs: *mut sys::Arrays) -> bool {
     // SAFETY: the caller guarantees it.
     let state = unsafe { &*state.cast::<StoredState>() };
-    // SAFETY: the caller guarantees that the list is alive.
-    match unsafe { run(&state.function, inputs) } {
-        Ok(outputs) => outputs,
+    // SAFETY: the caller guarantees it.
+    match unsafe { run(&state.function, inputs, outputs) } {
+        Ok(is_returned) => is_returned,
         Err(interruption) => {
             // While the thread ends, it cannot be stored, and no call into MLX returns that would take it.
             let _ = INTERRUPTION.try_with(|place| place.replace(Some(interruption)));
-            ptr::null_mut()
+            false
         }
     }
 }

@@ -1,50 +1,62 @@
 //! Arrays of MLX, owned, and lists of them.
 
-use std::ffi::CStr;
-use std::ptr::NonNull;
+use std::ffi::{CStr, c_void};
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::{ptr, slice};
 
 use grad_mlx_sys as sys;
 
 use super::dtype::Plain;
 use super::integers::int_slice;
-use super::{FfiResult, available, check, entered, last_error, loaded};
+use super::{FfiResult, available, check, entered, loaded};
 use crate::dtype::Dtype;
 use crate::error::Result;
 
-/// An owned array of MLX. MLX ties arrays to the thread that traces and evaluates them, so a handle is neither `Send` nor
-/// `Sync`.
+/// An owned array of MLX, stored in place. MLX ties arrays to the thread that traces and evaluates them, so a handle is neither
+/// `Send` nor `Sync`.
 ///
-/// It has the layout of a pointer, so that a slice of handles is a list of arrays to the shim.
+/// It has the layout of MLX's array, so that a slice of handles is a list of arrays to the shim. Moves are moves of MLX's
+/// array: [`sys::Array`] says why.
 #[repr(transparent)]
-pub struct Handle(NonNull<sys::Array>);
+pub struct Handle(sys::Array);
 
 impl Drop for Handle {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: the handle owns its array, and this is its last use.
-        unsafe { (loaded().free)(self.0.as_ptr()) }
+        // SAFETY: the handle owns its array, so MLX is loaded, and this is its last use.
+        unsafe { (loaded().free)(&raw mut self.0) }
     }
 }
 
 impl Clone for Handle {
+    #[inline]
     fn clone(&self) -> Self {
-        // SAFETY: the array is alive, and the new one belongs to the new handle.
-        unsafe { Self::from_raw((loaded().clone)(self.as_raw())) }
-            .expect("copying a reference to an array fails only without memory")
+        let mut place = MaybeUninit::uninit();
+        // SAFETY: the array is alive, so MLX is loaded. The shim constructs the new one, which belongs to the new handle.
+        unsafe {
+            (loaded().clone)(place.as_mut_ptr(), self.as_raw());
+            Self(place.assume_init())
+        }
     }
 }
 
 impl Handle {
-    /// Takes ownership of an array from the shim; null becomes the shim's message.
+    /// Returns the array that a call to the shim constructs; false becomes the shim's message.
     ///
     /// # Safety
     ///
-    /// `raw` must be null or an array that no one else owns.
-    pub(super) unsafe fn from_raw(raw: *mut sys::Array) -> FfiResult {
-        NonNull::new(raw).map(Self).ok_or_else(last_error)
+    /// If `call` returns true, it must have constructed an array at the place that it is given.
+    #[inline]
+    pub(super) unsafe fn construct(call: impl FnOnce(*mut sys::Array) -> bool) -> FfiResult {
+        let mut place = MaybeUninit::<Self>::uninit();
+        check(call(place.as_mut_ptr().cast()))?;
+        // SAFETY: the call has succeeded, so by the caller's guarantee there is the array. A handle has the layout of one.
+        Ok(unsafe { place.assume_init() })
     }
 
+    #[inline]
     pub fn as_raw(&self) -> *const sys::Array {
-        self.0.as_ptr()
+        &raw const self.0
     }
 
     /// Creates an array with a copy of `elements`.
@@ -59,37 +71,39 @@ impl Handle {
             i64::try_from(elements.len()).unwrap_or(-1),
             "the caller checks the shape"
         );
-        // SAFETY: there is an element for each place in the shape, of the dtype's layout. The array is new.
-        Ok(unsafe { Self::from_raw((api.from_data)(elements.as_ptr().cast(), int_slice(shape), T::DTYPE.into())) })
+        let (data, shape) = (elements.as_ptr().cast(), int_slice(shape));
+        // SAFETY: there is an element for each place in the shape, of the dtype's layout. The shim constructs the array.
+        Ok(unsafe { Self::construct(|output| (api.from_data)(output, data, shape, T::DTYPE.into())) })
     }
 
     /// Creates an array of one value, that of a scalar.
     pub fn full(shape: &[i32], value: &Self) -> FfiResult {
-        // SAFETY: the shape and the scalar are borrowed for the call. The array is new.
-        unsafe { Self::from_raw((entered()?.full)(int_slice(shape), value.as_raw())) }
+        let api = entered()?;
+        // SAFETY: the shape and the scalar are borrowed for the call. The shim constructs the array.
+        unsafe { Self::construct(|output| (api.full)(output, int_slice(shape), value.as_raw())) }
     }
 
     pub fn shape(&self) -> &[i32] {
-        let api = loaded();
-        // SAFETY: the array is alive, and its shape lives unchanged as long as the array is borrowed. The shape of a scalar
-        // may be a null pointer, which a slice may not have.
+        // SAFETY: the array is alive, so MLX is loaded, and its shape lives unchanged as long as the array is borrowed. The
+        // shape of a scalar may be a null pointer, which a slice may not have.
         unsafe {
+            let api = loaded();
             match (api.ndim)(self.as_raw()) {
                 0 => &[],
-                ndim => std::slice::from_raw_parts((api.shape)(self.as_raw()), ndim),
+                ndim => slice::from_raw_parts((api.shape)(self.as_raw()), ndim),
             }
         }
     }
 
     pub fn dtype(&self) -> Dtype {
-        // SAFETY: the array is alive.
+        // SAFETY: the array is alive, so MLX is loaded.
         let number = unsafe { (loaded().dtype)(self.as_raw()) };
         sys::Dtype::from_number(number).expect("the shim refuses arrays of other dtypes").into()
     }
 
     /// Returns MLX's name of the operation that will compute the elements, unless they are computed.
     pub fn operation(&self) -> Option<String> {
-        // SAFETY: the array is alive, and the name of its operation lives as long as the operation.
+        // SAFETY: the array is alive, so MLX is loaded, and the name of its operation lives as long as the operation.
         unsafe {
             let name = (loaded().operation)(self.as_raw());
             (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
@@ -118,31 +132,32 @@ impl Handle {
     pub fn eval(&self) -> FfiResult<()> {
         // SAFETY: the array is alive, and stays on its thread. Evaluation changes what it refers to, which MLX
         // synchronizes.
-        check(unsafe { (entered()?.eval)(self.0.as_ptr()) })
+        check(unsafe { (entered()?.eval)(self.as_raw()) })
     }
 
     /// Returns a number that no other array has as long as this one, or a clone of it, is alive.
     pub fn id(&self) -> usize {
-        // SAFETY: the array is alive.
-        unsafe { (loaded().id)(self.0.as_ptr()) }
+        // SAFETY: the array is alive, so MLX is loaded.
+        unsafe { (loaded().id)(self.as_raw()) }
     }
 
     /// Returns whether a running transform traces this array.
     pub fn is_traced(&self) -> bool {
-        // SAFETY: the array is alive.
-        unsafe { (loaded().is_traced)(self.0.as_ptr()) }
+        // SAFETY: the array is alive, so MLX is loaded.
+        unsafe { (loaded().is_traced)(self.as_raw()) }
     }
 
-    /// Returns a copy as a constant; see [`into_constant`](Self::into_constant).
+    /// Returns a copy as a constant; see [`make_constant`](Self::make_constant).
     pub fn to_constant(&self) -> FfiResult {
         entered()?;
-        self.clone().into_constant()
+        let mut constant = self.clone();
+        constant.make_constant().map(|()| constant)
     }
 
     /// Makes this a constant to every transform; an array that no transform traces stays as it is.
-    pub fn into_constant(self) -> FfiResult {
-        // SAFETY: the array is alive, and no other handle refers to this descriptor of it.
-        check(unsafe { (loaded().make_constant)(self.0.as_ptr()) }).map(|()| self)
+    pub fn make_constant(&mut self) -> FfiResult<()> {
+        // SAFETY: the array is alive, so MLX is loaded, and this handle's alone. The shim may put another one in its place.
+        check(unsafe { (loaded().make_constant)(&raw mut self.0) })
     }
 }
 
@@ -160,47 +175,85 @@ pub fn async_eval(arrays: &[Handle]) -> Result<FfiResult<()>> {
     Ok(check(unsafe { (api.eval_all)(array_slice(arrays), true) }))
 }
 
-/// Takes the arrays out of a list that the shim returned; null becomes the shim's message.
-///
-/// # Safety
-///
-/// `raw` must be null or a list that no one else owns.
-pub(super) unsafe fn from_raw_list(raw: *mut sys::Arrays) -> FfiResult<Vec<Handle>> {
-    struct Owned(NonNull<sys::Arrays>);
+/// A list that the shim fills.
+#[derive(Default)]
+pub struct HandleList(Vec<MaybeUninit<Handle>>);
 
-    impl Drop for Owned {
-        fn drop(&mut self) {
-            // SAFETY: the list is owned, and this is its last use.
-            unsafe { (loaded().arrays_free)(self.0.as_ptr()) }
-        }
+impl HandleList {
+    /// Returns the list as the shim takes it, which calls `reserve` at most once.
+    #[inline]
+    pub fn as_raw(&mut self) -> sys::ArrayVec {
+        sys::ArrayVec { list: (&raw mut self.0).cast(), reserve }
     }
 
-    let list = NonNull::new(raw).map(Owned).ok_or_else(last_error)?;
-    // SAFETY: the list is alive.
-    unsafe { copy_list(list.0.as_ptr()) }
+    /// Returns the arrays.
+    ///
+    /// # Safety
+    ///
+    /// The shim must have constructed them.
+    #[inline]
+    pub unsafe fn assume_init(self) -> Vec<Handle> {
+        let mut list = ManuallyDrop::new(self.0);
+        // SAFETY: the parts are those of a vector that is not used again. The caller guarantees that its elements, which have
+        // the layout of handles, are constructed.
+        unsafe { Vec::from_raw_parts(list.as_mut_ptr().cast(), list.len(), list.capacity()) }
+    }
+
+    /// Borrows the arrays.
+    ///
+    /// # Safety
+    ///
+    /// The shim must have constructed them.
+    pub unsafe fn assume_init_mut(&mut self) -> &mut [Handle] {
+        // SAFETY: the caller guarantees that the elements, which have the layout of handles, are constructed.
+        unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len()) }
+    }
 }
 
-/// Returns handles to the arrays of a borrowed list.
+/// Returns the arrays that a call to the shim constructs in a list; false becomes the shim's message.
 ///
 /// # Safety
 ///
-/// The list must be alive.
-pub(super) unsafe fn copy_list(list: *const sys::Arrays) -> FfiResult<Vec<Handle>> {
-    let api = loaded();
-    // SAFETY: the caller guarantees that the list is alive.
-    let length = unsafe { (api.arrays_len)(list) };
-    // SAFETY: the list is alive, and the index within it. Each array is new.
-    (0..length).map(|index| unsafe { Handle::from_raw((api.arrays_get)(list, index)) }).collect()
+/// If `call` returns true, it must have constructed the arrays.
+pub(super) unsafe fn construct_list(call: impl FnOnce(sys::ArrayVec) -> bool) -> FfiResult<Vec<Handle>> {
+    let mut list = HandleList::default();
+    check(call(list.as_raw()))?;
+    // SAFETY: the call has succeeded, so the caller guarantees it.
+    Ok(unsafe { list.assume_init() })
 }
 
-/// Returns a list that the shim will own, or null if there is no memory.
-pub(super) fn to_raw_list(arrays: &[Handle]) -> *mut sys::Arrays {
-    // SAFETY: the arrays are alive, and borrowed for the call, which copies the references.
-    unsafe { (loaded().arrays_new)(array_slice(arrays)) }
+/// Makes room in a list for the shim.
+///
+/// # Safety
+///
+/// `list` must be a `Vec<MaybeUninit<Handle>>` that nothing else uses during the call.
+unsafe extern "C" fn reserve(list: *mut c_void, len: usize) -> *mut sys::Array {
+    // SAFETY: the caller guarantees it.
+    let list = unsafe { &mut *list.cast::<Vec<MaybeUninit<Handle>>>() };
+    if list.try_reserve_exact(len).is_err() {
+        return ptr::null_mut();
+    }
+    // SAFETY: there is room for as many, and an element may be uninitialized.
+    unsafe { list.set_len(len) };
+    list.as_mut_ptr().cast()
+}
+
+/// Borrows the arrays of a list of the shim.
+///
+/// # Safety
+///
+/// The arrays must be alive, and nothing may change the list, for `'a`.
+pub(super) unsafe fn borrow_list<'a>(arrays: sys::ArraySlice) -> &'a [Handle] {
+    match arrays.len {
+        0 => &[], // The pointer may be null, which a slice may not have.
+        // SAFETY: the caller guarantees it, and a handle has the layout of an array.
+        len => unsafe { slice::from_raw_parts(arrays.data.cast(), len) },
+    }
 }
 
 /// Borrows arrays.
+#[inline]
 pub fn array_slice(arrays: &[Handle]) -> sys::ArraySlice {
-    // A handle has the layout of a pointer.
+    // A handle has the layout of an array.
     sys::ArraySlice { data: arrays.as_ptr().cast(), len: arrays.len() }
 }

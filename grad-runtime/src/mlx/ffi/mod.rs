@@ -13,18 +13,18 @@ mod operations;
 mod own_thread;
 mod refusals;
 mod sharing;
+pub mod thread;
 mod transforms;
 
-use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::OnceLock;
 
 use grad_mlx_sys::{self as sys, Api};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use grad_core::Unavailable;
 
-pub use arguments::as_handles;
+pub use arguments::{as_handles, as_traced};
 pub use callbacks::{Failure, StoredFn};
 pub use handle::{Handle, async_eval, eval};
 pub use integers::to_lengths;
@@ -35,11 +35,10 @@ pub use transforms::{Compiled, Derived, checkpoint, compile, custom, jvp, vjp, v
 /// The result of a call into MLX: a value, or MLX's message.
 pub type FfiResult<T = Handle, E = String> = std::result::Result<T, E>;
 
-/// Returns the shim's functions, or why there are none. The first call decides for the rest of the process.
-#[inline]
-pub fn api() -> Result<&'static Api> {
-    static API: OnceLock<Result<Api, String>> = OnceLock::new();
+static API: OnceLock<Result<Api, String>> = OnceLock::new();
 
+/// Returns the shim's functions, or why there are none. The first call decides for the rest of the process.
+pub fn api() -> Result<&'static Api> {
     let loaded = API.get_or_init(|| {
         let api = sys::load()?;
         // SAFETY: the function takes no arguments.
@@ -53,8 +52,6 @@ pub fn api() -> Result<&'static Api> {
 
 thread_local! {
     static THREAD: Thread = Thread::enter();
-    /// Whether `THREAD` is alive.
-    static IS_ENTERED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Lives as long as MLX may be used on this thread. MLX keeps streams and traces for each thread and destroys them when the
@@ -64,7 +61,7 @@ struct Thread;
 impl Thread {
     fn enter() -> Self {
         // Without a device that works this fails. So will the operations, which report it.
-        // SAFETY: the function takes no arguments.
+        // SAFETY: the caller has loaded MLX. The function takes no arguments.
         unsafe { (loaded().enter_thread)() };
         Self
     }
@@ -72,42 +69,52 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        IS_ENTERED.set(false);
+        thread::set_entered(false);
     }
 }
 
-/// Returns the functions that only touch the array they are given, where a handle proves that MLX is loaded.
+/// Returns the functions that only touch the array they are given.
+///
+/// # Safety
+///
+/// MLX must be loaded, as it is where an array exists.
 #[inline]
-fn loaded() -> &'static Api {
-    api().expect("an array exists, so MLX is loaded")
+unsafe fn loaded() -> &'static Api {
+    // SAFETY: the caller guarantees it.
+    unsafe { API.get().unwrap_unchecked().as_ref().unwrap_unchecked() }
 }
 
-/// Returns the functions that use MLX's thread-local state, where a handle proves that MLX is loaded.
+/// Returns the functions that use MLX's thread-local state, where MLX is loaded.
 fn entered() -> FfiResult<&'static Api> {
-    enter().map(|()| loaded()).map_err(Into::into)
+    available().map_err(|error| match error {
+        Error::Unavailable(unavailable) => unavailable.reason,
+        other => other.to_string(),
+    })
 }
 
 /// Returns the functions that use MLX's thread-local state.
 #[inline]
 fn available() -> Result<&'static Api> {
-    let api = api()?;
-    enter().map_err(|reason| Unavailable { backend: "mlx", reason: reason.into() })?;
-    Ok(api)
-}
-
-#[inline]
-fn enter() -> Result<(), &'static str> {
-    if IS_ENTERED.get() { Ok(()) } else { enter_anew() }
+    if thread::is_entered() {
+        // SAFETY: the thread has entered MLX, so it is loaded.
+        return Ok(unsafe { loaded() });
+    }
+    enter()
 }
 
 #[cold]
-fn enter_anew() -> Result<(), &'static str> {
-    THREAD.try_with(|_| IS_ENTERED.set(true)).map_err(|_| {
-        "this thread is ending and has destroyed its part of MLX; use arrays before thread-local destructors run"
-    })
+fn enter() -> Result<&'static Api> {
+    let api = api()?;
+    let entered = THREAD.try_with(|_| thread::set_entered(true));
+    entered.map_err(|_| Unavailable {
+        backend: "mlx",
+        reason: "this thread is ending and has destroyed its part of MLX; use arrays before thread-local destructors run".into(),
+    })?;
+    Ok(api)
 }
 
 /// Turns the shim's success flag into a result.
+#[inline]
 fn check(ok: bool) -> FfiResult<()> {
     if ok { Ok(()) } else { Err(last_error()) }
 }
@@ -117,8 +124,10 @@ fn check_index(index: i32) -> FfiResult<i32> {
     if index < 0 { Err(last_error()) } else { Ok(index) }
 }
 
+#[cold]
 fn last_error() -> String {
-    // SAFETY: the shim returns this thread's message, a C string that lives until the thread's next failure.
+    // SAFETY: the shim has failed, so it is loaded. It returns this thread's message, a C string that lives until the thread's
+    // next failure.
     let message = unsafe { CStr::from_ptr((loaded().error)()) };
     messages::reason(&message.to_string_lossy())
 }

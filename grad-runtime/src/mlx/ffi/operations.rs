@@ -2,41 +2,125 @@
 
 use std::panic::Location;
 
-use grad_mlx_sys::{FftNorm, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
+use grad_mlx_sys::{Api, FftNorm, Indexing, PadMode, ScanBound, ScanDirection, Side, Triangle};
 
 use super::arguments::{Argument, Output};
 use super::refusals::{Arguments, refused};
-use super::{FfiResult, available};
+use super::{FfiResult, available, last_error, loaded, thread};
 use crate::array::docs::array_doc;
 use crate::array::{IntoOperand, Length, cannot_make, into_operand, length, operands};
 use crate::dtype::Dtype;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explain::record;
 use crate::mlx::Array;
 
 /// Calls the shim's function of an operation.
 macro_rules! call {
     ($section:ident.$name:ident($($argument:ident: $type:ty),*)) => {{
-        let api = available()?;
-        let call = || -> FfiResult<_> {
-            $(let $argument = Argument::convert($argument)?;)*
-            // SAFETY: the arguments outlive the call, and the arrays among them are alive. The shim returns a new array or
-            // list.
+        // Written twice, since closures that both ways shared would store what they capture before the check.
+        if thread::is_entered_outside_transforms() {
+            // SAFETY: where the shim's function returns true, it has constructed the result.
             unsafe {
-                Output::from_raw((api.operations.$section.$name)($(<$type as Argument>::as_raw(&$argument)),*))
+                perform(call_shim!($section.$name($($argument: $type),*)), refuse!($name($($argument),*)))
             }
-        };
-        let found = call().map_err(|reason| {
+        } else {
+            let place = Location::caller();
+            let record = move |outputs: &[Array]| {
+                let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
+                record::operation(stringify!($name), &operands.concat(), outputs, place);
+            };
+            // SAFETY: as above.
+            unsafe {
+                perform_in_transform(
+                    call_shim!($section.$name($($argument: $type),*)),
+                    record,
+                    refuse!($name($($argument),*)),
+                )
+            }
+        }
+    }};
+}
+
+/// Returns a function that converts the arguments and calls the shim's function.
+macro_rules! call_shim {
+    ($section:ident.$name:ident($($argument:ident: $type:ty),*)) => {
+        move |api: &Api, output| {
+            $(let $argument = Argument::convert($argument)?;)*
+            // The arguments outlive the call, and the arrays among them are alive.
+            Ok((api.operations.$section.$name)(output $(, <$type as Argument>::as_raw(&$argument))*))
+        }
+    };
+}
+
+/// Returns a function that returns the error for the reason of a failure.
+macro_rules! refuse {
+    ($name:ident($($argument:ident),*)) => {
+        move |reason| {
             let mut arguments = Arguments::default();
             $(Argument::describe($argument, &mut arguments);)*
             refused(stringify!($name), arguments, reason)
-        });
-        if record::is_recording() && let Ok(output) = &found {
-            let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
-            record::operation(stringify!($name), &operands.concat(), &Output::arrays(output), Location::caller());
         }
-        found
-    }};
+    };
+}
+
+/// Returns the result of an operation, which `call` constructs, on a thread that has entered MLX and is outside of transforms. There
+/// nothing is to be made a constant. Nor is there a record: one is made of what a transform differentiates. `refuse` returns the
+/// error for the reason of a failure.
+///
+/// # Safety
+///
+/// The thread must have entered MLX. If `call` returns true, it must have constructed the result where its argument says.
+#[inline]
+unsafe fn perform<O: Output>(
+    call: impl FnOnce(&Api, O::Raw) -> FfiResult<bool>,
+    refuse: impl FnOnce(String) -> Error,
+) -> Result<O> {
+    let mut place = O::new_place();
+    // SAFETY: the thread has entered MLX, so it is loaded.
+    let api = unsafe { loaded() };
+    match call(api, O::as_raw(&mut place)) {
+        // SAFETY: the caller guarantees it.
+        Ok(true) => Ok(unsafe { O::assume_init(place) }),
+        Ok(false) => Err(seldom(|| refuse(last_error()))),
+        Err(reason) => Err(seldom(|| refuse(reason))),
+    }
+}
+
+/// Does the same where a transform may be running, or the thread has not entered MLX. `record` adds the arrays of the result to an
+/// explanation's record.
+///
+/// # Safety
+///
+/// If `call` returns true, it must have constructed the result where its argument says.
+#[inline(never)]
+unsafe fn perform_in_transform<O: Output>(
+    call: impl FnOnce(&Api, O::Raw) -> FfiResult<bool>,
+    record: impl FnOnce(&[Array]),
+    refuse: impl FnOnce(String) -> Error,
+) -> Result<O> {
+    let api = available()?;
+    let mut place = O::new_place();
+    match call(api, O::as_raw(&mut place)) {
+        Ok(true) => {}
+        Ok(false) => return Err(seldom(|| refuse(last_error()))),
+        Err(reason) => return Err(seldom(|| refuse(reason))),
+    }
+    // SAFETY: the caller guarantees it.
+    let outputs = unsafe { O::arrays(&mut place) };
+    let followed = outputs.iter_mut().try_for_each(Array::follow_mode);
+    if followed.is_ok() && record::is_recording() {
+        seldom(|| record(outputs));
+    }
+    // SAFETY: the caller guarantees it.
+    let result = unsafe { O::assume_init(place) };
+    followed.map(|()| result).map_err(|reason| seldom(|| refuse(reason)))
+}
+
+/// Calls a function that few calls need, and that would otherwise be inlined into every operation.
+#[cold]
+#[inline(never)]
+fn seldom<T>(function: impl FnOnce() -> T) -> T {
+    function()
 }
 
 /// Defines a method, as its flags in the list say. One that is in the `Array` trait, too, has the documentation of the trait.
@@ -53,7 +137,7 @@ macro_rules! method {
         #[track_caller]
         pub fn $name(&self, $other: impl IntoOperand<Self>) -> Result<$output> {
             let $this = self;
-            let $other = $other.into_operand(stringify!($name), self.dtype())?;
+            let $other = $other.into_operand(stringify!($name), || self.dtype())?;
             let $other = &*$other;
             call!($section.$name($this: &Array, $other: &Array))
         }
@@ -173,8 +257,8 @@ impl Array {
     #[doc = array_doc!(clip, "mlx")]
     #[track_caller]
     pub fn clip(&self, min: impl IntoOperand<Self>, max: impl IntoOperand<Self>) -> Result<Self> {
-        let min = min.into_operand("clip", self.dtype())?;
-        let max = max.into_operand("clip", self.dtype())?;
+        let min = min.into_operand("clip", || self.dtype())?;
+        let max = max.into_operand("clip", || self.dtype())?;
         let (a, a_min, a_max) = (self, &*min, &*max);
         call!(arithmetic.clip(a: &Array, a_min: &Array, a_max: &Array))
     }
@@ -182,8 +266,8 @@ impl Array {
     #[doc = array_doc!(reshape, "mlx")]
     #[track_caller]
     pub fn reshape<L: Length>(&self, shape: &[L]) -> Result<Self> {
-        let lengths = length::signed(shape);
-        let (a, shape) = (self, &lengths[..]);
+        let (mut few, mut many) = ([0; 8], Vec::new());
+        let (a, shape) = (self, length::signed(shape, &mut few, &mut many));
         call!(shapes.reshape(a: &Array, shape: &[isize]))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::handle::{Handle, array_slice, from_raw_list};
+use super::handle::{Handle, array_slice, construct_list};
 use super::{FfiResult, available, entered};
 use crate::dtype::Dtype;
 use crate::error::Result;
@@ -23,9 +23,9 @@ unsafe impl Sync for Descriptor {}
 /// Evaluates arrays and returns the elements of each.
 pub fn share(arrays: &[Handle]) -> Result<FfiResult<Vec<SharedHandle>>> {
     let api = available()?;
-    // SAFETY: the arrays are alive, and borrowed for the call. The shim returns a new list.
-    let shared = unsafe { from_raw_list((api.share)(array_slice(arrays))) };
-    // The list is gone, so that the handle is the only one to refer to its descriptor.
+    // SAFETY: the arrays are alive, and borrowed for the call. The shim constructs the list.
+    let shared = unsafe { construct_list(|outputs| (api.share)(outputs, array_slice(arrays))) };
+    // The shim has moved the arrays here, so that the handle is the only one to refer to its descriptor.
     Ok(shared.map(|shared| shared.into_iter().map(|handle| SharedHandle(Arc::new(Descriptor(handle)))).collect()))
 }
 
@@ -33,8 +33,8 @@ impl SharedHandle {
     /// Returns an array of this thread with the same elements.
     pub fn open(&self) -> FfiResult {
         let api = entered()?;
-        // SAFETY: the array is alive, and came from the shim's `share`. The one that is returned is new.
-        unsafe { Handle::from_raw((api.open)(self.0.0.as_raw())) }
+        // SAFETY: the array is alive, and came from the shim's `share`. The shim constructs the one that is returned.
+        unsafe { Handle::construct(|output| (api.open)(output, self.0.0.as_raw())) }
     }
 
     pub fn shape(&self) -> &[i32] {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::{Function, on_handles, operation_error, transform_error};
 use crate::error::{Error, Result};
 use crate::mlx::Array;
-use crate::mlx::depth::{Tracing, is_transforming};
+use crate::mlx::depth::Tracing;
 use crate::mlx::ffi;
 use grad_core::ModeSnapshot;
 
@@ -122,7 +122,7 @@ impl Compiled {
         const NAME: &str = "compile";
         // MLX asks the arrays' tracer flags whether a transform is running, and an inner transform clears those. Nor may it
         // compile a function while it compiles the same one for other shapes, since it would overwrite that one's entry.
-        if is_transforming() {
+        if ffi::thread::is_transforming() {
             return (self.function)(inputs);
         }
         ffi::api()?;

@@ -15,7 +15,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use super::array::Array;
-use super::ffi::{Failure, Handle};
+use super::ffi::{Failure, Handle, as_traced};
 use super::operation_error;
 use crate::error::{Error, Result};
 use crate::explain::record::{self, Closed};
@@ -34,11 +34,8 @@ type Function = Rc<dyn Fn(&[Array]) -> Result<Vec<Array>>>;
 /// Returns `function` as MLX calls it: on handles, which it passes on unchanged.
 fn on_handles<E>(
     function: impl FnOnce(&[Array]) -> Result<Vec<Array>, E>,
-) -> impl FnOnce(Vec<Handle>) -> Result<Vec<Handle>, E> {
-    |inputs| {
-        let inputs: Vec<Array> = inputs.into_iter().map(Array::from_trace).collect();
-        Ok(function(&inputs)?.into_iter().map(Array::into_handle).collect())
-    }
+) -> impl FnOnce(&[Handle]) -> Result<Vec<Handle>, E> {
+    |inputs| Ok(function(as_traced(inputs))?.into_iter().map(Array::into_handle).collect())
 }
 
 /// The part of an explanation's record that one transform writes. It does nothing where no record is made.
