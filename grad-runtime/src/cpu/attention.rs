@@ -1,13 +1,15 @@
 //! Scaled dot-product attention: the operation, its vjp and its kernel.
+#![allow(clippy::inline_always, reason = "loops are compiled for several instruction sets, as rows.rs says")]
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Layout, Storage, Tensor, WithDType};
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 use super::array::Array;
-use super::kernels;
 use super::operation::operation;
-use super::shapes;
+use super::rows::{Real, not_on_the_cpu, vectorized};
 use super::tape::{VjpArgs, record};
+use super::{elementwise, kernels, shapes};
 use crate::array::docs::array_doc;
 use crate::array::operands;
 use crate::dtype::Dtype;
@@ -41,7 +43,7 @@ impl Array {
             let tensor = attention(
                 [&queries.tensor, &keys.tensor, &values.tensor],
                 scale,
-                mask.as_ref().map(|mask| (&mask.tensor, mask.dtype() == Dtype::Bool)),
+                mask.as_ref().map(|mask| &mask.tensor),
             )?;
             let operands: Vec<&Self> = [&queries, &keys, &values].into_iter().chain(&mask).collect();
             Ok(record(tensor, dtype, &operands, move |index, args| vjp(index, args, scale)))
@@ -111,32 +113,215 @@ fn lowest(dtype: Dtype) -> Result<Array> {
     Array::full(&[], lowest, dtype)
 }
 
-/// Computes the attention. The mask comes with whether it is one of bools.
-fn attention(
-    [queries, keys, values]: [&Tensor; 3],
-    scale: f32,
-    mask: Option<(&Tensor, bool)>,
-) -> candle_core::Result<Tensor> {
-    kernels::in_full_precision(queries, |queries| {
+/// Computes the attention. A mask of bools is stored as `U8`.
+fn attention(operands: [&Tensor; 3], scale: f32, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {
+    kernels::in_full_precision(operands[0], |queries| {
         let dtype = queries.dtype();
-        let (keys, values) = (keys.to_dtype(dtype)?, values.to_dtype(dtype)?);
-        let (batch, heads, _, _) = queries.dims4()?;
-        let (_, own, tokens, _) = keys.dims4()?;
-        let repeat = |x: &Tensor| {
-            let features = x.dim(3)?;
-            let groups = x.unsqueeze(2)?.broadcast_as((batch, own, heads / own, tokens, features))?;
-            groups.reshape((batch, heads, tokens, features))
-        };
-        let scores = kernels::matmul(&queries.affine(scale.into(), 0.0)?, &repeat(&keys)?.transpose(2, 3)?)?;
-        let scores = match mask {
-            None => scores,
-            Some((mask, false)) => scores.broadcast_add(&mask.to_dtype(dtype)?)?,
-            Some((mask, true)) => {
-                let lowest = if dtype == DType::F64 { f64::MIN } else { f32::MIN.into() };
-                let hidden = Tensor::full(lowest, (), scores.device())?.to_dtype(dtype)?;
-                mask.broadcast_as(scores.shape())?.where_cond(&scores, &hidden.broadcast_as(scores.shape())?)?
-            }
-        };
-        kernels::matmul(&kernels::softmax(&scores)?, &repeat(&values)?)
+        let (keys, values) = (operands[1].to_dtype(dtype)?, operands[2].to_dtype(dtype)?);
+        let as_stored =
+            |mask: &Tensor| if mask.dtype() == DType::U8 { Ok(mask.clone()) } else { mask.to_dtype(dtype) };
+        let mask = mask.map(as_stored).transpose()?;
+        match dtype {
+            DType::F64 => attend([queries, &keys, &values], scale.into(), mask.as_ref(), |x: f64| x.exp()),
+            _ => attend([queries, &keys, &values], scale, mask.as_ref(), elementwise::exp_nonpositive),
+        }
     })
+}
+
+/// Numbers of rows and columns that are computed together: as many sums as the registers of AVX-512 hold.
+const ROWS: usize = 4;
+const COLUMNS: usize = 32;
+
+/// The number of queries that one thread computes at a time.
+const BLOCK: usize = 32;
+
+/// The number of multiplications from which on several threads compute.
+const PARALLEL: usize = 1 << 19;
+
+/// A tensor with four axes, each with any stride.
+struct Heads<'a, T> {
+    elements: &'a [T],
+    strides: [usize; 4],
+}
+
+impl<'a, T: WithDType> Heads<'a, T> {
+    fn new(storage: &'a Storage, layout: &Layout) -> candle_core::Result<Self> {
+        let Storage::Cpu(storage) = storage else {
+            return Err(not_on_the_cpu());
+        };
+        let strides = layout.stride().try_into().expect("attention has four axes");
+        Ok(Self { elements: &storage.as_slice::<T>()?[layout.start_offset()..], strides })
+    }
+
+    /// Calls `f` with each element of `elements` and that at the same place of a row of this tensor.
+    #[inline(always)]
+    fn zip_row<U>(&self, [batch, head, row]: [usize; 3], elements: &mut [U], f: impl Fn(&mut U, T)) {
+        let [of_batch, of_head, of_row, stride] = self.strides;
+        let row = &self.elements[batch * of_batch + head * of_head + row * of_row..];
+        if stride == 1 {
+            elements.iter_mut().zip(row).for_each(|(element, x)| f(element, *x));
+        } else {
+            elements.iter_mut().enumerate().for_each(|(at, element)| f(element, row[at * stride]));
+        }
+    }
+}
+
+enum Mask<'a, T> {
+    Shows(Heads<'a, u8>),
+    Adds(Heads<'a, T>),
+}
+
+impl<T: Real> Mask<'_, T> {
+    #[inline(always)]
+    fn apply(&self, row: [usize; 3], scores: &mut [T]) {
+        match self {
+            Self::Shows(mask) => mask.zip_row(row, scores, |score, is_shown| {
+                *score = if is_shown == 0 { T::min_value() } else { *score };
+            }),
+            Self::Adds(mask) => mask.zip_row(row, scores, |score, x| *score += x),
+        }
+    }
+}
+
+struct Attention<'a, T> {
+    queries: Heads<'a, T>,
+    keys: Heads<'a, T>,
+    values: Heads<'a, T>,
+    mask: Option<Mask<'a, T>>,
+    scale: T,
+    /// The number of heads of the queries, and how many of them share one of the keys and values.
+    heads: usize,
+    sharing: usize,
+    /// The number of keys, and the numbers of features of a key and of a value.
+    tokens: usize,
+    key_features: usize,
+    value_features: usize,
+}
+
+impl<T: Real> Attention<'_, T> {
+    /// Computes the attention of successive queries of a text. The results have the axes queries, heads and features.
+    #[inline(always)]
+    fn compute_block(&self, batch: usize, first: usize, results: &mut [T], exp: &impl Fn(T) -> T) {
+        let &Self { heads, sharing, tokens, key_features, value_features, .. } = self;
+        let count = results.len() / (heads * value_features);
+        let (key_width, value_width) = (tokens.next_multiple_of(COLUMNS), value_features.next_multiple_of(COLUMNS));
+        // Copies of one head, padded with zeros to whole columns.
+        let mut keys = vec![T::zero(); key_features * key_width];
+        let mut values = vec![T::zero(); tokens * value_width];
+        let mut key = vec![T::zero(); key_features];
+        let mut queries = vec![T::zero(); ROWS * key_features];
+        let mut weights = vec![T::zero(); ROWS * key_width];
+        for head in 0..heads {
+            if head % sharing == 0 {
+                for token in 0..tokens {
+                    let row = [batch, head / sharing, token];
+                    self.keys.zip_row(row, &mut key, |key, x| *key = x);
+                    keys.iter_mut().skip(token).step_by(key_width).zip(&key).for_each(|(copy, x)| *copy = *x);
+                    let copy = &mut values[token * value_width..][..value_features];
+                    self.values.zip_row(row, copy, |copy, x| *copy = x);
+                }
+            }
+            for start in (0..count).step_by(ROWS) {
+                let rows = ROWS.min(count - start);
+                for row in 0..rows {
+                    let query = &mut queries[row * key_features..][..key_features];
+                    self.queries
+                        .zip_row([batch, head, first + start + row], query, |query, x| *query = x * self.scale);
+                }
+                for column in (0..key_width).step_by(COLUMNS) {
+                    let scores = multiply([&queries, &keys], [key_features, key_features, key_width], column);
+                    for (row, scores) in scores.iter().enumerate() {
+                        weights[row * key_width + column..][..COLUMNS].copy_from_slice(scores);
+                    }
+                }
+                for row in 0..rows {
+                    let scores = &mut weights[row * key_width..][..tokens];
+                    if let Some(mask) = &self.mask {
+                        mask.apply([batch, head, first + start + row], scores);
+                    }
+                    kernels::softmax_of_row(scores, exp);
+                }
+                for column in (0..value_width).step_by(COLUMNS) {
+                    let attended = multiply([&weights, &values], [tokens, key_width, value_width], column);
+                    let columns = COLUMNS.min(value_features - column);
+                    for (row, attended) in attended.iter().take(rows).enumerate() {
+                        let at = ((start + row) * heads + head) * value_features + column;
+                        results[at..][..columns].copy_from_slice(&attended[..columns]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Multiplies rows of the left matrix with columns of the right one, from `column` on. `length` is that of the sums; the widths
+/// are those of the rows in memory.
+#[inline(always)]
+fn multiply<T: Real>(
+    [left, right]: [&[T]; 2],
+    [length, left_width, right_width]: [usize; 3],
+    column: usize,
+) -> [[T; COLUMNS]; ROWS] {
+    let mut sums = [[T::zero(); COLUMNS]; ROWS];
+    let left: [&[T]; ROWS] = std::array::from_fn(|row| &left[row * left_width..][..length]);
+    for (at, right) in right.chunks_exact(right_width).enumerate() {
+        let (right, _) = right[column..].split_first_chunk::<COLUMNS>().expect("rows are padded to whole columns");
+        for (sums, left) in sums.iter_mut().zip(left) {
+            for (sum, right) in sums.iter_mut().zip(right) {
+                *sum += left[at] * *right;
+            }
+        }
+    }
+    sums
+}
+
+fn attend<T: Real>(
+    [queries, keys, values]: [&Tensor; 3],
+    scale: T,
+    mask: Option<&Tensor>,
+    exp: impl Fn(T) -> T + Sync,
+) -> candle_core::Result<Tensor> {
+    let (batch, heads, count, key_features) = queries.dims4()?;
+    let (_, own_heads, tokens, value_features) = values.dims4()?;
+    let mut results = vec![T::zero(); batch * count * heads * value_features];
+    if !results.is_empty() && tokens > 0 {
+        let mask = mask.map(|mask| mask.broadcast_as((batch, heads, count, tokens))).transpose()?;
+        let mask = mask.as_ref().map(Tensor::storage_and_layout);
+        let [(queries, q_layout), (keys, k_layout), (values, v_layout)] =
+            [queries, keys, values].map(Tensor::storage_and_layout);
+        let attention = Attention {
+            queries: Heads::new(&queries, q_layout)?,
+            keys: Heads::new(&keys, k_layout)?,
+            values: Heads::new(&values, v_layout)?,
+            mask: match &mask {
+                Some((mask, layout)) if mask.dtype() == DType::U8 => Some(Mask::Shows(Heads::new(mask, layout)?)),
+                Some((mask, layout)) => Some(Mask::Adds(Heads::new(mask, layout)?)),
+                None => None,
+            },
+            scale,
+            heads,
+            sharing: heads / own_heads,
+            tokens,
+            key_features,
+            value_features,
+        };
+        let query = heads * value_features;
+        let blocks = results.chunks_mut(count * query).enumerate().flat_map(|(batch, results)| {
+            let blocks = results.chunks_mut(BLOCK * query).enumerate();
+            blocks.map(move |(index, results)| (batch, index * BLOCK, results))
+        });
+        let compute = |(batch, first, results): (usize, usize, &mut [T])| {
+            vectorized(
+                #[inline(always)]
+                || attention.compute_block(batch, first, results, &exp),
+            );
+        };
+        if batch * heads * count * tokens * (key_features + value_features) < PARALLEL {
+            blocks.for_each(compute);
+        } else {
+            blocks.collect::<Vec<_>>().into_par_iter().for_each(compute);
+        }
+    }
+    // The features of all heads of a token lie side by side, as the next product takes them.
+    Tensor::from_vec(results, (batch, count, heads, value_features), &Device::Cpu)?.transpose(1, 2)
 }

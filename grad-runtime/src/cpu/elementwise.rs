@@ -5,6 +5,7 @@
 //! `numpy.polynomial.chebyshev` in float64, shifted from [-1, 1] to the interval given, and rounded to float32. The error
 //! functions `f` were those of `scipy.special`. The approximation errors were measured against float64; the tests assert
 //! them.
+#![allow(clippy::inline_always, reason = "loops are compiled for several instruction sets, as rows.rs says")]
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
@@ -74,12 +75,13 @@ const ERFINV_FAR: [f32; 9] = [
 /// ln 2 in two parts: multiples of the first by an exponent are exact.
 const LN_2: [f32; 2] = [0.693_359_4, -0.000_212_194_44];
 
+#[inline(always)]
 fn polynomial<const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
     coefficients.iter().rev().copied().reduce(|sum, coefficient| sum * x + coefficient).unwrap_or_default()
 }
 
 /// Computes the error function, with an absolute error of at most 1.4e-7 and a relative one of at most 1.8e-7.
-#[inline]
+#[inline(always)]
 pub(super) fn erf(x: f32) -> f32 {
     let size = x.abs();
     let near = x * polynomial(&ERF_NEAR, x * x);
@@ -92,14 +94,14 @@ pub(super) fn erf(x: f32) -> f32 {
 }
 
 /// Computes `x · Φ(x)`, where Φ is the distribution function of the normal distribution.
-#[inline]
+#[inline(always)]
 pub(super) fn gelu(x: f32) -> f32 {
     (erf(x * FRAC_1_SQRT_2) + 1.0) * 0.5 * x
 }
 
 /// Computes `exp(x)` for `x` of at most zero, with an error of at most 1.1 units in the last place. A result below the normal
 /// numbers is zero.
-#[inline]
+#[inline(always)]
 pub(super) fn exp_nonpositive(x: f32) -> f32 {
     /// Adding it to a small number leaves the rounded integer in the lowest bits.
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
@@ -116,7 +118,7 @@ pub(super) fn exp_nonpositive(x: f32) -> f32 {
 }
 
 /// Computes `ln(x)` for `x` of zero, normal or infinite, with an error of at most 1 unit in the last place.
-#[inline]
+#[inline(always)]
 #[allow(clippy::cast_precision_loss, reason = "an exponent")]
 pub(super) fn ln(x: f32) -> f32 {
     // x = 2ⁿ · (1 + r)
@@ -129,7 +131,7 @@ pub(super) fn ln(x: f32) -> f32 {
 }
 
 /// Computes `ln(1 + x)` for `x` from -1 to 1, with a relative error of at most 3 units in the last place.
-#[inline]
+#[inline(always)]
 pub(super) fn ln_1p(x: f32) -> f32 {
     // The quotient corrects for the rounding of the sum.
     let sum = 1.0 + x;
@@ -138,7 +140,7 @@ pub(super) fn ln_1p(x: f32) -> f32 {
 }
 
 /// Computes the inverse error function for `x` from -1 to 1, with an error of at most 3 units in the last place.
-#[inline]
+#[inline(always)]
 pub(super) fn erfinv(x: f32) -> f32 {
     let size = x.abs();
     // 1 - x², whose factors lose nothing where x is near 1.

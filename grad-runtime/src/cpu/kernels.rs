@@ -1,13 +1,16 @@
 //! Forward kernels: those of candle, and ours where candle has none or computes something else.
 //!
 //! Callers have checked the shapes of the operands and converted them to a common dtype.
+#![allow(clippy::inline_always, reason = "loops are compiled for several instruction sets, as rows.rs says")]
 
 use candle_core::cpu_backend::{binary_map, unary_map};
-use candle_core::{D, DType, Device, Error, Result, Storage, Tensor, WithDType};
+use candle_core::{D, DType, Device, Result, Storage, Tensor, WithDType};
 use num_traits::Float;
-use rayon::prelude::*;
 
 use super::elementwise;
+use super::rows::{
+    self, BLOCK_OF_FUNCTIONS, BLOCK_OF_SUMS, Real, ScaleAndAdd, map_rows, not_on_the_cpu, zip_elements,
+};
 
 /// Computes a floating point kernel, of half precision in float32, whose result is rounded once.
 pub(super) fn in_full_precision(x: &Tensor, kernel: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
@@ -25,11 +28,6 @@ fn binary_in_full_precision(
 ) -> Result<Tensor> {
     in_full_precision(x, |x| kernel(x, &y.to_dtype(x.dtype())?))
 }
-
-/// A floating point type that kernels compute in.
-trait Real: WithDType + Float {}
-impl Real for f32 {}
-impl Real for f64 {}
 
 /// Calls a generic kernel with the element type of an integer tensor, or returns the other value.
 macro_rules! with_integers {
@@ -105,49 +103,39 @@ fn zip<T: WithDType>(x: &Tensor, y: &Tensor, f: impl FnMut(T, T) -> T) -> Result
     Tensor::from_vec(elements, shape, &Device::Cpu)
 }
 
-/// Calls `kernel` on blocks of whole rows of a tensor, with a slice of the same length for the results.
-///
-/// A block is large enough to be worth another thread; a smaller array is computed on this one.
-fn map_rows<T: Real>(x: &Tensor, row: usize, kernel: impl Fn(&[T], &mut [T]) + Sync) -> Result<Tensor> {
-    const BLOCK: usize = 1 << 14;
-    let x = x.contiguous()?;
-    let (storage, layout) = x.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else {
-        return Err(not_on_the_cpu());
-    };
-    let elements = &storage.as_slice::<T>()?[layout.start_offset()..][..x.elem_count()];
-    let mut results = vec![T::zero(); elements.len()];
-    let block = (BLOCK / row).max(1) * row;
-    if elements.len() <= block {
-        kernel(elements, &mut results);
-    } else {
-        let blocks = elements.par_chunks(block).zip(results.par_chunks_mut(block));
-        blocks.for_each(|(elements, results)| kernel(elements, results));
-    }
-    Tensor::from_vec(results, x.shape(), &Device::Cpu)
-}
-
 /// Computes `f` of each element of a float32 tensor, in a loop that the compiler vectorizes.
+#[inline(always)]
 fn map_float32(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
-    map_rows(x, 1, |xs, results| results.iter_mut().zip(xs).for_each(|(result, x)| *result = f(*x)))
-}
-
-fn not_on_the_cpu() -> Error {
-    Error::Msg("the elements are not on the CPU".into())
+    map_rows(
+        x,
+        1,
+        BLOCK_OF_FUNCTIONS,
+        #[inline(always)]
+        |xs, results| {
+            for (result, x) in results.iter_mut().zip(xs) {
+                *result = f(*x);
+            }
+        },
+    )
 }
 
 /// Defines an operation by candle's kernel for floats, and for integers by one that wraps around, because candle's panics in
-/// debug builds.
+/// debug builds. Floats that need no broadcast have one that uses several threads.
 macro_rules! arithmetic {
-    ($name:ident, $candle:ident, $wrapping:ident) => {
+    ($name:ident, $candle:ident, $wrapping:ident, $operator:tt) => {
         pub(super) fn $name(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-            with_integers!(x.dtype(), T => zip(x, y, T::$wrapping), _ => x.$candle(y))
+            let is_alike = x.dims() == y.dims() && x.is_contiguous() && y.is_contiguous();
+            with_integers!(x.dtype(), T => zip(x, y, T::$wrapping), _ => match x.dtype() {
+                DType::F32 if is_alike => zip_elements(x, y, #[inline(always)] |x: f32, y| x $operator y),
+                DType::F64 if is_alike => zip_elements(x, y, #[inline(always)] |x: f64, y| x $operator y),
+                _ => x.$candle(y),
+            })
         }
     };
 }
-arithmetic!(add, broadcast_add, wrapping_add);
-arithmetic!(subtract, broadcast_sub, wrapping_sub);
-arithmetic!(multiply, broadcast_mul, wrapping_mul);
+arithmetic!(add, broadcast_add, wrapping_add, +);
+arithmetic!(subtract, broadcast_sub, wrapping_sub, -);
+arithmetic!(multiply, broadcast_mul, wrapping_mul, *);
 
 /// Computes the larger element, or NaN if either is NaN; candle's kernel loses NaN.
 pub(super) fn maximum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
@@ -296,10 +284,7 @@ fn fold<T: WithDType>(x: &Tensor, axes: &[usize], shape: &[usize], f: impl Fn(&[
     let x = x.permute(kept.chain(axes.iter().copied()).collect::<Vec<_>>())?.contiguous()?;
     let length = x.dims()[x.rank() - axes.len()..].iter().product::<usize>().max(1);
     let (storage, layout) = x.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else {
-        return Err(not_on_the_cpu());
-    };
-    let elements = &storage.as_slice::<T>()?[layout.start_offset()..][..x.elem_count()];
+    let elements = rows::contiguous::<T>(&storage, layout)?;
     Tensor::from_vec(elements.chunks_exact(length).map(f).collect(), shape, &Device::Cpu)
 }
 
@@ -357,19 +342,35 @@ pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
 }
 
 /// Computes the softmax of rows of `length`, given the exponential function.
+#[inline(always)]
 fn softmax_of_rows<T: Real>(x: &Tensor, length: usize, exp: impl Fn(T) -> T + Sync) -> Result<Tensor> {
-    map_rows(x, length, |rows: &[T], results: &mut [T]| {
-        for (row, weights) in rows.chunks_exact(length).zip(results.chunks_exact_mut(length)) {
-            // This may lose a NaN; the sum does not.
-            let max = |x: T, y: T| if y > x { y } else { x };
-            let largest = reduce(row, T::neg_infinity(), max, max);
-            weights.iter_mut().zip(row).for_each(|(weight, x)| *weight = exp(*x - largest));
-            let sum = sum_by(weights, |weight| weight);
-            for weight in weights {
-                *weight /= sum;
+    map_rows(
+        x,
+        length,
+        BLOCK_OF_FUNCTIONS,
+        #[inline(always)]
+        |rows: &[T], results: &mut [T]| {
+            results.copy_from_slice(rows);
+            for row in results.chunks_exact_mut(length) {
+                softmax_of_row(row, &exp);
             }
-        }
-    })
+        },
+    )
+}
+
+/// Replaces a row of numbers by their softmax, given the exponential function.
+#[inline(always)]
+pub(super) fn softmax_of_row<T: Real>(row: &mut [T], exp: &impl Fn(T) -> T) {
+    // This may lose a NaN; the sum does not.
+    let max = |x: T, y: T| if y > x { y } else { x };
+    let largest = reduce(row, T::neg_infinity(), max, max);
+    for x in row.iter_mut() {
+        *x = exp(*x - largest);
+    }
+    let sum = sum_by(row, |weight| weight);
+    for weight in row {
+        *weight /= sum;
+    }
 }
 
 /// Computes the layer norm. candle's kernel computes the variance as `mean(x²) - mean(x)²`, which is wrong far from zero and may
@@ -384,29 +385,41 @@ pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -
 fn layer_norm_of_rows<T: Real>(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
     let read = |x: &Tensor| x.to_dtype(T::DTYPE)?.to_vec1::<T>();
     let (weight, bias) = (read(weight)?, read(bias)?);
-    let length = T::from(weight.len()).unwrap_or_else(T::infinity);
     let eps = T::from(eps).unwrap_or_else(T::nan);
-    map_rows(x, weight.len(), |rows: &[T], results: &mut [T]| {
-        for (row, normal) in rows.chunks_exact(weight.len()).zip(results.chunks_exact_mut(weight.len())) {
-            // Relative to the first element: no precision is lost where the mean is large and the deviation small.
-            let first = row[0];
-            let mean = sum_by(row, |x| x - first) / length;
-            let variance = sum_by(row, |x| (x - first - mean).powi(2)) / length;
-            let scale = (variance + eps).sqrt().recip();
-            let affine = weight.iter().zip(&bias);
-            for ((normal, x), (weight, bias)) in normal.iter_mut().zip(row).zip(affine) {
-                *normal = (*x - first - mean) * scale * *weight + *bias;
+    map_rows(
+        x,
+        weight.len(),
+        BLOCK_OF_SUMS,
+        #[inline(always)]
+        |rows: &[T], results: &mut [T]| {
+            for (row, result) in rows.chunks_exact(weight.len()).zip(results.chunks_exact_mut(weight.len())) {
+                layer_norm_of_row(row, result, [&weight, &bias], eps);
             }
-        }
-    })
+        },
+    )
+}
+
+#[inline(always)]
+fn layer_norm_of_row<T: Real>(row: &[T], result: &mut [T], [weight, bias]: [&[T]; 2], eps: T) {
+    let length = T::from(row.len()).unwrap_or_else(T::infinity);
+    // Relative to the first element: no precision is lost where the mean is large and the deviation small.
+    let first = row[0];
+    let mean = sum_by(row, |x| x - first) / length;
+    let variance = sum_by(row, |x| (x - first - mean).powi(2)) / length;
+    let scale = (variance + eps).sqrt().recip();
+    for ((result, x), (weight, bias)) in result.iter_mut().zip(row).zip(weight.iter().zip(bias)) {
+        *result = (*x - first - mean) * scale * *weight + *bias;
+    }
 }
 
 /// Computes the sum of `f` of each element.
+#[inline(always)]
 fn sum_by<T: Real>(xs: &[T], f: impl Fn(T) -> T) -> T {
     reduce(xs, T::zero(), |sum, x| sum + f(x), |x, y| x + y)
 }
 
 /// Reduces `xs` by `add` in SIMD lanes, and the lanes by `join`.
+#[inline(always)]
 fn reduce<T: Real>(xs: &[T], start: T, add: impl Fn(T, T) -> T, join: impl Fn(T, T) -> T) -> T {
     let mut lanes = [start; 16];
     let chunks = xs.chunks_exact(lanes.len());
@@ -433,8 +446,11 @@ pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// Computes `beta * c + alpha * (a @ b)` of two matrices and of a matrix or a row.
 pub(super) fn addmm(c: &Tensor, a: &Tensor, b: &Tensor, alpha: f32, beta: f32) -> Result<Tensor> {
     in_full_precision(a, |a| {
-        let product = a.matmul(&b.to_dtype(a.dtype())?)?.affine(alpha.into(), 0.0)?;
-        product.broadcast_add(&c.to_dtype(a.dtype())?.affine(beta.into(), 0.0)?)
+        let product = a.matmul(&b.to_dtype(a.dtype())?)?;
+        if product.elem_count() > 0 {
+            product.inplace_op2(&c.to_dtype(a.dtype())?.contiguous()?, &ScaleAndAdd { alpha, beta })?;
+        }
+        Ok(product)
     })
 }
 

@@ -43,6 +43,7 @@ mod indexing;
 mod kernels;
 mod operation;
 mod reductions;
+mod rows;
 mod shapes;
 mod tape;
 #[cfg(test)]

@@ -497,6 +497,181 @@ fn layer_norm_is_right_far_from_zero() {
     }
 }
 
+/// Computes the attention by other operations. Heads are not shared.
+fn composed_attention(
+    queries: &Array,
+    keys: &Array,
+    values: &Array,
+    scale: f32,
+    mask: Option<&Array>,
+) -> Result<Array> {
+    let scores = queries.multiply(scale)?.matmul(&keys.swapaxes(2, 3)?)?;
+    let scores = match mask {
+        Some(mask) if mask.dtype() == Dtype::Bool => mask.where_cond(scores, -60_000.0)?,
+        Some(mask) => scores.add(mask)?,
+        None => scores,
+    };
+    scores.softmax(-1)?.matmul(values)
+}
+
+/// Asserts that the elements differ by at most `tolerance`, in units of the larger of 1 and the element. NaN is the same as NaN.
+#[track_caller]
+fn assert_near(found: &Array, expected: &Array, tolerance: f64) {
+    assert_eq!((found.shape(), found.dtype()), (expected.shape(), expected.dtype()));
+    let elements = |x: &Array| x.astype(Dtype::Float64).unwrap().to_vec::<f64>().unwrap();
+    for (at, (found, expected)) in elements(found).into_iter().zip(elements(expected)).enumerate() {
+        let is_near = (found - expected).abs() <= tolerance * expected.abs().max(1.0);
+        assert!(is_near || found.is_nan() && expected.is_nan(), "element {at}: {found} is not {expected}");
+    }
+}
+
+/// Numbers of rows and columns below, at and above those that are computed together, and enough work for several threads.
+#[test]
+fn attention_is_that_of_its_parts() {
+    for [batch, heads, count, tokens, features, value_features] in [
+        [1, 1, 1, 1, 1, 1],
+        [2, 3, 5, 7, 4, 6],
+        [1, 2, 33, 31, 8, 40],
+        [2, 2, 32, 32, 32, 32],
+        [3, 2, 64, 65, 33, 31],
+        [1, 1, 129, 3, 5, 33],
+    ] {
+        let queries = numbers(1, &[batch, heads, count, features], -2.0, 2.0);
+        let keys = numbers(2, &[batch, heads, tokens, features], -2.0, 2.0);
+        let values = numbers(3, &[batch, heads, tokens, value_features], -2.0, 2.0);
+        let scores = numbers(4, &[batch, heads, count, tokens], -1.0, 1.0);
+        let masks = [
+            None,
+            Some(scores.greater(-0.5).unwrap()),
+            Some(scores.greater(2.0).unwrap()),
+            Some(scores.narrow(2, 0, 1).unwrap()),
+            Some(scores),
+        ];
+        for (dtype, tolerance) in [(Dtype::Float32, 2e-6), (Dtype::Float64, 1e-14), (Dtype::Float16, 4e-3)] {
+            let [queries, keys, values] = [&queries, &keys, &values].map(|x| x.astype(dtype).unwrap());
+            for mask in masks.iter().map(Option::as_ref) {
+                let mask = mask.map(|mask| match mask.dtype() {
+                    Dtype::Bool => mask.clone(),
+                    _ => mask.astype(dtype).unwrap(),
+                });
+                let found = queries.scaled_dot_product_attention(&keys, &values, 0.5, mask.as_ref()).unwrap();
+                let expected = composed_attention(&queries, &keys, &values, 0.5, mask.as_ref()).unwrap();
+                assert_near(&found, &expected, tolerance);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_attention_are_those_of_its_parts() {
+    type Attention = fn(&Array, &Array, &Array, f32, Option<&Array>) -> Result<Array>;
+    let primals = [
+        numbers(1, &[1, 2, 35, 3], -1.0, 1.0),
+        numbers(2, &[1, 2, 33, 3], -1.0, 1.0),
+        numbers(3, &[1, 2, 33, 2], -1.0, 1.0),
+        numbers(4, &[2, 1, 33], -1.0, 1.0),
+    ];
+    let gradients = |attention: Attention| {
+        Array::grad(|x| scalar(&move |x: &[Array]| attention(&x[0], &x[1], &x[2], 0.7, Some(&x[3])), x), &primals)
+            .unwrap()
+    };
+    let (found, expected) = (gradients(Array::scaled_dot_product_attention), gradients(composed_attention));
+    found.iter().zip(&expected).for_each(|(found, expected)| assert_near(found, expected, 1e-5));
+}
+
+/// Views give the same bits as copies of their elements.
+#[test]
+fn attention_of_views() {
+    let copy = |x: &Array| Array::from_slice(&x.to_vec::<f32>().unwrap(), &x.shape()).unwrap();
+    let all = numbers(5, &[2, 40, 3, 2, 4], -1.0, 1.0).transpose(&[2, 0, 3, 1, 4]).unwrap();
+    let part = |at| all.narrow(0, at, 1).unwrap().squeeze(0).unwrap();
+    let broadcast = numbers(6, &[2, 1, 40, 1], -1.0, 1.0).broadcast_to(&[2, 2, 40, 4]).unwrap();
+    for [queries, keys, values] in [
+        [part(0), part(1), part(2)],
+        [part(2), broadcast.clone(), part(0)],
+        [broadcast.clone(), part(1), broadcast.clone()],
+        [part(0).narrow(3, 1, 2).unwrap(), part(1).narrow(3, 2, 2).unwrap(), part(2).narrow(3, 0, 3).unwrap()],
+    ] {
+        let found = queries.scaled_dot_product_attention(&keys, &values, 1.0, None).unwrap();
+        let copies = [&queries, &keys, &values].map(copy);
+        let expected = copies[0].scaled_dot_product_attention(&copies[1], &copies[2], 1.0, None).unwrap();
+        assert_near(&found, &expected, 0.0);
+    }
+    // Two heads of the queries for each of the keys.
+    let (queries, keys) = (numbers(7, &[2, 4, 40, 4], -1.0, 1.0), part(1));
+    let repeated = keys.expand_dims(2).unwrap().broadcast_to(&[2, 2, 2, 40, 4]).unwrap();
+    let repeated = repeated.reshape(&[2, 4, 40, 4]).unwrap();
+    let found = queries.scaled_dot_product_attention(&keys, &keys, 1.0, None).unwrap();
+    assert_near(&found, &queries.scaled_dot_product_attention(&repeated, &repeated, 1.0, None).unwrap(), 0.0);
+}
+
+#[test]
+fn attention_of_nothing_nan_and_infinities() {
+    let attend_to_zeros = |queries: usize, tokens: usize, features: usize, value_features: usize| {
+        let zeros = |tokens, features| Array::zeros(&[1, 2, tokens, features], Dtype::Float32).unwrap();
+        let (keys, values) = (zeros(tokens, features), zeros(tokens, value_features));
+        let attended = zeros(queries, features).scaled_dot_product_attention(&keys, &values, 1.0, None).unwrap();
+        (attended.shape(), attended.to_vec::<f32>().unwrap())
+    };
+    assert_eq!(attend_to_zeros(0, 3, 2, 1), (vec![1, 2, 0, 1], vec![]));
+    assert_eq!(attend_to_zeros(1, 0, 2, 1), (vec![1, 2, 1, 1], vec![0.0; 2]));
+    assert_eq!(attend_to_zeros(1, 3, 0, 1), (vec![1, 2, 1, 1], vec![0.0; 2]));
+    assert_eq!(attend_to_zeros(1, 3, 2, 0), (vec![1, 2, 1, 0], vec![]));
+
+    let inf = f32::INFINITY;
+    let queries = Array::ones(&[1, 1, 2, 1], Dtype::Float32).unwrap();
+    let values = array(&[1.0, 5.0, 3.0], &[1, 1, 3, 1]);
+    let attend = |keys: [f32; 3], mask: Option<&Array>| {
+        let keys = array(&keys, &[1, 1, 3, 1]);
+        queries.scaled_dot_product_attention(&keys, &values, 1.0, mask).unwrap().to_vec::<f32>().unwrap()
+    };
+    assert!(attend([1.0, f32::NAN, 1.0], None).iter().all(|x| x.is_nan()));
+    let shown = Array::from_slice(&[true, false, true], &[3]).unwrap();
+    assert_eq!(attend([1.0, f32::NAN, 1.0], Some(&shown)), [2.0, 2.0], "the score is replaced");
+    let rows = array(&[0.0, -inf, 0.0, -inf, -inf, -inf], &[2, 3]);
+    let attended = attend([1.0; 3], Some(&rows));
+    assert!(attended[0] == 2.0 && attended[1].is_nan(), "{attended:?}");
+}
+
+#[test]
+fn addmm_is_that_of_its_parts() {
+    for [rows, length, columns] in
+        [[1, 1, 1], [1, 5, 3], [7, 3, 5], [129, 33, 1025], [3, 0, 2], [0, 2, 3], [2, 3, 0]]
+    {
+        let (a, b) = (numbers(1, &[rows, length], -1.0, 1.0), numbers(2, &[columns, length], -1.0, 1.0));
+        let added = [
+            numbers(4, &[columns], -1.0, 1.0),
+            numbers(5, &[], -1.0, 1.0),
+            numbers(6, &[rows, 1], -1.0, 1.0),
+            numbers(3, &[columns, rows], -1.0, 1.0).transpose(&[1, 0]).unwrap(),
+            array(&[f32::NAN], &[1]),
+        ];
+        for (dtype, tolerance) in [(Dtype::Float32, 2e-6), (Dtype::Float64, 1e-14), (Dtype::Float16, 1e-2)] {
+            let [a, b] = [&a, &b].map(|x| x.astype(dtype).unwrap());
+            let b = b.transpose(&[1, 0]).unwrap();
+            for c in &added {
+                let c = c.astype(dtype).unwrap();
+                let found = c.addmm(&a, &b, 0.5, -2.0).unwrap();
+                let product = a.matmul(&b).unwrap().multiply(0.5).unwrap();
+                assert_near(&found, &product.add(c.multiply(-2.0).unwrap()).unwrap(), tolerance);
+            }
+        }
+    }
+}
+
+/// Enough elements for several threads, and not a multiple of a block.
+#[test]
+fn elementwise_functions_of_many_elements() {
+    let (x, y) = (numbers(1, &[263, 1021], -1.0, 1.0), numbers(2, &[263, 1021], -1.0, 1.0));
+    let [xs, ys] = [&x, &y].map(|x| x.to_vec::<f32>().unwrap());
+    let each_pair = |f: fn(f32, f32) -> f32| xs.iter().zip(&ys).map(|(x, y)| f(*x, *y)).collect::<Vec<_>>();
+    assert_eq!(x.add(&y).unwrap().to_vec::<f32>().unwrap(), each_pair(|x, y| x + y));
+    assert_eq!(x.subtract(&y).unwrap().to_vec::<f32>().unwrap(), each_pair(|x, y| x - y));
+    assert_eq!(x.multiply(&y).unwrap().to_vec::<f32>().unwrap(), each_pair(|x, y| x * y));
+    let gelu = x.gelu().unwrap().to_vec::<f32>().unwrap();
+    assert!(gelu.iter().zip(&xs).all(|(gelu, x)| *gelu == elementwise::gelu(*x)), "as on any instruction set");
+}
+
 /// Returns evenly spaced numbers from `low` to `high`.
 fn grid(low: f32, high: f32) -> Vec<f32> {
     const STEPS: u16 = 50_000;
