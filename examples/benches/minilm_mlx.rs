@@ -6,21 +6,24 @@
 
 use std::env;
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use grad_examples::memory::memory;
 use grad_examples::minilm::{Batch, HIDDEN, MiniLm};
 use grad_examples::model_files::find;
 use grad_runtime::mlx::{self, Device};
 use grad_runtime::no_grad;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
+#[path = "support/python.rs"]
+mod python;
 #[path = "../../tests/benches/python_mlx.rs"]
 mod python_mlx;
+
+use self::python::Python;
 
 type Model = MiniLm<mlx::Array>;
 
@@ -37,7 +40,7 @@ fn main() -> Result<()> {
         return print_peaks(size);
     }
     let model = Model::load(&find()?)?;
-    let mut python = Python::start()?;
+    let mut python = start_python()?;
     let (device, versions) = (mlx::default_device()?, python.ask::<String>(&json!({}))?);
     println!("on {device}, texts of up to {TOKENS} tokens; {versions}");
     println!(
@@ -129,7 +132,7 @@ fn speed(model: &Model, python: &mut Python, size: usize) -> Result<()> {
 type Peaks = (f64, f64);
 
 fn peaks(size: usize) -> Result<()> {
-    let mut python = Python::start()?;
+    let mut python = start_python()?;
     python.ask::<bool>(&json!({ "tokens": texts(size) }))?;
     python.ask::<Vec<f64>>(&json!({ "runs": 3 }))?;
     let theirs: Peaks = python.ask(&json!({ "peaks": true }))?;
@@ -152,53 +155,19 @@ fn peaks(size: usize) -> Result<()> {
 fn print_peaks(size: usize) -> Result<()> {
     let model = Model::load(&find()?)?;
     forward(&model, &Batch::new(&texts(size))?, true, 3)?;
-    let status = std::fs::read_to_string("/proc/self/status")
-        .context("cannot read the peak memory: it is read from /proc, which needs Linux")?;
-    let line =
-        status.lines().find(|line| line.starts_with("VmHWM:")).context("cannot find VmHWM in /proc/self/status")?;
-    let kilobytes: f64 = line.split_whitespace().nth(1).context("cannot read VmHWM: it has no value")?.parse()?;
-    println!("{}", json!([mlx::peak_memory()?, kilobytes * 1024.0]));
+    let memory = memory().context("cannot read the peak memory: it is read from /proc, which needs Linux")?;
+    println!("{}", json!([mlx::peak_memory()?, memory.peak]));
     Ok(())
 }
 
-/// A process that runs `minilm.py`, which answers one request at a time and waits in between.
-struct Python {
-    process: Child,
-    requests: Option<ChildStdin>,
-    replies: BufReader<ChildStdout>,
-}
-
-impl Python {
-    fn start() -> Result<Self> {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder of Cargo's target");
-        let mut process = python_mlx::python(include_str!("minilm.py"), target)
-            .arg(find()?)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start python3")?;
-        let requests = process.stdin.take();
-        let replies = BufReader::new(process.stdout.take().expect("its output is piped"));
-        let mut python = Self { process, requests, replies };
-        python.ask::<bool>(&json!({ "device": mlx::default_device()?.to_string() }))?;
-        Ok(python)
-    }
-
-    fn ask<R: DeserializeOwned>(&mut self, request: &serde_json::Value) -> Result<R> {
-        let requests = self.requests.as_mut().expect("it is only taken on drop");
-        writeln!(requests, "{request}").context("cannot ask minilm.py: it has ended")?;
-        let mut reply = String::new();
-        self.replies.read_line(&mut reply)?;
-        serde_json::from_str(&reply).with_context(|| format!("cannot parse the reply of minilm.py: {reply:?}"))
-    }
-}
-
-/// Closes the requests, which ends the process.
-impl Drop for Python {
-    fn drop(&mut self) {
-        self.requests = None;
-        let _ = self.process.wait();
-    }
+/// Starts a process that runs `minilm.py`.
+fn start_python() -> Result<Python> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder of Cargo's target");
+    let mut command = python_mlx::python(include_str!("minilm.py"), target);
+    command.arg(find()?);
+    let mut python = Python::start(command)?;
+    python.ask::<bool>(&json!({ "device": mlx::default_device()?.to_string() }))?;
+    Ok(python)
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {
