@@ -34,6 +34,8 @@ use self::python::Python;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+/// Batches: texts × tokens.
+const SHAPES: [&str; 2] = ["8x64", "32x128"];
 const CLASSES: usize = 8;
 const LAYER_NORM_EPS: f32 = 1e-12;
 const LR: f64 = 1e-4;
@@ -570,7 +572,7 @@ fn main() -> Result<()> {
     let arguments = env::args().skip(1).filter(|argument| argument != "--bench").collect::<Vec<_>>();
     let arguments = arguments.iter().map(String::as_str).collect::<Vec<_>>();
     let on_gpu = mlx::default_device()? == Device::Gpu;
-    let (shapes, turns) = if on_gpu { (["8x64", "32x128"], 30) } else { (["8x64", "32x128"], 7) };
+    let turns = if on_gpu { 30 } else { 7 };
     match arguments[..] {
         ["peak", case, shape] => {
             let case = Case::ALL[case.parse::<usize>()?];
@@ -583,14 +585,14 @@ fn main() -> Result<()> {
             let (case, steps) = (Frozen::ALL[case.parse::<usize>()?], steps.parse()?);
             if backend == "cpu" { counted::<cpu::Array>(case, steps) } else { counted::<Mlx>(case, steps) }
         }
-        ["frozen"] => frozen_table(shapes[0].parse()?, turns),
+        ["frozen"] => frozen_table(SHAPES[0].parse()?, turns),
         [] => {
             let cases = if on_gpu { Case::ON_GPU } else { Case::ON_CPU };
             println!("forward, backward and AdamW of an encoder of MiniLM's size, on {}", mlx::default_device()?);
-            for shape in shapes {
+            for shape in SHAPES {
                 speed(&cases, shape.parse()?, turns)?;
             }
-            frozen_table(shapes[0].parse()?, turns)
+            frozen_table(SHAPES[0].parse()?, turns)
         }
         [shape] => speed(&if on_gpu { Case::ON_GPU } else { Case::ON_CPU }, shape.parse()?, turns),
         _ => bail!("cannot use these arguments: expected nothing, `frozen`, or a batch such as 32x128"),

@@ -236,8 +236,8 @@ fn measure<A: Array>(cli: &Cli, step: Step, folder: &Path) -> Result<()> {
     }
     if matches!(step, Step::Update | Step::Cold) {
         let (seconds, megabytes) = (start.elapsed().as_secs_f64(), peak()?);
-        let (embedded, passages) = (updates[0].embedded, session.counts()?.passages);
-        return print(&Whole { seconds, megabytes, embedded, passages });
+        let passages = session.counts()?.passages;
+        return print(&Whole { seconds, megabytes, embedded: updates[0].embedded, passages });
     }
     let searches = (0..QUERIES).map(|_| search(&mut session)).collect::<Result<Vec<_>>>()?;
     let megabytes = peak()?;

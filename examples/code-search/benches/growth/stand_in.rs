@@ -39,6 +39,8 @@ fn embedding(text: &str) -> Vector {
         }
     }
     let norm = vector.iter().map(|element| element * element).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
-    vector.iter_mut().for_each(|element| *element /= norm);
+    for element in &mut vector {
+        *element /= norm;
+    }
     vector
 }

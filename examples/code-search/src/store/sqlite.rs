@@ -440,8 +440,8 @@ fn largest(values: &[f32], limit: usize) -> Vec<usize> {
         if value.total_cmp(&least).is_gt() {
             largest.push(at);
             if largest.len() == 2 * limit {
-                let (_, &mut last, _) = largest.select_nth_unstable_by(limit - 1, order);
-                least = values[last];
+                let (_, &mut at, _) = largest.select_nth_unstable_by(limit - 1, order);
+                least = values[at];
                 largest.truncate(limit);
             }
         }
