@@ -14,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert::{BertModel, Config};
+use grad_examples::memory::memory;
 use grad_examples::minilm::{Batch, MiniLm};
 use grad_examples::model_files::find;
 use grad_runtime::cpu::Array as Cpu;
@@ -196,12 +197,10 @@ fn peak_of(case: Case) -> Result<()> {
     let model = Model::load(&find()?)?;
     let batch = large_batch()?;
     case.with_model(&model, |model| (0..3).try_for_each(|_| case.forward(model, &batch)))?;
-    let status = std::fs::read_to_string("/proc/self/status")
-        .context("cannot read the peak memory: it is read from /proc, which needs Linux")?;
-    let line =
-        status.lines().find(|line| line.starts_with("VmHWM:")).context("cannot find VmHWM in /proc/self/status")?;
-    let kilobytes: f64 = line.split_whitespace().nth(1).context("cannot read VmHWM: it has no value")?.parse()?;
-    println!("{}", kilobytes / 1e3);
+    let memory = memory().context("cannot read the peak memory: it is read from /proc, which needs Linux")?;
+    #[expect(clippy::cast_precision_loss, reason = "it is shown with a few digits")]
+    let megabytes = memory.peak as f64 / 1e6;
+    println!("{megabytes}");
     Ok(())
 }
 

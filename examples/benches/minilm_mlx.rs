@@ -7,21 +7,24 @@
 
 use std::env;
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use grad_examples::memory::memory;
 use grad_examples::minilm::{Batch, HIDDEN, Inputs, MiniLm};
 use grad_examples::model_files::find;
 use grad_runtime::mlx::{self, Device};
 use grad_runtime::{Dtype, no_grad, params};
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
+#[path = "support/python.rs"]
+mod python;
 #[path = "../../tests/benches/python_mlx.rs"]
 mod python_mlx;
+
+use self::python::Python;
 
 type Model = MiniLm<mlx::Array>;
 
@@ -39,11 +42,11 @@ fn main() -> Result<()> {
         return print_peaks(size);
     }
     let model = Model::load(&find()?)?;
-    let mut engines = vec![Python::mlx()?];
-    engines.extend(if on_gpu { Python::torch()? } else { None });
+    let mut engines = vec![Engine::mlx()?];
+    engines.extend(if on_gpu { Engine::torch()? } else { None });
     println!("on {}, texts of up to {TOKENS} tokens", mlx::default_device()?);
     for engine in &mut engines {
-        println!("{}", engine.ask::<String>(&json!({}))?);
+        println!("{}", engine.python.ask::<String>(&json!({}))?);
     }
     for &size in sizes {
         speed(&model, on_gpu, &mut engines, size)?;
@@ -114,43 +117,43 @@ enum Case<'a> {
 }
 
 impl Case<'_> {
-    fn name(&self, engines: &[Python]) -> String {
+    fn name(&self, engines: &[Engine]) -> String {
         match self {
             Self::Ours(ours) => format!("ours, {}", ours.name),
             Self::Python(engine, variant, _) => format!("{}, {variant}", engines[*engine].name),
         }
     }
 
-    fn milliseconds(&self, engines: &mut [Python], batch: &Batch, runs: usize) -> Result<f64> {
+    fn milliseconds(&self, engines: &mut [Engine], batch: &Batch, runs: usize) -> Result<f64> {
         Ok(median(match self {
             Self::Ours(ours) => ours.milliseconds(batch, runs)?,
             Self::Python(engine, variant, _) => {
-                engines[*engine].ask(&json!({ "runs": runs, "variant": variant }))?
+                engines[*engine].python.ask(&json!({ "runs": runs, "variant": variant }))?
             }
         }))
     }
 
     /// Returns the embeddings, if it computes them.
-    fn embeddings(&self, engines: &mut [Python], batch: &Batch) -> Result<Option<Vec<f32>>> {
+    fn embeddings(&self, engines: &mut [Engine], batch: &Batch) -> Result<Option<Vec<f32>>> {
         Ok(match self {
             Self::Ours(ours) => Some((ours.forward)(batch)?.to_vec()?),
             Self::Python(_, variant, _) if variant == "products alone" => None,
             Self::Python(engine, variant, _) => {
-                let rows: Vec<Vec<f32>> = engines[*engine].ask(&json!({ "embeddings": variant }))?;
+                let rows: Vec<Vec<f32>> = engines[*engine].python.ask(&json!({ "embeddings": variant }))?;
                 Some(rows.concat())
             }
         })
     }
 }
 
-fn speed(model: &Model, on_gpu: bool, engines: &mut [Python], size: usize) -> Result<()> {
+fn speed(model: &Model, on_gpu: bool, engines: &mut [Engine], size: usize) -> Result<()> {
     let texts = texts(size);
     let batch = Batch::new(&texts)?;
     let mut cases: Vec<Case> = Ours::all(model, on_gpu)?.into_iter().map(Case::Ours).collect();
     let default = cases.len() - 1;
     for (at, engine) in engines.iter_mut().enumerate() {
-        engine.ask::<bool>(&json!({ "tokens": texts }))?;
-        let [own, others]: [Vec<String>; 2] = engine.ask(&json!({ "variants": true }))?;
+        engine.python.ask::<bool>(&json!({ "tokens": texts }))?;
+        let [own, others]: [Vec<String>; 2] = engine.python.ask(&json!({ "variants": true }))?;
         cases.extend(own.into_iter().map(|name| Case::Python(at, name, true)));
         cases.extend(others.into_iter().map(|name| Case::Python(at, name, false)));
     }
@@ -208,7 +211,7 @@ fn speed(model: &Model, on_gpu: bool, engines: &mut [Python], size: usize) -> Re
 type Peaks = (f64, f64);
 
 fn peaks(size: usize) -> Result<()> {
-    let mut python = Python::mlx()?;
+    let mut python = Engine::mlx()?.python;
     python.ask::<bool>(&json!({ "tokens": texts(size) }))?;
     python.ask::<Vec<f64>>(&json!({ "runs": 3, "variant": "float32" }))?;
     let theirs: Peaks = python.ask(&json!({ "peaks": true }))?;
@@ -231,63 +234,36 @@ fn peaks(size: usize) -> Result<()> {
 fn print_peaks(size: usize) -> Result<()> {
     let model = Model::load(&find()?)?;
     Ours::new("float32", |batch| model.embed(batch)).milliseconds(&Batch::new(&texts(size))?, 3)?;
-    let status = std::fs::read_to_string("/proc/self/status")
-        .context("cannot read the peak memory: it is read from /proc, which needs Linux")?;
-    let line =
-        status.lines().find(|line| line.starts_with("VmHWM:")).context("cannot find VmHWM in /proc/self/status")?;
-    let kilobytes: f64 = line.split_whitespace().nth(1).context("cannot read VmHWM: it has no value")?.parse()?;
-    println!("{}", json!([mlx::peak_memory()?, kilobytes * 1024.0]));
+    let memory = memory().context("cannot read the peak memory: it is read from /proc, which needs Linux")?;
+    println!("{}", json!([mlx::peak_memory()?, memory.peak]));
     Ok(())
 }
 
-/// A process that runs `minilm.py` or `minilm_torch.py`, which answers one request at a time and waits in between.
-struct Python {
+/// A framework that runs in Python.
+struct Engine {
     name: &'static str,
-    process: Child,
-    requests: Option<ChildStdin>,
-    replies: BufReader<ChildStdout>,
+    python: Python,
 }
 
-impl Python {
+impl Engine {
     fn mlx() -> Result<Self> {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder of Cargo's target");
-        let mut python = Self::start("Python MLX", python_mlx::python(include_str!("minilm.py"), target))?;
+        let mut command = python_mlx::python(include_str!("minilm.py"), target);
+        command.arg(find()?);
+        let mut python = Python::start(command)?;
         python.ask::<bool>(&json!({ "device": mlx::default_device()?.to_string() }))?;
-        Ok(python)
+        Ok(Self { name: "Python MLX", python })
     }
 
     /// Starts PyTorch, if `python3` has it and it sees a GPU.
     fn torch() -> Result<Option<Self>> {
         let check = "import torch, transformers, safetensors; assert torch.cuda.is_available()";
-        let is_there = Command::new("python3").args(["-c", check]).stderr(Stdio::null()).status()?.success();
-        let mut python = Command::new("python3");
-        python.args(["-c", include_str!("minilm_torch.py")]);
-        is_there.then(|| Self::start("torch", python)).transpose()
-    }
-
-    fn start(name: &'static str, mut command: Command) -> Result<Self> {
-        command.arg(find()?).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().context("cannot start python3")?;
-        let requests = process.stdin.take();
-        let replies = BufReader::new(process.stdout.take().expect("its output is piped"));
-        Ok(Self { name, process, requests, replies })
-    }
-
-    fn ask<R: DeserializeOwned>(&mut self, request: &serde_json::Value) -> Result<R> {
-        let requests = self.requests.as_mut().expect("it is only taken on drop");
-        writeln!(requests, "{request}").context("cannot ask the Python process: it has ended")?;
-        let mut reply = String::new();
-        self.replies.read_line(&mut reply)?;
-        serde_json::from_str(&reply)
-            .with_context(|| format!("cannot parse the reply of the Python process: {reply:?}"))
-    }
-}
-
-/// Closes the requests, which ends the process.
-impl Drop for Python {
-    fn drop(&mut self) {
-        self.requests = None;
-        let _ = self.process.wait();
+        if !Command::new("python3").args(["-c", check]).stderr(Stdio::null()).status()?.success() {
+            return Ok(None);
+        }
+        let mut command = Command::new("python3");
+        command.args(["-c", include_str!("minilm_torch.py")]).arg(find()?);
+        Ok(Some(Self { name: "torch", python: Python::start(command)? }))
     }
 }
 

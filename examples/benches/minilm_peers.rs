@@ -8,9 +8,8 @@
 use std::env;
 use std::fs;
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,8 +20,12 @@ use grad_examples::minilm::{Batch, MiniLm};
 use grad_examples::model_files::{ModelFiles, find};
 use grad_examples::tokenize::Tokenizer;
 use grad_runtime::cpu::Array as Cpu;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
+
+#[path = "support/python.rs"]
+mod python;
+
+use self::python::Python;
 
 const ROUNDS: usize = 7;
 const PASSAGES: usize = 256;
@@ -48,7 +51,7 @@ fn main() -> Result<()> {
     }
     let folder = find()?;
     let texts = passages(&Tokenizer::from_json(&ModelFiles::open(Some(&folder))?.tokenizer)?)?;
-    let mut python = Python::start(&folder)?;
+    let mut python = start_python(&folder)?;
     let () = python.ask(&json!({ "texts": texts, "batch": BATCH }))?;
     let [torch, onnxruntime, version]: [String; 3] = python.ask(&json!({}))?;
     let mut engines: [Box<dyn Engine>; 2] =
@@ -276,40 +279,20 @@ impl Engine for InPython<'_> {
     }
 }
 
-struct Python {
-    process: Child,
-    requests: ChildStdin,
-    replies: BufReader<ChildStdout>,
-}
-
-impl Python {
-    fn start(model: &Path) -> Result<Self> {
-        let mut command = match env::var_os("GRAD_PEERS_PYTHON") {
-            Some(python) => Command::new(python),
-            None => {
-                let packages = packages()?;
-                let libraries = [packages.join("nvidia/cu13/lib"), packages.join("stand-ins")];
-                let mut command = Command::new("python3");
-                command.env("PYTHONPATH", &packages).env("LD_LIBRARY_PATH", env::join_paths(libraries)?);
-                command
-            }
-        };
-        command.args(["-c", PYTHON, "serve"]).arg(model).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process =
-            command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
-        let requests = process.stdin.take().context("a piped standard input")?;
-        let replies = BufReader::new(process.stdout.take().context("a piped standard output")?);
-        Ok(Self { process, requests, replies })
-    }
-
-    fn ask<T: DeserializeOwned>(&mut self, request: &Value) -> Result<T> {
-        writeln!(self.requests, "{request}").context("cannot ask Python: it ended")?;
-        let mut reply = String::new();
-        if self.replies.read_line(&mut reply)? == 0 {
-            bail!("Python ended: {}", self.process.wait()?);
+/// Starts the process that runs torch and onnxruntime.
+fn start_python(model: &Path) -> Result<Python> {
+    let mut command = match env::var_os("GRAD_PEERS_PYTHON") {
+        Some(python) => Command::new(python),
+        None => {
+            let packages = packages()?;
+            let libraries = [packages.join("nvidia/cu13/lib"), packages.join("stand-ins")];
+            let mut command = Command::new("python3");
+            command.env("PYTHONPATH", &packages).env("LD_LIBRARY_PATH", env::join_paths(libraries)?);
+            command
         }
-        Ok(serde_json::from_str(&reply)?)
-    }
+    };
+    command.args(["-c", PYTHON, "serve"]).arg(model);
+    Python::start(command)
 }
 
 /// Returns the folder of the Python packages, into which pip fetches them once.

@@ -15,7 +15,7 @@ use {
     anyhow::Context,
     grad_runtime::attr::no_grad,
     grad_runtime::params::{self, CompiledFunction},
-    grad_runtime::{Array, Dtype},
+    grad_runtime::{Array, Buffer, Dtype},
     std::cmp::Reverse,
     std::io::Cursor,
 };
@@ -153,13 +153,23 @@ pub trait Embed {
         128
     }
 
-    /// Returns the cosine of the angle between `query` and each vector of `vectors`, which contains the elements of one after
-    /// the other. All are unit vectors.
+    /// Keeps vectors on the backend, for comparison with any number of queries. `vectors` contains the elements of one after the
+    /// other, `length` of each. All are unit vectors.
+    ///
+    /// # Errors
+    ///
+    /// If the number of elements is not a multiple of `length`, or the backend has no memory for them.
+    fn matrix(&self, vectors: Vec<f32>, length: usize) -> Result<Box<dyn Matrix>>;
+}
+
+/// Unit vectors on a backend.
+pub trait Matrix {
+    /// Returns the cosine of the angle between `query`, a unit vector, and each vector: one matrix-vector product.
     ///
     /// # Errors
     ///
     /// If the vectors do not have the length of `query`.
-    fn cosines(&self, query: &[f32], vectors: &[f32]) -> Result<Vec<f32>>;
+    fn cosines(&self, query: &[f32]) -> Result<Vec<f32>>;
 }
 
 /// Loads the model on a backend.
@@ -397,23 +407,33 @@ impl<A: Array> Embed for Embedder<A> {
         if self.options.ahead { 4 * self.options.batch.get() } else { 128 }
     }
 
-    fn cosines(&self, query: &[f32], vectors: &[f32]) -> Result<Vec<f32>> {
-        cosines::<A>(query, vectors)
+    fn matrix(&self, vectors: Vec<f32>, length: usize) -> Result<Box<dyn Matrix>> {
+        matrix::<A>(vectors, length)
     }
 }
 
-/// Returns the cosines of [`Embed::cosines`] as one product on the backend of `A`.
+/// Returns the matrix of [`Embed::matrix`] on the backend of `A`.
 ///
 /// # Errors
 ///
-/// If the vectors do not have the length of `query`.
+/// If the number of elements is not a multiple of `length`, or the backend has no memory for them.
 #[cfg(any(feature = "cpu", feature = "mlx"))]
-#[no_grad]
-pub fn cosines<A: Array>(query: &[f32], vectors: &[f32]) -> Result<Vec<f32>> {
-    if vectors.is_empty() {
-        return Ok(Vec::new());
+pub fn matrix<A: Array>(vectors: Vec<f32>, length: usize) -> Result<Box<dyn Matrix>> {
+    let shape = [vectors.len() / length.max(1), length];
+    // The CPU fallback takes an owned buffer without copying it.
+    let rows = A::from_buffer(Buffer::Float32(vectors.into()), &shape)?;
+    rows.eval()?;
+    Ok(Box::new(Rows(rows)))
+}
+
+/// A matrix of one vector in each row.
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+struct Rows<A>(A);
+
+#[cfg(any(feature = "cpu", feature = "mlx"))]
+impl<A: Array> Matrix for Rows<A> {
+    #[no_grad]
+    fn cosines(&self, query: &[f32]) -> Result<Vec<f32>> {
+        Ok(self.0.matmul(&A::from_slice(query, &[query.len(), 1])?)?.to_vec()?)
     }
-    let count = vectors.len() / query.len().max(1);
-    let vectors = A::from_slice(vectors, &[count, query.len()])?;
-    Ok(vectors.matmul(&A::from_slice(query, &[query.len(), 1])?)?.to_vec()?)
 }

@@ -7,10 +7,12 @@
 //! | [`minilm`] | the model, generic over [`Array`](grad_runtime::Array) |
 //! | [`embedder`] | computes embeddings of texts, on a chosen backend |
 //! | [`exit`] | ends a program with its status |
+//! | [`memory`] | reads how much memory this process uses |
 //! | [`printable`] | displays text from outside without letting it control the terminal |
 
 pub mod embedder;
 pub mod exit;
+pub mod memory;
 #[cfg(any(feature = "cpu", feature = "mlx"))]
 pub mod minilm;
 pub mod model_files;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use grad_examples::embedder::Embed;
 
@@ -72,7 +72,7 @@ pub fn best(
     let (vector_ranks, word_ranks) = (ranks(&near), ranks(&matching));
     let mut hits = Vec::<Hit>::new();
     for (id, passage) in store.passages(&fused(&[near, matching]))? {
-        let cosine = embedder.cosines(&vector, &passage.vector)?[0];
+        let cosine = product(&vector, &passage.vector)?;
         let (vector_rank, word_rank) = (vector_ranks.get(&id).copied(), word_ranks.get(&id).copied());
         let hit = Hit { passage, cosine, vector_rank, word_rank };
         if !hits.iter().any(|better| better.overlaps(&hit)) {
@@ -83,6 +83,17 @@ pub fn best(
         }
     }
     Ok(hits)
+}
+
+/// Returns the dot product of two unit vectors, which is their cosine.
+fn product(query: &[f32], vector: &[f32]) -> Result<f32> {
+    ensure!(
+        query.len() == vector.len(),
+        "cannot rank a passage: its vector has {} elements, and that of the query {}; index again with one model",
+        vector.len(),
+        query.len()
+    );
+    Ok(query.iter().zip(vector).map(|(a, b)| a * b).sum())
 }
 
 fn ranks(ids: &[PassageId]) -> HashMap<PassageId, usize> {

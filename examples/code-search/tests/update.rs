@@ -13,13 +13,15 @@ use code_search::shard::Shard;
 use code_search::store::{Sqlite, Store};
 use code_search::update::{Tree, Update};
 use code_search::walk::Why;
-use grad_examples::embedder::{Embed, Vector};
+use grad_examples::embedder::{Embed, Matrix, Vector};
 use tempfile::TempDir;
 
 /// Embeds a text as the normalized counts of its letters, and records the texts.
 #[derive(Default, Clone)]
 struct Letters {
     asked: Rc<RefCell<Vec<String>>>,
+    /// How often vectors were read for queries.
+    loaded: Rc<Cell<usize>>,
 }
 
 impl Embed for Letters {
@@ -34,10 +36,22 @@ impl Embed for Letters {
         Ok(texts.iter().map(|text| letters(text)).collect())
     }
 
-    fn cosines(&self, query: &[f32], vectors: &[f32]) -> Result<Vec<f32>> {
-        ensure!(vectors.len().is_multiple_of(query.len()), "another length");
+    fn matrix(&self, vectors: Vec<f32>, length: usize) -> Result<Box<dyn Matrix>> {
+        self.loaded.set(self.loaded.get() + 1);
+        Ok(Box::new(Rows { vectors, length }))
+    }
+}
+
+struct Rows {
+    vectors: Vec<f32>,
+    length: usize,
+}
+
+impl Matrix for Rows {
+    fn cosines(&self, query: &[f32]) -> Result<Vec<f32>> {
+        ensure!(query.len() == self.length, "another length");
         let dot = |vector: &[f32]| vector.iter().zip(query).map(|(a, b)| a * b).sum();
-        Ok(vectors.chunks(query.len()).map(dot).collect())
+        Ok(self.vectors.chunks(self.length).map(dot).collect())
     }
 }
 
@@ -207,6 +221,30 @@ fn a_file_that_is_gone_or_no_longer_text_is_not_found() {
     assert_eq!((run.update.embedded, run.update.removed), (0, 2));
     assert_eq!(run.found("b"), ["a1"]);
     assert_eq!(fixture.run_well().update.removed, 0);
+}
+
+#[test]
+fn vectors_are_read_again_only_after_a_change() {
+    let fixture = Fixture::new();
+    let mut run = fixture.run_well();
+    assert_eq!((run.best("a"), run.best("b"), fixture.embedder.loaded.get()), ("a1".into(), "b2".into(), 1));
+
+    // By this session.
+    let update =
+        |run: &mut Run| run.session.update(Shard::ALL, &mut |_| {}, &mut |warning| panic!("{warning}")).unwrap();
+    update(&mut run);
+    assert_eq!((run.best("b"), fixture.embedder.loaded.get()), ("b2".into(), 1));
+    fixture.write("c3", "cccc");
+    update(&mut run);
+    assert_eq!((run.best("c"), run.best("b"), fixture.embedder.loaded.get()), ("c3".into(), "b2".into(), 2));
+    fs::remove_file(fixture.root().join("c3")).unwrap();
+    update(&mut run);
+    assert_eq!((run.found("c").len(), run.best("b"), fixture.embedder.loaded.get()), (2, "b2".into(), 3));
+
+    // By another process.
+    fixture.write("d4", "dddd");
+    drop(fixture.run_well());
+    assert_eq!((run.best("d"), run.best("a"), fixture.embedder.loaded.get()), ("d4".into(), "a1".into(), 4));
 }
 
 #[test]
@@ -532,8 +570,8 @@ impl Embed for Failing {
         Letters::default().embed(texts, progress)
     }
 
-    fn cosines(&self, query: &[f32], vectors: &[f32]) -> Result<Vec<f32>> {
-        Letters::default().cosines(query, vectors)
+    fn matrix(&self, vectors: Vec<f32>, length: usize) -> Result<Box<dyn Matrix>> {
+        Letters::default().matrix(vectors, length)
     }
 }
 
@@ -570,8 +608,8 @@ impl Embed for NotANumber {
         Ok(vec![vec![f32::NAN; 26]; texts.len()])
     }
 
-    fn cosines(&self, query: &[f32], vectors: &[f32]) -> Result<Vec<f32>> {
-        Ok(vec![f32::NAN; vectors.len() / query.len()])
+    fn matrix(&self, vectors: Vec<f32>, length: usize) -> Result<Box<dyn Matrix>> {
+        Letters::default().matrix(vectors, length)
     }
 }
 

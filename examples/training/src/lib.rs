@@ -8,7 +8,6 @@
 //! | [`cart_pole`] | an environment: a pole on a cart |
 //! | [`dqn`] | deep Q-learning with a target network |
 //! | [`plot`] | draws charts as SVG |
-//! | [`memory`] | reads how much memory this process uses |
 //! | [`rng`] | draws random numbers outside of arrays |
 
 pub mod cart_pole;
@@ -18,7 +17,6 @@ pub mod data;
 pub mod dqn;
 #[cfg(feature = "backend")]
 pub mod finetune;
-pub mod memory;
 #[cfg(feature = "backend")]
 pub mod model;
 pub mod plot;

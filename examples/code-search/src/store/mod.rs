@@ -179,7 +179,8 @@ pub trait Store {
     /// Deletes files.
     fn remove(&mut self, tree: TreeId, paths: &[String]) -> Result<()>;
 
-    /// Returns at most `limit` passages, those nearest to `query` first. `embedder` computes the cosines, if the store does not.
+    /// Returns at most `limit` passages, those nearest to `query` first. `embedder` computes the cosines, if the
+    /// store does not; a store that reads the vectors for that keeps them for the next query.
     fn nearest(
         &mut self,
         trees: &[TreeId],

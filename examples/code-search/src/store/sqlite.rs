@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use grad_examples::embedder::{Embed, Vector};
+use grad_examples::embedder::{Embed, Matrix, Vector};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Error, ErrorCode, Row, Transaction, TransactionBehavior, params, params_from_iter};
 
@@ -71,6 +71,19 @@ const TABLES: &str = "
 /// A store in a SQLite database.
 pub struct Sqlite {
     connection: Connection,
+    /// Of the last query, unless this connection has changed the passages since.
+    loaded: Option<Loaded>,
+}
+
+/// The vectors of some trees, which are read and verified once for many queries.
+struct Loaded {
+    trees: Vec<TreeId>,
+    /// SQLite's `data_version` before they were read. It changes when another connection commits.
+    version: i64,
+    ids: Vec<PassageId>,
+    length: usize,
+    /// A row for each passage of `ids`; `None` if there are none.
+    matrix: Option<Box<dyn Matrix>>,
 }
 
 impl Sqlite {
@@ -163,7 +176,51 @@ impl Sqlite {
             _ => return Err(StoreError::Damaged("it is not an index of this program".into()).into()),
         }
         transaction.commit()?;
-        Ok(Self { connection })
+        Ok(Self { connection, loaded: None })
+    }
+
+    /// Returns the vectors of some trees, from the last query if they have not changed since.
+    fn vectors_of(&mut self, trees: &[TreeId], length: usize, embedder: &dyn Embed) -> Result<&Loaded> {
+        let version =
+            self.connection.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(classified)?;
+        let is_current = |loaded: &Loaded| loaded.version == version && loaded.trees == trees;
+        let loaded = match self.loaded.take().filter(is_current) {
+            Some(loaded) => loaded,
+            None => self.load(trees, version, length, embedder)?,
+        };
+        ensure!(loaded.length == length, StoreError::Damaged(WRONG_LENGTH.into()));
+        Ok(self.loaded.insert(loaded))
+    }
+
+    /// Reads the vectors of some trees, in the order of `trees` and then of the passages.
+    fn load(&self, trees: &[TreeId], version: i64, length: usize, embedder: &dyn Embed) -> Result<Loaded> {
+        // Others may write between two statements of different transactions.
+        let transaction = self.connection.unchecked_transaction().map_err(classified)?;
+        let mut count = 0;
+        for tree in trees {
+            let sql = "SELECT count(*) FROM vectors WHERE tree = ?1";
+            let rows = transaction.query_row(sql, [tree.0], |row| row.get::<_, i64>(0)).map_err(classified)?;
+            count += usize::try_from(rows)?;
+        }
+        let mut ids = Vec::with_capacity(count);
+        let mut elements = Vec::with_capacity(count.saturating_mul(length));
+        let mut statement = transaction
+            .prepare_cached("SELECT passage, vector, checksum FROM vectors WHERE tree = ?1 ORDER BY passage")
+            .map_err(classified)?;
+        for tree in trees {
+            let mut rows = statement.query([tree.0]).map_err(classified)?;
+            while let Some(row) = rows.next().map_err(classified)? {
+                let Ok(bytes) = row.get_ref(1).map_err(classified)?.as_blob() else {
+                    return Err(StoreError::Damaged(DAMAGED.into()).into());
+                };
+                let vector = verified(bytes, row.get(2).map_err(classified)?)?;
+                ensure!(vector.len() == length, StoreError::Damaged(WRONG_LENGTH.into()));
+                ids.push(PassageId(row.get(0).map_err(classified)?));
+                elements.extend(vector.iter().copied().map(f32::from_le_bytes));
+            }
+        }
+        let matrix = if ids.is_empty() { None } else { Some(embedder.matrix(elements, length)?) };
+        Ok(Loaded { trees: trees.to_vec(), version, ids, length, matrix })
     }
 
     /// Runs `work` in a transaction that writes.
@@ -193,8 +250,9 @@ impl Sqlite {
 impl Store for Sqlite {
     fn tree(&mut self, origin: &Origin) -> Result<TreeId> {
         let Origin { tree, model, splitting } = origin;
-        self.write(|transaction| {
-            transaction.execute(
+        let mut deleted = 0;
+        let id = self.write(|transaction| {
+            deleted = transaction.execute(
                 "DELETE FROM trees WHERE name = ?1 AND (model <> ?2 OR splitting <> ?3)",
                 [tree, model, splitting],
             )?;
@@ -203,7 +261,11 @@ impl Store for Sqlite {
                 [tree, model, splitting],
             )?;
             Ok(TreeId(transaction.query_row("SELECT id FROM trees WHERE name = ?1", [tree], |row| row.get(0))?))
-        })
+        })?;
+        if deleted > 0 {
+            self.loaded = None;
+        }
+        Ok(id)
     }
 
     fn files(&mut self, tree: TreeId) -> Result<BTreeMap<String, FileState>> {
@@ -233,6 +295,7 @@ impl Store for Sqlite {
     }
 
     fn put(&mut self, tree: TreeId, files: &[NewFile]) -> Result<()> {
+        self.loaded = None;
         self.write(|transaction| {
             for file in files {
                 put(transaction, tree, file)?;
@@ -258,6 +321,7 @@ impl Store for Sqlite {
     }
 
     fn remove(&mut self, tree: TreeId, paths: &[String]) -> Result<()> {
+        self.loaded = None;
         self.write(|transaction| {
             let mut delete = transaction.prepare_cached("DELETE FROM files WHERE tree = ?1 AND path = ?2")?;
             for path in paths {
@@ -274,25 +338,9 @@ impl Store for Sqlite {
         limit: usize,
         embedder: &dyn Embed,
     ) -> Result<Vec<PassageId>> {
-        let sql = format!(
-            "SELECT vector, checksum, passage FROM vectors WHERE tree IN ({}) ORDER BY passage",
-            placeholders(trees.len())
-        );
-        let mut ids = Vec::new();
-        let mut vectors = Vec::new();
-        let mut statement = self.connection.prepare_cached(&sql).map_err(classified)?;
-        let mut rows = statement.query(params_from_iter(trees.iter().map(|tree| tree.0))).map_err(classified)?;
-        while let Some(row) = rows.next().map_err(classified)? {
-            let vector = read_vector(row).map_err(classified)?.verified()?;
-            ensure!(vector.len() == query.len(), StoreError::Damaged(WRONG_LENGTH.into()));
-            ids.push(PassageId(row.get(2)?));
-            vectors.extend(vector);
-        }
-        let cosines = embedder.cosines(query, &vectors)?;
-        let mut order = (0..ids.len()).collect::<Vec<_>>();
-        // The sort is stable: equal passages stay in the order of their files.
-        order.sort_by(|&a, &b| cosines[b].total_cmp(&cosines[a]));
-        Ok(order.into_iter().take(limit).map(|at| ids[at]).collect())
+        let Loaded { ids, matrix, .. } = self.vectors_of(trees, query.len(), embedder)?;
+        let Some(matrix) = matrix else { return Ok(Vec::new()) };
+        Ok(largest(&matrix.cosines(query)?, limit).into_iter().map(|at| ids[at]).collect())
     }
 
     fn matching(&mut self, trees: &[TreeId], query: &str, limit: usize) -> Result<Vec<PassageId>> {
@@ -302,11 +350,14 @@ impl Store for Sqlite {
         if words.is_empty() || trees.is_empty() {
             return Ok(Vec::new());
         }
+        // The index knows the tree of each passage that has one of the words: rows would be read from all of the file.
         let any = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" OR ");
         let sql = format!(
-            "SELECT passages.id FROM passage_words JOIN passages ON passages.id = passage_words.rowid
-             JOIN files ON files.id = file
-             WHERE passage_words MATCH ? AND tree IN ({}) ORDER BY bm25(passage_words), passages.id LIMIT ?",
+            "SELECT rowid FROM passage_words
+             WHERE passage_words MATCH ? AND EXISTS (
+                 SELECT 1 FROM vectors INDEXED BY vectors_by_tree WHERE passage = passage_words.rowid AND tree IN ({})
+             )
+             ORDER BY bm25(passage_words), rowid LIMIT ?",
             placeholders(trees.len())
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -339,7 +390,7 @@ impl Store for Sqlite {
         };
         Ok(Counts {
             files: count(format!("SELECT count(*) FROM files WHERE {within}"))?,
-            passages: count(format!("SELECT count(*) FROM passages JOIN files ON files.id = file WHERE {within}"))?,
+            passages: count(format!("SELECT count(*) FROM vectors WHERE {within}"))?,
         })
     }
 }
@@ -362,11 +413,42 @@ fn read_vector(row: &Row<'_>) -> rusqlite::Result<StoredVector> {
 
 impl StoredVector {
     fn verified(self) -> Result<Vector> {
-        ensure!(self.checksum == crc32fast::hash(&self.bytes), StoreError::Damaged(DAMAGED.into()));
-        let (elements, rest) = self.bytes.as_chunks();
-        ensure!(rest.is_empty(), StoreError::Damaged(WRONG_LENGTH.into()));
-        Ok(elements.iter().copied().map(f32::from_le_bytes).collect())
+        Ok(verified(&self.bytes, self.checksum)?.iter().copied().map(f32::from_le_bytes).collect())
     }
+}
+
+/// Returns the elements of a vector as they are stored, unless they are damaged.
+fn verified(bytes: &[u8], checksum: u32) -> Result<&[[u8; size_of::<f32>()]]> {
+    ensure!(checksum == crc32fast::hash(bytes), StoreError::Damaged(DAMAGED.into()));
+    let (elements, rest) = bytes.as_chunks();
+    ensure!(rest.is_empty(), StoreError::Damaged(WRONG_LENGTH.into()));
+    Ok(elements)
+}
+
+/// Returns the positions of the `limit` largest values, the largest first, and of equal values the first.
+fn largest(values: &[f32], limit: usize) -> Vec<usize> {
+    let limit = limit.min(values.len());
+    if limit == 0 {
+        return Vec::new();
+    }
+    let order = |a: &usize, b: &usize| values[*b].total_cmp(&values[*a]).then(a.cmp(b));
+    // The largest so far, and others. They are sorted out whenever the others are as many, so each value costs little more than
+    // its comparison with the least of the largest.
+    let mut largest = (0..limit).collect::<Vec<_>>();
+    let mut least = values.iter().take(limit).copied().min_by(f32::total_cmp).expect("the limit is not 0");
+    for (at, value) in values.iter().enumerate().skip(limit) {
+        if value.total_cmp(&least).is_gt() {
+            largest.push(at);
+            if largest.len() == 2 * limit {
+                let (_, &mut at, _) = largest.select_nth_unstable_by(limit - 1, order);
+                least = values[at];
+                largest.truncate(limit);
+            }
+        }
+    }
+    largest.sort_unstable_by(order);
+    largest.truncate(limit);
+    largest
 }
 
 /// A row of a query for [`COLUMNS`].
@@ -495,5 +577,22 @@ fn explained(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<Error>() {
         Ok(error) => classified(error),
         Err(error) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::largest;
+
+    #[test]
+    fn the_largest_come_first_and_equal_ones_in_order() {
+        let values = (0..1000_u16).map(|at| f32::from(at.wrapping_mul(40_503) % 101)).collect::<Vec<_>>();
+        let mut sorted = (0..values.len()).collect::<Vec<_>>();
+        sorted.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        for limit in [0, 1, 2, 50, 999, 1000, usize::MAX] {
+            assert_eq!(largest(&values, limit), sorted[..limit.min(values.len())], "{limit}");
+        }
+        assert!(largest(&[], 5).is_empty());
+        assert_eq!(largest(&[f32::NEG_INFINITY, 0.0, -0.0], 2), [1, 2]);
     }
 }

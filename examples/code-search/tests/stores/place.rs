@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use code_search::store::{
     Digest, FileState, NewFile, NewPassage, Origin, Sqlite, Stamp, Store, StoredPassage, TreeId, digest,
 };
-use grad_examples::embedder::{Embed, Vector};
+use grad_examples::embedder::{Embed, Matrix, Vector};
 use tempfile::TempDir;
 
 #[cfg(feature = "postgres")]
@@ -80,8 +80,19 @@ impl Embed for Letters {
         Ok(texts.iter().map(|text| letters(text)).collect())
     }
 
-    fn cosines(&self, query: &[f32], vectors: &[f32]) -> Result<Vec<f32>> {
-        Ok(vectors.chunks(query.len()).map(|vector| product(query, vector)).collect())
+    fn matrix(&self, vectors: Vec<f32>, length: usize) -> Result<Box<dyn Matrix>> {
+        Ok(Box::new(Rows { vectors, length }))
+    }
+}
+
+struct Rows {
+    vectors: Vec<f32>,
+    length: usize,
+}
+
+impl Matrix for Rows {
+    fn cosines(&self, query: &[f32]) -> Result<Vec<f32>> {
+        Ok(self.vectors.chunks(self.length).map(|vector| product(query, vector)).collect())
     }
 }
 

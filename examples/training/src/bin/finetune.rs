@@ -14,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use grad_examples::embedder::{self, Backend, BackendArgs};
 use grad_examples::exit::exit;
+use grad_examples::memory::memory;
 use grad_examples::minilm::MiniLm;
 use grad_examples::model_files::ModelFiles;
 use grad_examples::printable::Printable;
@@ -24,7 +25,6 @@ use mimalloc::MiMalloc;
 use serde::{Deserialize, Serialize};
 use training::data::{self, DataSet, Size};
 use training::finetune::{Epoch, Evaluation, Settings, Train, Trainer, evaluate};
-use training::memory::memory;
 use training::model::{Classifier, TrainableMiniLm};
 use training::plot::{self, Chart, Line};
 
