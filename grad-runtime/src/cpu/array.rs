@@ -558,7 +558,7 @@ impl Array {
             }
             // One matrix on the right: the batch on the left is so many more rows.
             let (length, columns) = (b.dims()[0], b.dims().get(1).copied().unwrap_or(1));
-            let rows = shape.iter().product::<usize>() / columns.max(1);
+            let rows = a.dims()[..a.ndim() - 1].iter().product();
             let c = if c.size() == columns && b.ndim() == 2 && c.dims().last() == Some(&columns) {
                 c.reshape(&[columns])?
             } else {
