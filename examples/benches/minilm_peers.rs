@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert::{BertModel, Config};
@@ -20,6 +20,7 @@ use grad_examples::minilm::{Batch, MiniLm};
 use grad_examples::model_files::{ModelFiles, find};
 use grad_examples::tokenize::Tokenizer;
 use grad_runtime::cpu::Array as Cpu;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 #[path = "support/python.rs"]

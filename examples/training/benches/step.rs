@@ -5,6 +5,7 @@
 //! cases alternate and the order changes each turn; a ratio is the median over the turns. Peak memory is that of a process of its own
 //! for each case. `-- frozen` measures the frozen encoder alone, and counts instructions with valgrind.
 
+#[allow(dead_code, reason = "another benchmark uses the rest")]
 #[path = "../../../tests/benches/callgrind.rs"]
 mod callgrind;
 #[path = "../../benches/support/python.rs"]
