@@ -28,6 +28,7 @@ mod python;
 
 use self::python::Python;
 
+/// The number of rounds, unless an argument such as `rounds=3` gives another.
 const ROUNDS: usize = 7;
 const PASSAGES: usize = 256;
 const BATCH: usize = 32;
@@ -46,7 +47,8 @@ const PYTHON: &str = include_str!("minilm_peers.py");
 fn main() -> Result<()> {
     if env::var("RAYON_NUM_THREADS").as_deref() != Ok(THREADS) {
         // Rayon reads the variable when its pool starts, and a variable is set safely only for another process.
-        let status = Command::new(env::current_exe()?).env("RAYON_NUM_THREADS", THREADS).status()?;
+        let mut again = Command::new(env::current_exe()?);
+        let status = again.args(env::args().skip(1)).env("RAYON_NUM_THREADS", THREADS).status()?;
         ensure!(status.success(), "the benchmark failed: {status}");
         return Ok(());
     }
@@ -69,7 +71,9 @@ fn main() -> Result<()> {
     let some = lengths(&texts);
     let longest = vec![texts.iter().position(|text| text.len() == TOKENS).context("no passage is long")?; TEXTS];
     let mut found = vec![Found::default(); names.len()];
-    for round in 0..=ROUNDS {
+    // The first round warms up.
+    let rounds = env::args().find_map(|argument| argument.strip_prefix("rounds=")?.parse().ok()).unwrap_or(ROUNDS);
+    for round in 0..=rounds {
         let mut order: Vec<usize> = (0..names.len()).collect();
         order.rotate_left(round % names.len());
         for at in order {

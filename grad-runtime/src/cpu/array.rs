@@ -556,16 +556,18 @@ impl Array {
             if b.ndim() > 2 {
                 return Ok(a.matmul(&b)?.scaled(alpha)?.add(c.scaled(beta)?)?);
             }
-            // One matrix on the right: the batch on the left is so many more rows.
-            let (length, columns) = (b.dims()[0], b.dims().get(1).copied().unwrap_or(1));
+            // One matrix on the right: the batch on the left is so many more rows. A matrix is not reshaped, which would copy it if
+            // it is transposed, as weights are.
+            let b = if b.ndim() == 1 { b.expand_dims(1)? } else { b };
+            let (length, columns) = (b.dims()[0], b.dims()[1]);
             let rows = a.dims()[..a.ndim() - 1].iter().product();
-            let c = if c.size() == columns && b.ndim() == 2 && c.dims().last() == Some(&columns) {
+            let a = if a.ndim() == 2 { a } else { a.reshape(&[rows, length])? };
+            let c = if c.size() == columns && shape.last() == Some(&columns) && c.dims().last() == Some(&columns) {
                 c.reshape(&[columns])?
             } else {
                 c.broadcast_to(&shape)?.reshape(&[rows, columns])?
             };
-            let product =
-                c.addmm_matrices(&a.reshape(&[rows, length])?, &b.reshape(&[length, columns])?, alpha, beta)?;
+            let product = c.addmm_matrices(&a, &b, alpha, beta)?;
             Ok(product.reshape(&shape)?)
         })
     }
