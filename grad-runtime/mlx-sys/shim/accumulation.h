@@ -6,6 +6,7 @@
 
 #include "axes.h"
 #include "convert.h"
+#include "sizes.h"
 
 namespace {
 
@@ -16,9 +17,23 @@ template <typename F>
   return half ? mx::astype(f(mx::astype(a, mx::float32)), a.dtype()) : f(a);
 }
 
+// Returns the same as MLX's `issubdtype`, inlined.
+inline bool is_inexact(mx::Dtype dtype) {
+  switch (dtype.val()) {
+    case mx::float16.val():
+    case mx::bfloat16.val():
+    case mx::float32.val():
+    case mx::float64.val():
+    case mx::complex64.val():
+      return true;
+    default:
+      return false;
+  }
+}
+
 // Returns the array, converted to float32 if its elements are integers or bools.
 array floats_of(const array& a) {
-  return mx::issubdtype(a.dtype(), mx::inexact) ? a : mx::astype(a, mx::float32);
+  return is_inexact(a.dtype()) ? a : mx::astype(a, mx::float32);
 }
 
 } // namespace
@@ -47,12 +62,10 @@ array logsumexp(const array& a, const std::vector<int>& axes, bool keepdims) {
   return in_float32(floats_of(a), [&](const array& x) { return mx::logsumexp(x, axes, keepdims); });
 }
 
-static array softmax(const array& a, int axis) {
+static NoLarger<array> softmax(const array& a, int axis) {
   axis = axis_of(a, axis);
-  if (mx::issubdtype(a.dtype(), mx::inexact)) {
-    return mx::softmax(a, axis, /* precise */ true);
-  }
-  return mx::softmax(floats_of(a), axis, /* precise */ true);
+  return {is_inexact(a.dtype()) ? mx::softmax(a, axis, /* precise */ true)
+                                : mx::softmax(floats_of(a), axis, /* precise */ true)};
 }
 
 array var(const array& a, const std::vector<int>& axes, bool keepdims, int ddof) {

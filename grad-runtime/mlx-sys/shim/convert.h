@@ -63,9 +63,9 @@ class Axes {
     using reference = int;
 
     int operator*() const {
-      int axis = static_cast<int>(*at);
-      if (axis != *at) {
-        refuse_wide(*at);
+      int axis = static_cast<int>(data[at]);
+      if (axis != data[at]) {
+        refuse_wide(data[at]);
       }
       return axis;
     }
@@ -75,17 +75,21 @@ class Axes {
     }
     friend bool operator==(Iterator, Iterator) = default;
     friend difference_type operator-(Iterator a, Iterator b) {
-      return a.at - b.at;
+      return static_cast<ptrdiff_t>(a.at - b.at);
     }
 
-    const ptrdiff_t* at;
+    const ptrdiff_t* data;
+    size_t at; // A position, since the difference of two pointers takes more instructions.
   };
 
   Iterator begin() const {
-    return {slice.data};
+    return {slice.data, 0};
   }
   Iterator end() const {
-    return {slice.data + slice.len};
+    return {slice.data, slice.len};
+  }
+  size_t size() const {
+    return slice.len;
   }
 
   operator std::vector<int>() const {

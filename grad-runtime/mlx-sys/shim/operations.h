@@ -16,6 +16,7 @@
 #include "layer_norm.h"
 #include "linalg.h"
 #include "quantization.h"
+#include "sizes.h"
 
 namespace ops {
 
@@ -58,13 +59,37 @@ array layer_norm(const array& a, const array& weight, const array& bias, float e
   throw std::invalid_argument("an axis cannot have length " + std::to_string(length));
 }
 
-static array reshape(const array& a, const Axes& shape) {
-  for (int length : shape) {
+// Returns the lengths, and sets `bits` to the union of their bits.
+static inline Shape to_lengths(const Axes& axes, unsigned& bits) {
+  Shape lengths(axes.size());
+  auto place = lengths.begin();
+  bits = 0;
+  for (int length : axes) {
     if (length < -1) {
       refuse_length(length);
     }
+    bits |= static_cast<unsigned>(length);
+    *place++ = length;
   }
-  return mx::reshape(a, shape);
+  return lengths;
+}
+
+static NoLarger<array> reshape(const array& a, const Axes& axes) {
+  unsigned bits;
+  NoLarger<array> reshaped{mx::reshape(a, to_lengths(axes, bits))};
+  if (!fits(bits, axes.size())) {
+    require_size(reshaped.result); // MLX compares a product that may have overflowed.
+  }
+  return reshaped;
+}
+
+// With the constructor of the vector inlined.
+[[gnu::flatten]] static NoLarger<array> transpose(const array& a, const Axes& axes) {
+  return {mx::transpose(a, axes)};
+}
+
+static NoLarger<array> astype(const array& a, Dtype dtype) {
+  return {mx::astype(a, dtype)};
 }
 
 // MLX would count an axis that is out of bounds as the nearest.
@@ -177,13 +202,13 @@ array diff(const array& a, int n, int axis) {
   return mx::diff(a, n, axis);
 }
 
-static Arrays split(const array& a, int parts, int axis) {
+static NoLarger<Arrays> split(const array& a, int parts, int axis) {
   if (parts > std::max(a.shape()[axis_of(a, axis)], 1)) {
     throw std::invalid_argument(
         "the axis has length " + std::to_string(a.shape(axis_of(a, axis))) + ", too few for " + std::to_string(parts) +
         " parts");
   }
-  return mx::split(a, parts, axis);
+  return {mx::split(a, parts, axis)};
 }
 
 // The value is a number, since MLX's `pad` has no gradient for an array there and reads out of bounds.

@@ -50,12 +50,11 @@ pub(crate) fn signed<'a, L: Length>(
     few: &'a mut [isize; 8],
     many: &'a mut Vec<isize>,
 ) -> &'a [isize] {
-    let signed = match few.get_mut(..lengths.len()) {
-        Some(few) => few,
-        None => {
-            many.resize(lengths.len(), 0);
-            many
-        }
+    let signed = if let Some(few) = few.get_mut(..lengths.len()) {
+        few
+    } else {
+        many.resize(lengths.len(), 0);
+        many
     };
     for (signed, length) in signed.iter_mut().zip(lengths) {
         *signed = length.to_signed();

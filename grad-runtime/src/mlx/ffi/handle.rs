@@ -1,5 +1,6 @@
 //! Arrays of MLX, owned, and lists of them.
 
+use std::alloc::{self, Layout};
 use std::ffi::{CStr, c_void};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::{ptr, slice};
@@ -222,20 +223,26 @@ pub(super) unsafe fn construct_list(call: impl FnOnce(sys::ArrayVec) -> bool) ->
     Ok(unsafe { list.assume_init() })
 }
 
-/// Makes room in a list for the shim.
+/// Makes room in a list for the shim. It allocates the memory itself, since a vector that grows takes more instructions.
 ///
 /// # Safety
 ///
-/// `list` must be a `Vec<MaybeUninit<Handle>>` that nothing else uses during the call.
+/// `list` must be an empty `Vec<MaybeUninit<Handle>>` without memory, which nothing else uses during the call.
 unsafe extern "C" fn reserve(list: *mut c_void, len: usize) -> *mut sys::Array {
-    // SAFETY: the caller guarantees it.
-    let list = unsafe { &mut *list.cast::<Vec<MaybeUninit<Handle>>>() };
-    if list.try_reserve_exact(len).is_err() {
-        return ptr::null_mut();
+    let first = match Layout::array::<sys::Array>(len) {
+        Ok(layout) if layout.size() > 0 => {
+            // SAFETY: the layout has a size.
+            unsafe { alloc::alloc(layout) }.cast::<sys::Array>()
+        }
+        Ok(_) => ptr::dangling_mut(),
+        Err(_) => ptr::null_mut(),
+    };
+    if !first.is_null() {
+        // SAFETY: the caller guarantees that there is an empty vector, which needs no destructor. The new one has the memory for
+        // `len` handles, which have the layout of arrays and may be uninitialized.
+        unsafe { list.cast::<Vec<MaybeUninit<Handle>>>().write(Vec::from_raw_parts(first.cast(), len, len)) };
     }
-    // SAFETY: there is room for as many, and an element may be uninitialized.
-    unsafe { list.set_len(len) };
-    list.as_mut_ptr().cast()
+    first
 }
 
 /// Borrows the arrays of a list of the shim.

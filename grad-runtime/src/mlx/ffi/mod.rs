@@ -16,7 +16,9 @@ mod sharing;
 pub mod thread;
 mod transforms;
 
+use std::cell::UnsafeCell;
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use grad_mlx_sys::{self as sys, Api};
@@ -35,19 +37,33 @@ pub use transforms::{Compiled, Derived, checkpoint, compile, custom, jvp, vjp, v
 /// The result of a call into MLX: a value, or MLX's message.
 pub type FfiResult<T = Handle, E = String> = std::result::Result<T, E>;
 
-static API: OnceLock<Result<Api, String>> = OnceLock::new();
+/// The shim's functions, which are loaded once.
+struct Functions(UnsafeCell<MaybeUninit<Api>>);
+
+// SAFETY: `api` writes the functions before `LOADED` says so, and all else only reads them afterwards.
+unsafe impl Sync for Functions {}
+
+/// Not in `LOADED`, whose `get` reads an atomic, which no compiler leaves out where the result is known.
+static FUNCTIONS: Functions = Functions(UnsafeCell::new(MaybeUninit::uninit()));
+static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
 
 /// Returns the shim's functions, or why there are none. The first call decides for the rest of the process.
 pub fn api() -> Result<&'static Api> {
-    let loaded = API.get_or_init(|| {
+    let result = LOADED.get_or_init(|| {
         let api = sys::load()?;
         // SAFETY: the function takes no arguments.
         if unsafe { (api.has_grad_mode)() } {
             native_switch::install(&api);
         }
-        Ok(api)
+        // SAFETY: one thread at a time initializes, and none reads before.
+        unsafe { (*FUNCTIONS.0.get()).write(api) };
+        Ok(())
     });
-    loaded.as_ref().map_err(|reason| Unavailable { backend: "mlx", reason: reason.clone() }.into())
+    match result {
+        // SAFETY: MLX is loaded.
+        Ok(()) => Ok(unsafe { loaded() }),
+        Err(reason) => Err(Unavailable { backend: "mlx", reason: reason.clone() }.into()),
+    }
 }
 
 thread_local! {
@@ -80,8 +96,8 @@ impl Drop for Thread {
 /// MLX must be loaded, as it is where an array exists.
 #[inline]
 unsafe fn loaded() -> &'static Api {
-    // SAFETY: the caller guarantees it.
-    unsafe { API.get().unwrap_unchecked().as_ref().unwrap_unchecked() }
+    // SAFETY: the caller guarantees that MLX is loaded, so the functions are written and no longer change.
+    unsafe { (*FUNCTIONS.0.get()).assume_init_ref() }
 }
 
 /// Returns the functions that use MLX's thread-local state, where MLX is loaded.

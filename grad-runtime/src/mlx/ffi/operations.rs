@@ -92,6 +92,7 @@ unsafe fn perform<O: Output>(
 /// # Safety
 ///
 /// If `call` returns true, it must have constructed the result where its argument says.
+#[cold] // Rather than the calls outside of transforms, these save registers and jump.
 #[inline(never)]
 unsafe fn perform_in_transform<O: Output>(
     call: impl FnOnce(&Api, O::Raw) -> FfiResult<bool>,
