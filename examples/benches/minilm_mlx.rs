@@ -70,8 +70,10 @@ fn texts(count: usize) -> Vec<Vec<u32>> {
 /// A way to compute that is ours.
 struct Ours<'a> {
     name: &'static str,
-    forward: Box<dyn Fn(&Batch) -> grad_runtime::Result<mlx::Array> + 'a>,
+    forward: Box<Forward<'a>>,
 }
+
+type Forward<'a> = dyn Fn(&Batch) -> grad_runtime::Result<mlx::Array> + 'a;
 
 impl<'a> Ours<'a> {
     fn new(name: &'static str, forward: impl Fn(&Batch) -> grad_runtime::Result<mlx::Array> + 'a) -> Self {

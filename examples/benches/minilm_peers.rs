@@ -40,7 +40,7 @@ const BYTES: usize = 900;
 const TEXTS: usize = 24;
 const THREADS: &str = "2";
 
-/// The folder in Cargo's target of the Python packages, which minilm_peers.py installs.
+/// The folder in Cargo's target of the Python packages, which `minilm_peers.py` installs.
 const PACKAGES: &str = "minilm-peers-torch-2.15.0-onnxruntime-1.32.0";
 const PYTHON: &str = include_str!("minilm_peers.py");
 
@@ -286,15 +286,14 @@ impl Engine for InPython<'_> {
 
 /// Starts the process that runs torch and onnxruntime.
 fn start_python(model: &Path) -> Result<Python> {
-    let mut command = match env::var_os("GRAD_PEERS_PYTHON") {
-        Some(python) => Command::new(python),
-        None => {
-            let packages = packages()?;
-            let libraries = [packages.join("nvidia/cu13/lib"), packages.join("stand-ins")];
-            let mut command = Command::new("python3");
-            command.env("PYTHONPATH", &packages).env("LD_LIBRARY_PATH", env::join_paths(libraries)?);
-            command
-        }
+    let mut command = if let Some(python) = env::var_os("GRAD_PEERS_PYTHON") {
+        Command::new(python)
+    } else {
+        let packages = packages()?;
+        let libraries = [packages.join("nvidia/cu13/lib"), packages.join("stand-ins")];
+        let mut command = Command::new("python3");
+        command.env("PYTHONPATH", &packages).env("LD_LIBRARY_PATH", env::join_paths(libraries)?);
+        command
     };
     command.args(["-c", PYTHON, "serve"]).arg(model);
     Python::start(command)
