@@ -12,11 +12,11 @@ namespace {
 
 // Returns an axis as counted from the first.
 inline int axis_of(const array& a, int axis) {
-  int ndim = static_cast<int>(a.ndim());
-  if (axis < -ndim || axis >= ndim) {
-    refuse_axis(axis, ndim);
+  unsigned ndim = static_cast<unsigned>(a.ndim()), from_last = static_cast<unsigned>(axis) + ndim;
+  if (from_last >= 2 * ndim) {
+    refuse_axis(axis, static_cast<int>(ndim));
   }
-  return axis < 0 ? axis + ndim : axis;
+  return axis < 0 ? static_cast<int>(from_last) : axis;
 }
 
 } // namespace

@@ -115,13 +115,18 @@ macro_rules! unchanged {
 unchanged!(bool, i32, u64, f32, f64);
 unchanged!(sys::PadMode, sys::Side, sys::Indexing, sys::ScanDirection, sys::ScanBound, sys::Triangle, sys::FftNorm);
 
+#[cold]
+fn wide_axis(axis: isize) -> String {
+    format!("axis {axis} is out of bounds")
+}
+
 impl Argument for isize {
     type Converted = i32;
     type Raw = i32;
 
     #[inline]
     fn convert(self) -> FfiResult<i32> {
-        i32::try_from(self).map_err(|_| format!("axis {self} is out of bounds"))
+        i32::try_from(self).map_err(|_| wide_axis(self))
     }
 
     #[inline]

@@ -228,6 +228,7 @@ pub(super) unsafe fn construct_list(call: impl FnOnce(sys::ArrayVec) -> bool) ->
 /// # Safety
 ///
 /// `list` must be an empty `Vec<MaybeUninit<Handle>>` without memory, which nothing else uses during the call.
+#[allow(clippy::cast_ptr_alignment, reason = "the layout that is allocated has the alignment")]
 unsafe extern "C" fn reserve(list: *mut c_void, len: usize) -> *mut sys::Array {
     let first = match Layout::array::<sys::Array>(len) {
         Ok(layout) if layout.size() > 0 => {
@@ -238,9 +239,10 @@ unsafe extern "C" fn reserve(list: *mut c_void, len: usize) -> *mut sys::Array {
         Err(_) => ptr::null_mut(),
     };
     if !first.is_null() {
-        // SAFETY: the caller guarantees that there is an empty vector, which needs no destructor. The new one has the memory for
-        // `len` handles, which have the layout of arrays and may be uninitialized.
-        unsafe { list.cast::<Vec<MaybeUninit<Handle>>>().write(Vec::from_raw_parts(first.cast(), len, len)) };
+        let handles = ptr::slice_from_raw_parts_mut(first.cast::<MaybeUninit<Handle>>(), len);
+        // SAFETY: there is memory for `len` handles, which have the layout of arrays and may be uninitialized. The caller
+        // guarantees that the list is an empty vector, which needs no destructor.
+        unsafe { list.cast::<Vec<MaybeUninit<Handle>>>().write(Box::from_raw(handles).into_vec()) };
     }
     first
 }

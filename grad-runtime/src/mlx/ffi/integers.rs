@@ -13,8 +13,14 @@ pub fn int_slice(ints: &[i32]) -> sys::IntSlice {
     sys::IntSlice { data: ints.as_ptr(), len: ints.len() }
 }
 
+#[inline]
 pub fn to_length(length: usize) -> FfiResult<i32> {
-    i32::try_from(length).map_err(|_| format!("{length} does not fit the 32 bits in which MLX counts"))
+    i32::try_from(length).map_err(|_| wide_length(length))
+}
+
+#[cold]
+fn wide_length(length: usize) -> String {
+    format!("{length} does not fit the 32 bits in which MLX counts")
 }
 
 /// Converts the lengths of an array's axes, whose product MLX computes unchecked.

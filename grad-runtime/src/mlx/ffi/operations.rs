@@ -149,6 +149,7 @@ macro_rules! method {
     ) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "they are MLX's")]
+        #[inline] // In the crate that calls, which may know where the thread's state is without a call.
         #[track_caller]
         pub fn $name(&self $(, $argument: $type)*) -> Result<$output> {
             let $this = self;
@@ -182,6 +183,7 @@ macro_rules! section {
             $(
                 $(#[$doc])*
                 #[allow(clippy::too_many_arguments, reason = "they are MLX's")]
+                #[inline] // As the methods are.
                 #[track_caller]
                 pub fn $name($($argument: $type),*) -> Result<$output> {
                     call!($section.$name($($argument: $type),*))
