@@ -27,9 +27,11 @@ mod tests {
     #[test]
     fn a_peak_stays_after_the_memory_is_freed() {
         const SIZE: u64 = 64 << 20;
+        // The kernel counts the pages of each core in batches.
+        const SLACK: u64 = 1 << 20;
         let before = memory().unwrap();
         drop(std::hint::black_box(vec![1_u8; usize::try_from(SIZE).unwrap()]));
         let after = memory().unwrap();
-        assert!(after.peak >= before.resident + SIZE, "{before:?} {after:?}");
+        assert!(after.peak >= before.resident + SIZE - SLACK, "{before:?} {after:?}");
     }
 }
