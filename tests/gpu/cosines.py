@@ -6,7 +6,7 @@ import pathlib
 import sqlite3
 import sys
 
-LEAST = 0.999
+LEAST = 0.9999
 
 
 def vectors(folder):

@@ -6,6 +6,7 @@ mod leaks;
 mod library_loading;
 mod moves;
 mod native_switch;
+mod normalized_sums;
 mod operations;
 mod scope_memory;
 mod sharing;

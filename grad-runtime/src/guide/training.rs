@@ -168,6 +168,6 @@
 //! | `register_buffer` | `#[params(buffer)]` |
 //! | `state_dict`, `load_state_dict` | [`Checkpoint`](crate::Checkpoint), whose `restore` is as strict |
 //! | `nn.ModuleList` of different layers | `Vec<Box<dyn Layer<A>>>` with [`#[params::object]`](macro@crate::params::object) |
-//! | `torch.compile(step)` | [`params::compile`](https://docs.rs/grad-runtime/latest/grad_runtime/params/fn.compile.html), over model, optimizer and batch, on MLX |
+//! | `torch.compile(step)` | [`params::compile`](crate::params::compile), over model, optimizer and batch; the CPU fallback runs the function as it is |
 //! | `torch.utils.checkpoint` | [`params::checkpoint`](https://docs.rs/grad-runtime/latest/grad_runtime/params/fn.checkpoint.html), on MLX |
 //! | `swa_utils.AveragedModel` | [`optim::Ema`](crate::optim::Ema) |
