@@ -121,5 +121,6 @@ pub fn assert_constant_in_a_scope<A: Array>(operation: Operation<A>, operands: &
     let with_factor: Vec<A> = [factor].iter().chain(operands).cloned().collect();
     let product = |x: &[A]| x[0].multiply(&no_grad!(operation(&x[1..])?))?.sum_all();
     let gradients = A::grad(product, &with_factor).unwrap();
-    assert_eq!(elements(&gradients[0]), elements(&outside), "the constant is multiplied as a number");
+    // On a GPU, a kernel of MLX may round another way than the operations that take its place where it lacks derivatives.
+    assert_close(&elements(&gradients[0]), &elements(&outside), 1e-6);
 }
