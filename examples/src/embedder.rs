@@ -145,7 +145,7 @@ pub trait Embed {
     ///
     /// If the tokenizer or the backend rejects a text. An error of the computation is one of waiting for it.
     fn start(&self, texts: Vec<String>) -> Result<Finish<'_>> {
-        Ok(Box::new(move |progress| self.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), progress)))
+        Ok(when_waited_for(self, texts))
     }
 
     /// Returns the number of texts that are worth one call: with more, the speed stays the same.
@@ -160,6 +160,11 @@ pub trait Embed {
     ///
     /// If the number of elements is not a multiple of `length`, or the backend has no memory for them.
     fn matrix(&self, vectors: Vec<f32>, length: usize) -> Result<Box<dyn Matrix>>;
+}
+
+/// Returns what embeds the texts once it is waited for.
+fn when_waited_for<E: Embed + ?Sized>(embedder: &E, texts: Vec<String>) -> Finish<'_> {
+    Box::new(move |progress| embedder.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), progress))
 }
 
 /// Unit vectors on a backend.
@@ -389,9 +394,7 @@ impl<A: Array> Embed for Embedder<A> {
 
     fn start(&self, texts: Vec<String>) -> Result<Finish<'_>> {
         if !self.options.ahead {
-            return Ok(Box::new(move |progress| {
-                self.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), progress)
-            }));
+            return Ok(when_waited_for(self, texts));
         }
         let tokens = self.tokenizer.tokens(&texts)?;
         let batches = self.start_batches(&tokens).collect::<Result<Vec<_>>>()?;
