@@ -228,7 +228,7 @@ fn candle(folder: &Path, texts: &[Vec<u32>]) -> Result<impl Engine + use<>> {
     let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu)?;
     let model = BertModel::load(weights, &config)?;
     let prepare_batch = |texts: &[Vec<u32>]| -> Result<[Tensor; 4]> {
-        let (count, longest) = (texts.len(), texts.iter().map(Vec::len).max().unwrap_or_default());
+        let (count, longest) = (texts.len(), texts.iter().map(Vec::len).max().context("a batch has texts")?);
         let padded = |f: &dyn Fn(&[u32], usize) -> f32| -> Result<Tensor> {
             let elements = texts.iter().flat_map(|text| (0..longest).map(|at| f(text, at))).collect();
             Ok(Tensor::from_vec::<_, f32>(elements, (count, longest), &Device::Cpu)?)

@@ -513,3 +513,20 @@ impl<A: Array> LayerNorm<A> {
         hidden.layer_norm(&self.weight, &self.bias, LAYER_NORM_EPS)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, POSITIONS};
+
+    #[test]
+    fn batches_are_padded_to_a_multiple_within_the_positions() {
+        let padded = |length: usize| {
+            let batch = Batch::padded_to_multiple(&[vec![7; length], vec![8]], 24).unwrap();
+            assert_eq!(batch.tokens[..length], vec![7; length]);
+            assert_eq!(batch.tokens[length..batch.padded], vec![0; batch.padded - length]);
+            assert_eq!((batch.tokens[batch.padded], batch.tokens.len()), (8, 2 * batch.padded));
+            batch.padded
+        };
+        assert_eq!([1, 24, 25, 510].map(padded), [24, 24, 48, POSITIONS]);
+    }
+}

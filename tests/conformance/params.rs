@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use grad_runtime::params::{grad, value_and_grad, value_and_grad_with_aux};
+use grad_runtime::params::{self, grad, value_and_grad, value_and_grad_with_aux};
 use grad_runtime::prelude::*;
 use grad_runtime::{Error, Params, Result, inference_mode, no_grad};
 use support::arrays::{array, assert_close, elements};
@@ -173,6 +173,35 @@ fn check<A: Array, P: Params<A>>(params: &P, names: &[&str]) -> P {
 }
 
 on_every_backend! {
+    fn guarantee_6_a_compiled_function_follows_the_mode_of_each_call<A>() {
+        let square = params::compile(|x: &A| x.square());
+        let x = number::<A>(3.0);
+        // Inside a transform: what a call in a scope returns is a constant, also after calls outside.
+        let loss = |x: &A| square.call(x)?.multiply(no_grad! { square.call(x)? });
+        for _ in 0..2 {
+            let (value, gradient) = value_and_grad(loss, &x).unwrap();
+            assert_eq!((value.item::<f32>().unwrap(), gradient.item::<f32>().unwrap()), (81.0, 54.0));
+            assert_eq!(no_grad! { square.call(&x).unwrap() }.item::<f32>().unwrap(), 9.0);
+            assert_eq!(square.call(&x).unwrap().item::<f32>().unwrap(), 9.0);
+        }
+    }
+
+    fn a_compiled_function_takes_structures_of_other_shapes_and_values<A>() {
+        let scaled = params::compile(|(xs, factor): &(Vec<A>, i32)| {
+            xs.iter().map(|x| x.multiply(*factor)).collect::<Result<Vec<A>>>()
+        });
+        for (lengths, factor) in [(&[2, 3][..], 2), (&[2, 3], 5), (&[4], 2), (&[], 2)] {
+            let xs = lengths.iter().map(|&length| A::ones(&[length], Dtype::Float32)).collect::<Result<Vec<_>>>();
+            let results = scaled.call(&(xs.unwrap(), factor)).unwrap();
+            params::async_eval(&results).unwrap();
+            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+            let expected = lengths.iter().map(|&length| vec![factor as f32; length]).collect::<Vec<_>>();
+            assert_eq!(results.iter().map(elements).collect::<Vec<_>>(), expected);
+        }
+        let refused = params::compile(|x: &A| x.reshape(&[7])).call(&number::<A>(1.0)).unwrap_err();
+        assert!(refused.to_string().contains("reshape"), "{refused}");
+    }
+
     fn a_nested_model_learns_xor<A>() {
         let x: A = array(&[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], &[4, 2]);
         let y: A = array(&[0.0, 1.0, 1.0, 0.0], &[4, 1]);
