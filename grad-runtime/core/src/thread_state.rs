@@ -61,8 +61,8 @@ const TORCH: u64 = 1 << 29;
 const SLOT_OVERFLOW: u64 = 1 << 28;
 const FLAGS: u64 = SLOW | SWITCHES | TORCH | SLOT_OVERFLOW;
 
-/// What a universal scope adds to the state: one guard in each slot, and a flag for what is installed. A scope so learns from one
-/// sum whether it may take the fast path.
+/// What a universal scope adds to the state: one guard in each slot, and a flag for what is installed. From one sum, a scope learns
+/// whether it may take the fast path.
 static INCREMENT: AtomicU64 = AtomicU64::new(EACH_SLOT * ONE_GUARD);
 
 impl Slot {
