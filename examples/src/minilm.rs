@@ -483,14 +483,14 @@ impl<A: Array> Layer<A> {
 
 #[derive(Debug, Clone, Params)]
 struct Linear<A: Array> {
-    /// `[inputs, outputs]`: a transposed view of the parameter.
+    /// `[inputs, outputs]`: the parameter, transposed.
     weight: A,
     bias: A,
 }
 
 impl<A: Array> Linear<A> {
     fn new(weight: &A, bias: &A) -> Result<Self> {
-        Ok(Self { weight: weight.transpose(&[1, 0])?, bias: bias.clone() })
+        Ok(Self { weight: weight.transpose(&[1, 0])?.contiguous()?, bias: bias.clone() })
     }
 
     fn forward(&self, inputs: &A) -> Result<A> {

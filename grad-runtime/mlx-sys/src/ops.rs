@@ -710,6 +710,7 @@ macro_rules! for_each_op {
                 fn reshape(a: &Array, shape: &[isize]) -> Array, shared, by_hand;
                 fn transpose(a: &Array, axes: &[isize]) -> Array, shared;
                 fn swapaxes(a: &Array, axis1: isize, axis2: isize) -> Array, shared;
+                fn contiguous(a: &Array) -> Array, shared;
                 /// Moves the axis `source` to `destination`.
                 ///
                 /// ```

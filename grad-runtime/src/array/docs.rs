@@ -783,6 +783,17 @@ array_docs! { ($)
         errors
         /// [`Error::Operation`](crate::Error::Operation) if an axis is out of range.
     }
+    contiguous {
+        /// Returns the elements with each row of the last axis side by side in memory, one row after the other. [`transpose`](Self::transpose)
+        /// and other views keep them where they are. A matrix that many products have on the right, such as a transposed weight, is
+        /// worth the copy.
+        example
+        /// let weight = Array::from_slice(&[1, 2, 3, 4], &[2, 2])?;
+        /// let transposed = weight.transpose(&[1, 0])?.contiguous()?;
+        /// assert_eq!(transposed.to_vec::<i32>()?, [1, 3, 2, 4]);
+        errors
+        /// [`Error::Unavailable`](crate::Error::Unavailable) if the backend is not available.
+    }
     take_along_axis {
         /// Returns the entries of `axis` at `indices`, integers that count from 0 and have as many axes as this array. The other axes
         /// broadcast together. It is `gather` in PyTorch.

@@ -179,6 +179,7 @@ macro_rules! forward_to_inherent {
                 narrow(axis: isize, start: usize, length: usize);
                 flatten(start_axis: isize, end_axis: isize);
                 swapaxes(axis1: isize, axis2: isize);
+                contiguous();
                 take_along_axis(indices: &Self, axis: isize);
                 one_hot(classes: usize, dtype: $crate::dtype::Dtype);
                 tril(k: i32);

@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
-use super::kernels;
 use super::operation::{Reason, bail, operation};
-use super::shapes;
 use super::tape::{self, Node, VjpArgs, finish_output, record};
+use super::{kernels, products, shapes};
 use crate::array::docs::array_doc;
 use crate::array::{self, IntoOperand, Sealed, all_axes, forward_to_inherent, operands};
 use crate::detach::Detach;
@@ -657,7 +656,7 @@ impl Array {
     #[track_caller]
     fn matmul_batch(&self, other: &Self) -> Result<Self> {
         operation("matmul", &[self, other], || {
-            let tensor = kernels::matmul(&self.tensor, &other.tensor)?;
+            let tensor = products::matmul(&self.tensor, &other.tensor)?;
             Ok(record(tensor, self.dtype, &[self, other], |index, args| match index {
                 0 => args.cotangent.matmul_batch(&args.operands[1].swap_last_axes()?),
                 _ => args.operands[0].swap_last_axes()?.matmul_batch(args.cotangent),
@@ -669,7 +668,7 @@ impl Array {
     #[track_caller]
     fn addmm_matrices(&self, a: &Self, b: &Self, alpha: f32, beta: f32) -> Result<Self> {
         operation("addmm", &[self, a, b], || {
-            let tensor = kernels::addmm(&self.tensor, &a.tensor, &b.tensor, alpha, beta)?;
+            let tensor = products::addmm(&self.tensor, &a.tensor, &b.tensor, alpha, beta)?;
             Ok(record(tensor, self.dtype, &[self, a, b], move |index, args| {
                 let [c, a, b] = args.operands else { unreachable!("addmm has three operands") };
                 match index {

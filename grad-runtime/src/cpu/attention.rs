@@ -3,11 +3,11 @@
 
 use candle_core::{DType, Device, Layout, Storage, Tensor, WithDType};
 use half::{bf16, f16};
-use rayon::prelude::*;
+use pulp::{Simd, WithSimd};
 
 use super::array::Array;
 use super::operation::operation;
-use super::rows::{Real, not_on_the_cpu, vectorized};
+use super::rows::{self, Real, Start, not_on_the_cpu};
 use super::tape::{VjpArgs, record};
 use super::{elementwise, kernels, shapes};
 use crate::array::docs::array_doc;
@@ -128,12 +128,9 @@ fn attention(operands: [&Tensor; 3], scale: f32, mask: Option<&Tensor>) -> candl
     })
 }
 
-/// Numbers of rows and columns that are computed together: as many sums as the registers of AVX-512 hold.
-const ROWS: usize = 4;
-const COLUMNS: usize = 32;
-
-/// The number of queries that one thread computes at a time.
-const BLOCK: usize = 32;
+/// The number of rows that are multiplied together. With as many columns as two registers hold, they fill the registers of AVX2, and
+/// enough of AVX-512's to hide the latency of its additions.
+const ROWS: usize = 6;
 
 /// The number of multiplications from which on several threads compute.
 const PARALLEL: usize = 1 << 19;
@@ -199,9 +196,16 @@ struct Attention<'a, T> {
 }
 
 impl<T: Real> Attention<'_, T> {
-    /// Computes the attention of successive queries of a text. The results have the axes queries, heads and features.
+    /// Computes the attention of successive queries of a text. The results, zeros before, have the axes queries, heads and features.
     #[inline(always)]
-    fn compute_block(&self, batch: usize, first: usize, results: &mut [T], exp: &impl Fn(T) -> T) {
+    fn compute_queries<const COLUMNS: usize>(
+        &self,
+        batch: usize,
+        first: usize,
+        results: &mut [T],
+        exp: &impl Fn(T) -> T,
+        mul_add: impl Fn(T, T, T) -> T + Copy,
+    ) {
         let &Self { heads, sharing, tokens, key_features, value_features, .. } = self;
         let count = results.len() / (heads * value_features);
         let (key_width, value_width) = (tokens.next_multiple_of(COLUMNS), value_features.next_multiple_of(COLUMNS));
@@ -229,24 +233,28 @@ impl<T: Real> Attention<'_, T> {
                         .zip_row([batch, head, first + start + row], query, |query, x| *query = x * self.scale);
                 }
                 for column in (0..key_width).step_by(COLUMNS) {
-                    let scores = multiply([&queries, &keys], [key_features, key_features, key_width], column);
+                    let size = [key_features, key_features, key_width];
+                    let scores = multiply::<T, COLUMNS>([&queries, &keys], size, column, mul_add);
                     for (row, scores) in scores.iter().enumerate() {
                         weights[row * key_width + column..][..COLUMNS].copy_from_slice(scores);
                     }
                 }
-                for row in 0..rows {
+                let mut sums = [T::one(); ROWS];
+                for (row, sum) in sums.iter_mut().enumerate().take(rows) {
                     let scores = &mut weights[row * key_width..][..tokens];
                     if let Some(mask) = &self.mask {
                         mask.apply([batch, head, first + start + row], scores);
                     }
-                    kernels::softmax_of_row(scores, exp);
+                    *sum = kernels::exponentials_of_row(scores, exp);
                 }
                 for column in (0..value_width).step_by(COLUMNS) {
-                    let attended = multiply([&weights, &values], [tokens, key_width, value_width], column);
+                    let size = [tokens, key_width, value_width];
+                    let attended = multiply::<T, COLUMNS>([&weights, &values], size, column, mul_add);
                     let columns = COLUMNS.min(value_features - column);
-                    for (row, attended) in attended.iter().take(rows).enumerate() {
+                    for (row, (attended, sum)) in attended.iter().zip(sums).take(rows).enumerate() {
                         let at = ((start + row) * heads + head) * value_features + column;
-                        results[at..][..columns].copy_from_slice(&attended[..columns]);
+                        let results = &mut results[at..][..columns];
+                        results.iter_mut().zip(attended).for_each(|(result, x)| *result = *x / sum);
                     }
                 }
             }
@@ -257,10 +265,11 @@ impl<T: Real> Attention<'_, T> {
 /// Multiplies rows of the left matrix with columns of the right one, from `column` on. `length` is that of the sums; the widths
 /// are those of the rows in memory.
 #[inline(always)]
-fn multiply<T: Real>(
+fn multiply<T: Real, const COLUMNS: usize>(
     [left, right]: [&[T]; 2],
     [length, left_width, right_width]: [usize; 3],
     column: usize,
+    mul_add: impl Fn(T, T, T) -> T,
 ) -> [[T; COLUMNS]; ROWS] {
     let mut sums = [[T::zero(); COLUMNS]; ROWS];
     let left: [&[T]; ROWS] = std::array::from_fn(|row| &left[row * left_width..][..length]);
@@ -268,11 +277,35 @@ fn multiply<T: Real>(
         let (right, _) = right[column..].split_first_chunk::<COLUMNS>().expect("rows are padded to whole columns");
         for (sums, left) in sums.iter_mut().zip(left) {
             for (sum, right) in sums.iter_mut().zip(right) {
-                *sum += left[at] * *right;
+                *sum = mul_add(left[at], *right, *sum);
             }
         }
     }
     sums
+}
+
+/// The attention of some queries, compiled for several instruction sets.
+struct Queries<'a, T, F> {
+    attention: &'a Attention<'a, T>,
+    batch: usize,
+    first: usize,
+    results: &'a mut [T],
+    exp: &'a F,
+}
+
+impl<T: Real, F: Fn(T) -> T> WithSimd for Queries<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { attention, batch, first, results, exp } = self;
+        // A product is contracted with the sum where that is one instruction, and elsewhere not, where it is a call.
+        match (S::IS_SCALAR, S::F32_LANES) {
+            (true, _) => attention.compute_queries::<16>(batch, first, results, exp, |x, y, sum| x * y + sum),
+            (false, ..16) => attention.compute_queries::<16>(batch, first, results, exp, T::mul_add),
+            (false, _) => attention.compute_queries::<32>(batch, first, results, exp, T::mul_add),
+        }
+    }
 }
 
 fn attend<T: Real>(
@@ -283,8 +316,11 @@ fn attend<T: Real>(
 ) -> candle_core::Result<Tensor> {
     let (batch, heads, count, key_features) = queries.dims4()?;
     let (_, own_heads, tokens, value_features) = values.dims4()?;
-    let mut results = vec![T::zero(); batch * count * heads * value_features];
-    if !results.is_empty() && tokens > 0 {
+    let shape = (batch, count, heads, value_features);
+    let query = heads * value_features;
+    let results = if batch * count * query == 0 || tokens == 0 {
+        vec![T::zero(); batch * count * query]
+    } else {
         let mask = mask.map(|mask| mask.broadcast_as((batch, heads, count, tokens))).transpose()?;
         let mask = mask.as_ref().map(Tensor::storage_and_layout);
         let [(queries, q_layout), (keys, k_layout), (values, v_layout)] =
@@ -305,23 +341,24 @@ fn attend<T: Real>(
             key_features,
             value_features,
         };
-        let query = heads * value_features;
-        let blocks = results.chunks_mut(count * query).enumerate().flat_map(|(batch, results)| {
-            let blocks = results.chunks_mut(BLOCK * query).enumerate();
-            blocks.map(move |(index, results)| (batch, index * BLOCK, results))
-        });
-        let compute = |(batch, first, results): (usize, usize, &mut [T])| {
-            vectorized(
-                #[inline(always)]
-                || attention.compute_block(batch, first, results, &exp),
-            );
-        };
-        if batch * heads * count * tokens * (key_features + value_features) < PARALLEL {
-            blocks.for_each(compute);
-        } else {
-            blocks.collect::<Vec<_>>().into_par_iter().for_each(compute);
-        }
-    }
+        // Each part copies the keys and values of its text, so there are no more parts than keep all threads busy.
+        let threads = rayon::current_num_threads();
+        let in_parallel = batch * heads * count * tokens * (key_features + value_features) >= PARALLEL;
+        let wanted = if in_parallel && batch < 4 * threads && batch % threads > 0 { threads } else { 1 };
+        let length = count.div_ceil(wanted).next_multiple_of(ROWS).min(count);
+        let in_text = count.div_ceil(length);
+        let lengths: Vec<_> =
+            (0..batch * in_text).map(|part| length.min(count - part % in_text * length) * query).collect();
+        rows::compute_parts(
+            &lengths,
+            &Start::Zeros,
+            if in_parallel { 1 } else { lengths.len() },
+            |part, _, results| {
+                let (batch, first) = (part / in_text, part % in_text * length);
+                pulp::Arch::new().dispatch(Queries { attention: &attention, batch, first, results, exp: &exp });
+            },
+        )
+    };
     // The features of all heads of a token lie side by side, as the next product takes them.
-    Tensor::from_vec(results, (batch, count, heads, value_features), &Device::Cpu)?.transpose(1, 2)
+    Tensor::from_vec(results, shape, &Device::Cpu)?.transpose(1, 2)
 }

@@ -6,7 +6,7 @@ use super::Array;
 use super::array::elements;
 use super::kernels;
 use super::operation::{Reason, bail, operation};
-use super::shapes::{self, without};
+use super::shapes;
 use super::tape::{finish_output, record};
 use crate::array::docs::array_doc;
 use crate::array::operands::{self, common_dtype};
@@ -44,8 +44,10 @@ impl Array {
     pub fn expand_dims(&self, axis: isize) -> Result<Self> {
         operation("expand_dims", &[self], || {
             let mut shape = self.shape();
-            shape.insert(operands::axis(axis, shape.len() + 1)?, 1);
-            self.reshape_same_size(&shape)
+            let axis = operands::axis(axis, shape.len() + 1)?;
+            shape.insert(axis, 1);
+            shapes::check(&shape)?;
+            Ok(self.record_reshaped(self.tensor.unsqueeze(axis)?))
         })
     }
 
@@ -53,8 +55,7 @@ impl Array {
     #[track_caller]
     pub fn squeeze(&self, axis: isize) -> Result<Self> {
         operation("squeeze", &[self], || {
-            let axis = operands::squeeze(self.dims(), axis)?;
-            self.reshape_same_size(&without(self.dims(), &[axis]))
+            Ok(self.record_reshaped(self.tensor.squeeze(operands::squeeze(self.dims(), axis)?)?))
         })
     }
 
@@ -214,6 +215,12 @@ impl Array {
         })
     }
 
+    #[doc = array_doc!(contiguous, "cpu")]
+    #[track_caller]
+    pub fn contiguous(&self) -> Result<Self> {
+        operation("contiguous", &[self], || Ok(self.record_reshaped(self.tensor.contiguous()?)))
+    }
+
     #[doc = array_doc!(tril, "cpu")]
     #[track_caller]
     pub fn tril(&self, k: i32) -> Result<Self> {
@@ -286,8 +293,12 @@ impl Array {
     #[track_caller]
     pub(super) fn reshape_same_size(&self, shape: &[usize]) -> Result<Self, Reason> {
         shapes::check(shape)?;
-        let tensor = self.tensor.reshape(shape)?;
-        Ok(record(tensor, self.dtype, &[self], |_, args| args.cotangent.reshape(args.operands[0].dims())))
+        Ok(self.record_reshaped(self.tensor.reshape(shape)?))
+    }
+
+    /// Returns `tensor`, the same elements in another shape.
+    fn record_reshaped(&self, tensor: Tensor) -> Self {
+        record(tensor, self.dtype, &[self], |_, args| args.cotangent.reshape(args.operands[0].dims()))
     }
 
     /// Pads with zeros to `shape`, in which this array begins at `start`: the vjp of `slice`.

@@ -8,9 +8,7 @@ use candle_core::{D, DType, Device, Result, Storage, Tensor, WithDType};
 use num_traits::Float;
 
 use super::elementwise;
-use super::rows::{
-    self, BLOCK_OF_FUNCTIONS, BLOCK_OF_SUMS, Real, ScaleAndAdd, map_rows, not_on_the_cpu, zip_elements,
-};
+use super::rows::{self, BLOCK_OF_FUNCTIONS, BLOCK_OF_SUMS, Real, map_rows, not_on_the_cpu, zip_elements};
 
 /// Computes a floating point kernel, of half precision in float32, whose result is rounded once.
 pub(super) fn in_full_precision(x: &Tensor, kernel: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
@@ -111,9 +109,9 @@ fn map_float32(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
         1,
         BLOCK_OF_FUNCTIONS,
         #[inline(always)]
-        |xs, results| {
-            for (result, x) in results.iter_mut().zip(xs) {
-                *result = f(*x);
+        |xs| {
+            for x in xs {
+                *x = f(*x);
             }
         },
     )
@@ -349,9 +347,8 @@ fn softmax_of_rows<T: Real>(x: &Tensor, length: usize, exp: impl Fn(T) -> T + Sy
         length,
         BLOCK_OF_FUNCTIONS,
         #[inline(always)]
-        |rows: &[T], results: &mut [T]| {
-            results.copy_from_slice(rows);
-            for row in results.chunks_exact_mut(length) {
+        |rows: &mut [T]| {
+            for row in rows.chunks_exact_mut(length) {
                 softmax_of_row(row, &exp);
             }
         },
@@ -360,17 +357,23 @@ fn softmax_of_rows<T: Real>(x: &Tensor, length: usize, exp: impl Fn(T) -> T + Sy
 
 /// Replaces a row of numbers by their softmax, given the exponential function.
 #[inline(always)]
-pub(super) fn softmax_of_row<T: Real>(row: &mut [T], exp: &impl Fn(T) -> T) {
+fn softmax_of_row<T: Real>(row: &mut [T], exp: &impl Fn(T) -> T) {
+    let sum = exponentials_of_row(row, exp);
+    for weight in row {
+        *weight /= sum;
+    }
+}
+
+/// Replaces each number of a row by the exponential of its distance to the largest, and returns their sum.
+#[inline(always)]
+pub(super) fn exponentials_of_row<T: Real>(row: &mut [T], exp: &impl Fn(T) -> T) -> T {
     // This may lose a NaN; the sum does not.
     let max = |x: T, y: T| if y > x { y } else { x };
     let largest = reduce(row, T::neg_infinity(), max, max);
     for x in row.iter_mut() {
         *x = exp(*x - largest);
     }
-    let sum = sum_by(row, |weight| weight);
-    for weight in row {
-        *weight /= sum;
-    }
+    sum_by(row, |weight| weight)
 }
 
 /// Computes the layer norm. candle's kernel computes the variance as `mean(x²) - mean(x)²`, which is wrong far from zero and may
@@ -391,24 +394,24 @@ fn layer_norm_of_rows<T: Real>(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: 
         weight.len(),
         BLOCK_OF_SUMS,
         #[inline(always)]
-        |rows: &[T], results: &mut [T]| {
-            for (row, result) in rows.chunks_exact(weight.len()).zip(results.chunks_exact_mut(weight.len())) {
-                layer_norm_of_row(row, result, [&weight, &bias], eps);
+        |rows: &mut [T]| {
+            for row in rows.chunks_exact_mut(weight.len()) {
+                layer_norm_of_row(row, [&weight, &bias], eps);
             }
         },
     )
 }
 
 #[inline(always)]
-fn layer_norm_of_row<T: Real>(row: &[T], result: &mut [T], [weight, bias]: [&[T]; 2], eps: T) {
+fn layer_norm_of_row<T: Real>(row: &mut [T], [weight, bias]: [&[T]; 2], eps: T) {
     let length = T::from(row.len()).unwrap_or_else(T::infinity);
     // Relative to the first element: no precision is lost where the mean is large and the deviation small.
     let first = row[0];
     let mean = sum_by(row, |x| x - first) / length;
     let variance = sum_by(row, |x| (x - first - mean).powi(2)) / length;
     let scale = (variance + eps).sqrt().recip();
-    for ((result, x), (weight, bias)) in result.iter_mut().zip(row).zip(weight.iter().zip(bias)) {
-        *result = (*x - first - mean) * scale * *weight + *bias;
+    for (x, (weight, bias)) in row.iter_mut().zip(weight.iter().zip(bias)) {
+        *x = (*x - first - mean) * scale * *weight + *bias;
     }
 }
 
@@ -427,44 +430,13 @@ fn reduce<T: Real>(xs: &[T], start: T, add: impl Fn(T, T) -> T, join: impl Fn(T,
     for chunk in chunks {
         lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = add(*lane, *x));
     }
-    lanes.into_iter().fold(rest, join)
-}
-
-/// Multiplies matrices, or batches of matrices whose leading axes are the same.
-pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    if x.dtype() == DType::BF16 {
-        return binary_in_full_precision(x, y, matmul); // candle's kernel has no bfloat16.
-    }
-    if x.rank() == 2 {
-        return x.matmul(y);
-    }
-    let mut shape = x.dims().to_vec();
-    shape[x.rank() - 1] = y.dim(D::Minus1)?;
-    as_batch(x)?.matmul(&as_batch(y)?)?.reshape(shape)
-}
-
-/// Computes `beta * c + alpha * (a @ b)` of two matrices and of a matrix or a row.
-pub(super) fn addmm(c: &Tensor, a: &Tensor, b: &Tensor, alpha: f32, beta: f32) -> Result<Tensor> {
-    in_full_precision(a, |a| {
-        let product = a.matmul(&b.to_dtype(a.dtype())?)?;
-        if product.elem_count() > 0 {
-            product.inplace_op2(&c.to_dtype(a.dtype())?.contiguous()?, &ScaleAndAdd { alpha, beta })?;
+    // By halves, which do not wait for each other.
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] = join(lanes[lane], lanes[lane + half]);
         }
-        Ok(product)
-    })
-}
-
-/// Returns a batch of matrices with one leading axis, in a layout that candle multiplies: contiguous matrices, each of them
-/// row-major or column-major.
-fn as_batch(x: &Tensor) -> Result<Tensor> {
-    let (rows, columns) = (x.rank() - 2, x.rank() - 1);
-    let dims = x.dims();
-    let batch = dims[..rows].iter().product::<usize>();
-    if x.stride()[rows] == 1 && x.stride()[columns] != 1 {
-        x.transpose(rows, columns)?.contiguous()?.reshape((batch, dims[columns], dims[rows]))?.transpose(1, 2)
-    } else {
-        x.contiguous()?.reshape((batch, dims[rows], dims[columns]))
     }
+    join(lanes[0], rest)
 }
 
 /// Computes `sums[indices[i]] += x[i]` along `axis`, which has `length` in the result.

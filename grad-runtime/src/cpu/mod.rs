@@ -24,6 +24,10 @@
 //! Floating point functions (`exp`, `divide`, `mean`, `softmax`, …) convert integers and bools to `Float32`. Half precision
 //! is computed in `Float32` and rounded once for each operation. Integers wrap around. An array has at most 8 axes.
 //!
+//! Large operations compute on rayon's pool. A thread outside the pool sleeps until they are done; small models run faster inside
+//! `rayon::scope`, on a thread of the pool, which computes with the others. An allocator that keeps freed memory, such as mimalloc,
+//! saves page faults.
+//!
 //! ```
 //! use grad_runtime::cpu::Array;
 //!
@@ -42,6 +46,7 @@ mod generator;
 mod indexing;
 mod kernels;
 mod operation;
+mod products;
 mod reductions;
 mod rows;
 mod shapes;

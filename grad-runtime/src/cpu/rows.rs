@@ -2,9 +2,13 @@
 //!
 //! [`pulp`] compiles a loop for AVX2 and AVX-512 too, and chooses when it runs. Products and sums are never contracted, so the
 //! results are the same on each. Functions that a loop calls must be inlined into it to be compiled with it.
+#![allow(unsafe_code, reason = "results are written into memory that is not initialized")]
 #![allow(clippy::inline_always, reason = "a function that is not inlined is compiled for baseline x86-64")]
 
-use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Result, Storage, Tensor, WithDType};
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use candle_core::{Device, Layout, Result, Storage, Tensor, WithDType};
 use num_traits::Float;
 use rayon::prelude::*;
 
@@ -30,10 +34,6 @@ pub(super) fn contiguous<'a, T: WithDType>(storage: &'a Storage, layout: &Layout
     let Storage::Cpu(storage) = storage else {
         return Err(not_on_the_cpu());
     };
-    elements(storage, layout)
-}
-
-fn elements<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     Ok(&storage.as_slice::<T>()?[layout.start_offset()..][..layout.shape().elem_count()])
 }
 
@@ -41,46 +41,98 @@ pub(super) fn not_on_the_cpu() -> candle_core::Error {
     candle_core::Error::Msg("the elements are not on the CPU".into())
 }
 
-/// Calls `kernel` on blocks of `results`, with the index of the first element of each.
+/// What the elements of a result are before a kernel computes them in place.
+pub(super) enum Start<'a, T> {
+    Zeros,
+    From(&'a [T]),
+}
+
+/// Makes a vector of parts with the given lengths: writes the start of each, and calls `kernel` on it with the index of the part and that
+/// of its first element. `together` is the number of parts that are worth another thread.
+///
+/// A thread so finds in its cache what it computes from, and the pages of a new vector are touched by all threads.
 #[inline(always)]
-fn in_blocks<T: Send>(results: &mut [T], block: usize, kernel: impl Fn(usize, &mut [T]) + Sync) {
-    if results.len() <= block {
-        vectorized(
-            #[inline(always)]
-            || kernel(0, results),
-        );
-    } else {
-        results.par_chunks_mut(block).enumerate().for_each(|(index, results)| {
+pub(super) fn compute_parts<T: Real>(
+    lengths: &[usize],
+    start: &Start<'_, T>,
+    together: usize,
+    kernel: impl Fn(usize, usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let total = lengths.iter().sum();
+    let mut results = Vec::with_capacity(total);
+    let mut rest = &mut results.spare_capacity_mut()[..total];
+    let mut done = 0;
+    let groups = lengths.chunks(together).enumerate().map(|(group, lengths)| {
+        let at = done;
+        done += lengths.iter().sum::<usize>();
+        let slots = rest.split_off_mut(..done - at).expect("the lengths add up to the total");
+        (group * together, lengths, at, slots)
+    });
+    let compute = |(first, lengths, mut at, mut slots): (_, &[usize], _, &mut [MaybeUninit<T>])| {
+        for (part, length) in (first..).zip(lengths) {
+            let slots = slots.split_off_mut(..*length).expect("the lengths add up to that of the group");
             vectorized(
                 #[inline(always)]
-                || kernel(index * block, results),
+                || {
+                    match start {
+                        Start::Zeros => slots.iter_mut().for_each(|slot| _ = slot.write(T::zero())),
+                        Start::From(xs) => {
+                            let xs = &xs[at..][..slots.len()];
+                            slots.iter_mut().zip(xs).for_each(|(slot, x)| _ = slot.write(*x));
+                        }
+                    }
+                    // SAFETY: each slot was written above.
+                    let part_of_results = unsafe { &mut *(ptr::from_mut(slots) as *mut [T]) };
+                    kernel(part, at, part_of_results);
+                },
             );
-        });
+            at += length;
+        }
+    };
+    if lengths.len() <= together {
+        groups.for_each(compute);
+    } else {
+        groups.collect::<Vec<_>>().into_par_iter().for_each(compute);
     }
+    // SAFETY: the parts are all of it, and each was written.
+    unsafe { results.set_len(total) };
+    results
 }
 
-/// Returns the length of a block of whole rows, of about `length` elements.
-fn whole_rows(length: usize, row: usize) -> usize {
-    (length / row).max(1) * row
+/// The number of elements that are copied and then computed, small enough for the first-level cache.
+const IN_CACHE: usize = 1 << 12;
+
+/// Calls `kernel` on successive rows of a copy of `xs`, with the index of the first element. `block` elements are worth another thread.
+#[inline(always)]
+fn compute_copy<T: Real>(xs: &[T], row: usize, block: usize, kernel: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
+    let length = (IN_CACHE / row).max(1) * row;
+    let mut lengths = vec![length; xs.len() / length];
+    lengths.extend(Some(xs.len() % length).filter(|rest| *rest > 0));
+    compute_parts(
+        &lengths,
+        &Start::From(xs),
+        (block / length).max(1),
+        #[inline(always)]
+        |_, at, results| kernel(at, results),
+    )
 }
 
-/// Calls `kernel` on blocks of whole rows of a tensor, with a slice of the same length for the results.
+/// Calls `kernel` on successive rows of a copy of a tensor, which it replaces. `block` elements are worth another thread.
 #[inline(always)]
 pub(super) fn map_rows<T: Real>(
     x: &Tensor,
     row: usize,
     block: usize,
-    kernel: impl Fn(&[T], &mut [T]) + Sync,
+    kernel: impl Fn(&mut [T]) + Sync,
 ) -> Result<Tensor> {
     let x = x.contiguous()?;
     let (storage, layout) = x.storage_and_layout();
-    let elements = contiguous::<T>(&storage, layout)?;
-    let mut results = vec![T::zero(); elements.len()];
-    in_blocks(
-        &mut results,
-        whole_rows(block, row),
+    let results = compute_copy(
+        contiguous::<T>(&storage, layout)?,
+        row,
+        block,
         #[inline(always)]
-        |at, results| kernel(&elements[at..][..results.len()], results),
+        |_, results| kernel(results),
     );
     Tensor::from_vec(results, x.shape(), &Device::Cpu)
 }
@@ -89,59 +141,17 @@ pub(super) fn map_rows<T: Real>(
 #[inline(always)]
 pub(super) fn zip_elements<T: Real>(x: &Tensor, y: &Tensor, f: impl Fn(T, T) -> T + Sync) -> Result<Tensor> {
     let ((x_storage, x_layout), (y_storage, y_layout)) = (x.storage_and_layout(), y.storage_and_layout());
-    let (xs, ys) = (contiguous::<T>(&x_storage, x_layout)?, contiguous::<T>(&y_storage, y_layout)?);
-    let mut results = vec![T::zero(); xs.len()];
-    in_blocks(
-        &mut results,
+    let ys = contiguous::<T>(&y_storage, y_layout)?;
+    let results = compute_copy(
+        contiguous::<T>(&x_storage, x_layout)?,
+        1,
         BLOCK_OF_SUMS,
         #[inline(always)]
         |at, results| {
-            for ((result, x), y) in results.iter_mut().zip(&xs[at..]).zip(&ys[at..]) {
-                *result = f(*x, *y);
+            for (result, y) in results.iter_mut().zip(&ys[at..]) {
+                *result = f(*result, *y);
             }
         },
     );
     Tensor::from_vec(results, x.shape(), &Device::Cpu)
-}
-
-/// Replaces each element `x` by `alpha * x + beta * c`, where the contiguous `c` has the same shape or is a row.
-pub(super) struct ScaleAndAdd {
-    pub alpha: f32,
-    pub beta: f32,
-}
-
-impl ScaleAndAdd {
-    fn compute<T: Real>(&self, xs: &mut [T], cs: &[T], row: usize) {
-        let [alpha, beta] = [self.alpha, self.beta].map(|factor| T::from(factor).unwrap_or_else(T::nan));
-        in_blocks(
-            xs,
-            whole_rows(BLOCK_OF_SUMS, row),
-            #[inline(always)]
-            |at, xs| {
-                for (index, xs) in xs.chunks_exact_mut(row).enumerate() {
-                    let cs = if cs.len() == row { cs } else { &cs[at + index * row..][..row] };
-                    for (x, c) in xs.iter_mut().zip(cs) {
-                        *x = alpha * *x + beta * *c;
-                    }
-                }
-            },
-        );
-    }
-}
-
-impl InplaceOp2 for ScaleAndAdd {
-    fn name(&self) -> &'static str {
-        "scale_and_add"
-    }
-
-    fn cpu_fwd(&self, xs: &mut CpuStorage, layout: &Layout, cs: &CpuStorage, c_layout: &Layout) -> Result<()> {
-        let row = layout.dims().last().copied().unwrap_or(1);
-        let range = layout.start_offset()..layout.start_offset() + layout.shape().elem_count();
-        match xs {
-            CpuStorage::F32(xs) => self.compute(&mut xs[range], elements(cs, c_layout)?, row),
-            CpuStorage::F64(xs) => self.compute(&mut xs[range], elements(cs, c_layout)?, row),
-            _ => unreachable!("half precision is computed in float32"),
-        }
-        Ok(())
-    }
 }

@@ -262,6 +262,7 @@ gradients! {
         flatten(Signed [2, 3]) |x| x[0].flatten(0, 1);
         unflatten(Signed [6]) |x| x[0].unflatten(0, &[2, 3]);
         swapaxes(Signed [2, 3]) |x| x[0].swapaxes(0, 1);
+        contiguous(Signed [2, 3]) |x| x[0].swapaxes(0, 1)?.contiguous();
         moveaxis(Signed [2, 3, 2]) |x| x[0].moveaxis(0, 2);
         flip(Signed [2, 3]) |x| x[0].flip(&[1]);
         roll(Signed [2, 3]) |x| x[0].roll(1, &[1]);

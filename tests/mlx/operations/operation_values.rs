@@ -263,6 +263,7 @@ values! {
             floats(&[1, 2, 2], [1.0, 2.0, 3.0, 4.0]).flatten(1, -1) => floats(&[1, 4], [1.0, 2.0, 3.0, 4.0]);
         unflatten: v([1.0, 2.0, 3.0, 4.0]).unflatten(0, &[2, 2]) => matrix();
         swapaxes: matrix().swapaxes(0, 1) => floats(&[2, 2], [1.0, 3.0, 2.0, 4.0]);
+        contiguous: matrix().swapaxes(0, 1)?.contiguous() => floats(&[2, 2], [1.0, 3.0, 2.0, 4.0]);
         moveaxis:
             floats(&[1, 2, 2], [1.0, 2.0, 3.0, 4.0]).moveaxis(0, -1) => floats(&[2, 2, 1], [1.0, 2.0, 3.0, 4.0]);
         flip:

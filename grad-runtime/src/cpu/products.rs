@@ -1,0 +1,245 @@
+//! Products of matrices by the `gemm` crate, into memory that nothing else has written before.
+//!
+//! The result is cut into parts, each of which one thread computes from the first to the last element. So a thread finds in its cache
+//! what it added to, and no thread waits for another before the end.
+#![allow(unsafe_code, reason = "gemm takes pointers")]
+#![allow(clippy::inline_always, reason = "loops are compiled for several instruction sets, as rows.rs says")]
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::slice;
+
+use candle_core::{D, DType, Device, Layout, Result, Storage, Tensor, WithDType};
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+use super::kernels::in_full_precision;
+use super::rows::{self, Real, not_on_the_cpu};
+
+/// The number of multiplications that are worth another thread.
+const MULTIPLICATIONS: usize = 1 << 21;
+
+/// The fewest rows of a part: with fewer, threads would read the right matrix more often than it pays.
+const ROWS: usize = 192;
+
+/// The columns of a part are a multiple of it: that many fill the registers of gemm's kernels.
+const COLUMNS: usize = 64;
+
+/// The most columns that gemm computes without copying the left matrix first, which is not worth it for few rows.
+const STRIP: usize = 128;
+
+/// Multiplies matrices, or batches of matrices whose leading axes are the same. Half precision is accumulated in float32.
+pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    in_full_precision(x, |x| {
+        let y = y.to_dtype(x.dtype())?;
+        match x.dtype() {
+            DType::F64 => multiply::<f64>(x, &y, None),
+            _ => multiply::<f32>(x, &y, None),
+        }
+    })
+}
+
+/// Computes `beta * c + alpha * (a @ b)` of two matrices and of a matrix or a row.
+pub(super) fn addmm(c: &Tensor, a: &Tensor, b: &Tensor, alpha: f32, beta: f32) -> Result<Tensor> {
+    in_full_precision(a, |a| {
+        let (b, c) = (b.to_dtype(a.dtype())?, c.to_dtype(a.dtype())?.contiguous()?);
+        match a.dtype() {
+            DType::F64 => multiply::<f64>(a, &b, Some((&c, alpha.into(), beta.into()))),
+            _ => multiply::<f32>(a, &b, Some((&c, alpha, beta))),
+        }
+    })
+}
+
+fn multiply<T: Real>(x: &Tensor, y: &Tensor, added: Option<(&Tensor, T, T)>) -> Result<Tensor> {
+    let (rows, length) = (x.dims()[x.rank() - 2], x.dim(D::Minus1)?);
+    let columns = y.dim(D::Minus1)?;
+    let mut shape = x.dims().to_vec();
+    shape[x.rank() - 1] = columns;
+    let ((x, x_layout), (y, y_layout)) = (x.storage_and_layout(), y.storage_and_layout());
+    let added = added.map(|(c, alpha, beta)| (c.storage_and_layout(), alpha, beta));
+    let added = match &added {
+        Some(((c, layout), alpha, beta)) => Some(Added {
+            elements: rows::contiguous(c, layout)?,
+            row_stride: if layout.dims().len() == 1 { 0 } else { columns },
+            factors: [*alpha, *beta],
+        }),
+        None => None,
+    };
+    let product = Product {
+        left: Matrices::new(&x, x_layout)?,
+        right: Matrices::new(&y, y_layout)?,
+        added,
+        size: [rows, columns, length],
+    };
+    Tensor::from_vec(product.compute(), shape, &Device::Cpu)
+}
+
+/// A matrix, or a batch of matrices.
+struct Matrices<'a, T> {
+    elements: &'a [T],
+    /// Where each matrix begins.
+    starts: Vec<usize>,
+    /// The distances of rows and of columns.
+    strides: [usize; 2],
+}
+
+impl<'a, T: WithDType> Matrices<'a, T> {
+    fn new(storage: &'a Storage, layout: &Layout) -> Result<Self> {
+        let Storage::Cpu(storage) = storage else {
+            return Err(not_on_the_cpu());
+        };
+        let (batch, strides) = layout.stride().split_last_chunk().expect("two axes or more");
+        let mut starts = vec![layout.start_offset()];
+        for (stride, length) in batch.iter().zip(layout.dims()) {
+            starts = starts.iter().flat_map(|start| (0..*length).map(move |at| start + at * stride)).collect();
+        }
+        Ok(Self { elements: storage.as_slice()?, starts, strides: *strides })
+    }
+
+    /// Returns a pointer to the element at `row` and `column` of a matrix, from which on there are as many as given.
+    fn at(&self, matrix: usize, [row, column]: [usize; 2], [rows, columns]: [usize; 2]) -> *const T {
+        let [of_row, of_column] = self.strides;
+        let first = self.starts[matrix] + row * of_row + column * of_column;
+        // Empty matrices have no first element, and gemm does not look for it.
+        if rows > 0 && columns > 0 {
+            let last = first + (rows - 1) * of_row + (columns - 1) * of_column;
+            assert!(last < self.elements.len(), "a matrix ends outside its storage");
+        }
+        self.elements.as_ptr().wrapping_add(first)
+    }
+}
+
+/// What is added to a product: a matrix, or a row if `row_stride` is 0.
+struct Added<'a, T> {
+    elements: &'a [T],
+    row_stride: usize,
+    /// Of the product and of this.
+    factors: [T; 2],
+}
+
+struct Product<'a, T> {
+    left: Matrices<'a, T>,
+    right: Matrices<'a, T>,
+    added: Option<Added<'a, T>>,
+    /// The numbers of rows and columns of a result, and the length of its sums.
+    size: [usize; 3],
+}
+
+/// Some rows and columns of one matrix of the result.
+struct Part {
+    matrix: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl<T: Real> Product<'_, T> {
+    fn compute(&self) -> Vec<T> {
+        let [rows, columns, length] = self.size;
+        let batch = self.left.starts.len();
+        let elements = batch * rows * columns;
+        let mut results = Vec::with_capacity(elements);
+        let target = Target(results.as_mut_ptr());
+        if elements.saturating_mul(length) < 2 * MULTIPLICATIONS {
+            (0..batch)
+                .for_each(|matrix| self.compute_part(Part { matrix, rows: 0..rows, columns: 0..columns }, &target));
+        } else {
+            let parts = self.parts(batch, rayon::current_num_threads()).collect::<Vec<_>>();
+            parts.into_par_iter().for_each(|part| self.compute_part(part, &target));
+        }
+        // SAFETY: it has the capacity, and the parts are all of the results.
+        unsafe { results.set_len(elements) };
+        results
+    }
+
+    /// Cuts the results into some parts for each thread, or, where there are few rows, into columns for each.
+    fn parts(&self, batch: usize, threads: usize) -> impl Iterator<Item = Part> {
+        let [rows, columns, length] = self.size;
+        let wanted = (4 * threads).div_ceil(batch);
+        let height = rows.div_ceil(wanted.min(rows / ROWS).max(1)).max(1);
+        let in_rows = rows.div_ceil(height);
+        let most = (columns * rows).saturating_mul(length) / MULTIPLICATIONS;
+        let in_columns = if in_rows * batch >= threads { 1 } else { (threads / in_rows).min(most).max(1) };
+        let width = columns.div_ceil(in_columns).next_multiple_of(COLUMNS);
+        (0..batch).flat_map(move |matrix| {
+            (0..rows).step_by(height).flat_map(move |row| {
+                (0..columns).step_by(width).map(move |column| Part {
+                    matrix,
+                    rows: row..rows.min(row + height),
+                    columns: column..columns.min(column + width),
+                })
+            })
+        })
+    }
+
+    /// Writes each element of a part of the results.
+    fn compute_part(&self, part: Part, target: &Target<T>) {
+        let [rows, columns, _] = self.size;
+        let (height, width) = (part.rows.len(), part.columns.len());
+        let first = (part.matrix * rows + part.rows.start) * columns + part.columns.start;
+        if let Some(Added { elements, row_stride, factors: [_, beta] }) = &self.added {
+            for row in 0..height {
+                let added = &elements[(part.rows.start + row) * row_stride..][part.columns.clone()];
+                // SAFETY: the part lies within the capacity of the results, and is no other thread's.
+                let results =
+                    unsafe { slice::from_raw_parts_mut(target.0.add(first + row * columns).cast(), width) };
+                rows::vectorized(
+                    #[inline(always)]
+                    || write_scaled(added, *beta, results),
+                );
+            }
+        }
+        let strip = if height < ROWS { STRIP } else { width.max(1) };
+        let Part { matrix, rows, columns } = part;
+        for column in columns.clone().step_by(strip) {
+            self.multiply_into(matrix, rows.clone(), column..columns.end.min(column + strip), target);
+        }
+    }
+
+    /// Writes a product, or adds it to what is there.
+    fn multiply_into(&self, matrix: usize, rows: Range<usize>, columns: Range<usize>, target: &Target<T>) {
+        let [all_rows, all_columns, length] = self.size;
+        let left = self.left.at(matrix, [rows.start, 0], [rows.len(), length]);
+        let right = self.right.at(matrix, [0, columns.start], [length, columns.len()]);
+        let [[left_row, left_column], [right_row, right_column]] =
+            [self.left.strides, self.right.strides].map(|strides| strides.map(usize::cast_signed));
+        // SAFETY: `at` has checked that the operands lie within their storage. The rows and columns lie within the capacity of the results and
+        // are no other thread's; they are read only if something is added, which has been written before.
+        unsafe {
+            gemm::gemm(
+                rows.len(),
+                columns.len(),
+                length,
+                target.0.add((matrix * all_rows + rows.start) * all_columns + columns.start),
+                1,
+                all_columns.cast_signed(),
+                self.added.is_some(),
+                left,
+                left_column,
+                left_row,
+                right,
+                right_column,
+                right_row,
+                T::one(),
+                self.added.as_ref().map_or(T::one(), |added| added.factors[0]),
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
+    }
+}
+
+/// Where the results are written.
+struct Target<T>(*mut T);
+
+// SAFETY: threads write to different parts.
+unsafe impl<T: Send> Sync for Target<T> {}
+
+/// Writes `factor` times each element to `results`.
+#[inline(always)]
+fn write_scaled<T: Real>(elements: &[T], factor: T, results: &mut [MaybeUninit<T>]) {
+    for (result, x) in results.iter_mut().zip(elements) {
+        result.write(factor * *x);
+    }
+}
