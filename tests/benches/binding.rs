@@ -23,11 +23,9 @@ mod python_mlx;
 /// The most instructions that a case may take in Rust, in those of C++.
 const MOST: f64 = 1.03;
 /// The same for cases that take more.
-const EXCEPTIONS: [(&str, f64); 2] = [
+const EXCEPTIONS: [(&str, f64); 1] = [
     // The lengths, of any integer type, are converted to the integers of MLX, and checked.
     ("reshape", 1.07),
-    // Seven instructions: Rust calls a function to copy the reference and one to free it, and C++ inlines both.
-    ("clone", 1.10),
 ];
 
 const ROUNDS_COUNTED: u32 = 1000;

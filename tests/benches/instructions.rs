@@ -84,7 +84,7 @@ const MOST: [(&str, u64); 6] = [
     ("the same function with #[no_grad]", 29),
     ("the same with the guard by hand around the poll", 41),
     ("the same wrapped in a scope", 44),
-    ("a poll of an async fn with #[no_grad]", 55),
+    ("a poll of an async fn with #[no_grad]", 52),
 ];
 
 /// What the look for libtorch costs where it may come: one word is read through two pointers.

@@ -20,6 +20,8 @@ pub struct Detach {
 impl Detach {
     /// Returns the code for the results of a function, if the scope detaches them.
     pub fn of_output(scope: &Scope, output: &ReturnType) -> Option<Self> {
+        // Before the type's span, which takes a copy of its tokens.
+        scope.detach.as_ref()?;
         match output {
             ReturnType::Type(_, ty) if is_never(ty) => None,
             ReturnType::Type(_, ty) => Self::at(scope, ty.span()),

@@ -17,10 +17,11 @@ use crate::types::nameable_output;
 pub fn expand(attribute: &ScopeAttribute, function: &Function) -> TokenStream {
     let scope = &attribute.scope;
     let Function { attributes, visibility, defaultness, signature, body } = function;
-    let (inner_attributes, statements) = split_inner_attributes(body.stream());
     // The user's own braces are kept where possible: rustc reports an error in a copy twice.
-    let mut body =
-        if inner_attributes.is_empty() { body.clone() } else { in_braces(function.body.span(), statements) };
+    let (inner_attributes, mut body) = match split_inner_attributes(body.stream()) {
+        Some((attributes, statements)) => (attributes, in_braces(body.span(), statements)),
+        None => (TokenStream::new(), body.clone()),
+    };
 
     let deferred = if attribute.eager { None } else { deferred_type::of_output(&signature.output) };
     let mut signature = signature.clone();
@@ -46,9 +47,9 @@ pub fn expand(attribute: &ScopeAttribute, function: &Function) -> TokenStream {
     quote!(#(#attributes)* #visibility #defaultness #signature #body)
 }
 
-/// Splits a body into its inner attributes, `#![…]` and `//! …`, and its statements: the attributes must stay first in
-/// the function.
-fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
+/// Splits a body that begins with inner attributes, `#![…]` and `//! …`, into these and its statements: the attributes must stay first
+/// in the function.
+fn split_inner_attributes(body: TokenStream) -> Option<(TokenStream, TokenStream)> {
     let mut tokens = body.into_iter().peekable();
     let mut attributes = TokenStream::new();
     let mut rest = TokenStream::new();
@@ -60,8 +61,11 @@ fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
         attributes.extend([hash, bang]);
         attributes.extend(tokens.next());
     }
+    if attributes.is_empty() {
+        return None;
+    }
     rest.extend(tokens);
-    (attributes, rest)
+    Some((attributes, rest))
 }
 
 /// Returns statements that evaluate `body` in `scope` and detach its value there.

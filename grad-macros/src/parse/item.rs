@@ -8,7 +8,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::token::Brace;
 use syn::{Attribute, LitStr, Result, Signature, Token, Visibility};
 
-use crate::tokens::is_punct;
+use crate::tokens::{in_braces, is_punct};
 
 /// An item under an attribute.
 pub enum Item {
@@ -70,26 +70,46 @@ pub enum Member {
 
 /// Parses an item.
 pub fn parse(item: TokenStream) -> Result<Item> {
-    (|input: ParseStream| {
-        let attributes = input.call(Attribute::parse_outer)?;
-        let visibility = input.parse()?;
-        if let Some(methods) = parse_method_block(&attributes, &visibility, input) {
-            return Ok(Item::Methods(methods));
+    let (item, body) = without_body(item);
+    let mut item = parse_without_body.parse2(item)?;
+    if let Some(body) = body {
+        match &mut item {
+            Item::Function(function) => function.body = body,
+            Item::Methods(methods) => methods.body = body,
+            Item::Other(..) => {}
         }
-        if !is_function(input) {
-            let (other, span) = parse_other(input);
-            input.parse::<TokenStream>()?;
-            return Ok(Item::Other(other, span));
-        }
-        let signature = input.parse()?;
-        let span = input.span();
-        let Some(body) = parse_body(input)? else {
-            input.parse::<TokenStream>()?;
-            return Ok(Item::Other(OtherItem::FunctionWithoutBody, span));
-        };
-        Ok(Item::Function(Box::new(Function { attributes, visibility, defaultness: None, signature, body })))
-    })
-    .parse2(item)
+    }
+    Ok(item)
+}
+
+/// Splits off the body that an item ends with, if it does, and leaves empty braces: the parser would first copy every token in it.
+fn without_body(item: TokenStream) -> (TokenStream, Option<Group>) {
+    let mut tokens: Vec<TokenTree> = item.into_iter().collect();
+    let body = tokens.last().and_then(|last| body_in(last.clone()));
+    if let (Some(last), Some(body)) = (tokens.last_mut(), &body) {
+        *last = in_braces(body.span(), TokenStream::new()).into();
+    }
+    (tokens.into_iter().collect(), body)
+}
+
+fn parse_without_body(input: ParseStream) -> Result<Item> {
+    let attributes = input.call(Attribute::parse_outer)?;
+    let visibility = input.parse()?;
+    if let Some(methods) = parse_method_block(&attributes, &visibility, input) {
+        return Ok(Item::Methods(methods));
+    }
+    if !is_function(input) {
+        let (other, span) = parse_other(input);
+        input.parse::<TokenStream>()?;
+        return Ok(Item::Other(other, span));
+    }
+    let signature = input.parse()?;
+    let span = input.span();
+    let Some(body) = body_in(input.parse()?) else {
+        input.parse::<TokenStream>()?;
+        return Ok(Item::Other(OtherItem::FunctionWithoutBody, span));
+    };
+    Ok(Item::Function(Box::new(Function { attributes, visibility, defaultness: None, signature, body })))
 }
 
 /// Returns whether a function comes next, after its attributes and visibility.
@@ -108,18 +128,15 @@ fn is_function(input: ParseStream) -> bool {
     ahead.peek(Token![fn])
 }
 
-/// Parses the token after a signature, and returns it if it is a body.
-fn parse_body(input: ParseStream) -> Result<Option<Group>> {
-    let mut token: TokenTree = input.parse()?;
-    loop {
-        match token {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => return Ok(Some(group)),
-            // A `$body:block` of a `macro_rules!` arrives in a group without delimiters.
-            TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
-                token = syn::parse2(group.stream())?;
-            }
-            _ => return Ok(None),
-        }
+/// Returns the body that a token is. A `$body:block` of a `macro_rules!` arrives in a group without delimiters.
+fn body_in(token: TokenTree) -> Option<Group> {
+    let TokenTree::Group(group) = token else {
+        return None;
+    };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group),
+        Delimiter::None => syn::parse2(group.stream()).ok().and_then(body_in),
+        _ => None,
     }
 }
 
@@ -199,7 +216,7 @@ fn parse_function(input: ParseStream) -> Option<Member> {
     let function = if let Some(semicolon) = ahead.parse::<Option<Token![;]>>().ok()? {
         Member::Other(quote!(#(#attributes)* #visibility #defaultness #signature #semicolon))
     } else {
-        let body = parse_body(&ahead).ok()??;
+        let body = body_in(ahead.parse().ok()?)?;
         Member::Method(Box::new(Function { attributes, visibility, defaultness, signature, body }))
     };
     input.advance_to(&ahead);

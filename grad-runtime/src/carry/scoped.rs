@@ -87,8 +87,9 @@ where
     Scoped { state: State::Whole { inner, enter } }
 }
 
+// Not the Rust ABI, by which it could unwind: each poll would keep a register for the cleanup that follows.
 #[cold]
-fn consumed() -> ! {
+extern "C" fn consumed() -> ! {
     unreachable!("the value is taken out only when this is dropped or consumed")
 }
 
