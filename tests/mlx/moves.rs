@@ -2,20 +2,20 @@
 
 use grad_runtime::{Dtype, Result, mlx};
 
-/// Each holds its number, and is alive in a list that is moved again and again as it grows.
+/// Each holds its number, and is alive in a list that is moved again and again.
 #[test]
-fn arrays_survive_the_reallocations_of_a_vector() -> Result<()> {
+fn arrays_survive_the_moves_of_a_vector() -> Result<()> {
     let mut arrays = Vec::new();
-    let mut places = 0;
     for number in 0..1000_i32 {
-        let before = arrays.as_ptr();
+        // A vector that grows may stay where it is, if the allocator has room behind it.
+        let mut moved = Vec::with_capacity(arrays.len() + 3);
+        moved.append(&mut arrays);
+        arrays = moved;
         // One is computed, the next is a node of the graph that refers to it, and the one after shares its descriptor.
         let one = mlx::Array::scalar(number)?;
         let node = one.add(0)?;
         arrays.extend([one, node.clone(), node]);
-        places += usize::from(arrays.as_ptr() != before);
     }
-    assert!(places > 5, "the list has moved {places} times");
     arrays.reverse();
     arrays.swap(0, 1500);
     mlx::eval(&arrays)?;
