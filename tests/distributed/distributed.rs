@@ -1,0 +1,3 @@
+//! Processes that compute together, over MLX's ring on this machine.
+
+mod collectives;
