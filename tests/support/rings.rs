@@ -1,5 +1,6 @@
 //! Processes of a ring on this machine, each of which runs the body of the test that starts them.
 
+use std::cell::Cell;
 use std::io::{Read, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,6 +16,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// One ring at a time: the threads of MLX's ring do not sleep while they wait.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// How many rings this test has started: a process of one of them runs the body of the same number.
+    static STARTED: Cell<usize> = const { Cell::new(0) };
+}
 
 /// What became of a process.
 #[derive(Debug)]
@@ -91,19 +97,21 @@ impl Ring {
         self
     }
 
-    /// Runs `body` in each process, and returns what became of them to the test that called this.
+    /// Runs `body` in each process, and returns what became of them to the test that called this. A process of another ring of the
+    /// test gets an empty list.
     ///
     /// # Panics
     ///
     /// If a process takes longer than a minute.
     pub fn run(self, body: impl FnOnce(usize)) -> Vec<Outcome> {
+        let number = STARTED.replace(STARTED.get() + 1);
         if let Ok(child) = env::var(CHILD) {
-            let (rank, size) = child.split_once('/').expect("rank and size");
-            if size.parse() == Ok(self.size) {
+            let (rank, of) = child.split_once('/').expect("rank and number");
+            if of.parse() == Ok(number) {
                 body(rank.parse().unwrap());
                 process::exit(0);
             }
-            return Vec::new(); // A test that starts several rings calls this for each.
+            return Vec::new();
         }
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let test = thread::current().name().expect("a test has a name").to_owned();
@@ -113,7 +121,7 @@ impl Ring {
         let start = |rank: usize| {
             let mut command = Command::new(env::current_exe().unwrap());
             command.args(["--exact", &test, "--nocapture", "--test-threads", "1"]);
-            command.env(CHILD, format!("{rank}/{}", self.size)).env("MLX_RANK", rank.to_string()).env("MLX_HOSTFILE", file.path());
+            command.env(CHILD, format!("{rank}/{number}")).env("MLX_RANK", rank.to_string()).env("MLX_HOSTFILE", file.path());
             command.envs(self.variables.iter().map(|(name, value)| (name, value)));
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             Process::start(command)

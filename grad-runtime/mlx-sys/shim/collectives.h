@@ -93,8 +93,8 @@ Communication& communication() {
   return of_thread;
 }
 
-bool is_complete(const array& a) {
-  return a.is_available();
+bool are_complete(const Arrays& arrays) {
+  return std::all_of(arrays.begin(), arrays.end(), [](const array& a) { return a.is_available(); });
 }
 
 [[noreturn]] void stop_waiting() {
@@ -104,8 +104,12 @@ bool is_complete(const array& a) {
   ring_sockets.shut_down();
   auto start = std::chrono::steady_clock::now();
   bool is_stopped = false;
-  while (!(is_stopped = std::all_of(pending.begin(), pending.end(), is_complete)) &&
-         std::chrono::steady_clock::now() - start < MOST) {
+  while (!is_stopped && std::chrono::steady_clock::now() - start < MOST) {
+    try {
+      is_stopped = are_complete(pending);
+    } catch (const std::exception&) {
+      // The error of one of them, which MLX forgets when it has thrown it.
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   for (auto& a : pending) {
@@ -130,29 +134,31 @@ void wait_for_collectives() {
     return;
   }
   auto start = std::chrono::steady_clock::now();
-  for (int round = 0; !std::all_of(here.in_flight.begin(), here.in_flight.end(), is_complete); ++round) {
-    auto elapsed = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
-    if (here.hooks.state && !here.hooks.poll(here.hooks.state, elapsed.count())) {
-      stop_waiting();
-    }
-    if (round < BRIEFLY) {
-      std::this_thread::yield();
-    } else {
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-    }
-  }
-  if (here.stream->device == mx::Device::cpu) {
-    try {
-      // An array whose event is signalled counts as available to MLX, also if it was not computed.
-      mx::scheduler::check_error(*here.stream);
-    } catch (const std::exception& error) {
-      if (here.hooks.state) {
-        here.hooks.fail(here.hooks.state, error.what());
+  try {
+    for (int round = 0; !are_complete(here.in_flight); ++round) {
+      auto elapsed = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
+      if (here.hooks.state && !here.hooks.poll(here.hooks.state, elapsed.count())) {
+        stop_waiting();
       }
-      stop_waiting();
+      if (round < BRIEFLY) {
+        std::this_thread::yield();
+      } else {
+        std::this_thread::sleep_for(std::chrono::microseconds(50));
+      }
     }
+    if (here.stream->device == mx::Device::cpu) {
+      mx::scheduler::check_error(*here.stream);
+    }
+  } catch (const std::exception& error) {
+    if (here.hooks.state) {
+      here.hooks.fail(here.hooks.state, error.what());
+    }
+    stop_waiting();
   }
-  here.in_flight.clear();
+  auto complete = std::exchange(here.in_flight, {});
+  if (here.hooks.state) {
+    here.hooks.complete(here.hooks.state, complete.size());
+  }
 }
 
 // Evaluates arrays, after the collectives in flight.

@@ -396,6 +396,8 @@ structs! {
         pub issue: IssueFn,
         /// Called while one is waited for.
         pub poll: PollFn,
+        /// Called when all of them are complete.
+        pub complete: CompleteFn,
         /// Called with the reason where one has failed.
         pub fail: FailFn,
     }
@@ -436,6 +438,9 @@ function_types! {
 
     /// Frees a function's state.
     pub type DropFn = fn(state: *mut c_void) -> ();
+
+    /// Takes that all collectives, `count` since the last call, are complete.
+    pub type CompleteFn = fn(state: *mut c_void, count: usize) -> ();
 
     /// Announces a collective of the group with this number. `peer` is the destination or the source, -1 where there is none.
     /// Returns whether it may begin.

@@ -111,8 +111,7 @@ impl Agreement {
             }
         }
         // Where all wait and none may begin, none ever will.
-        let mut living = self.waiting.iter().zip(&self.gone).filter(|(_, is_gone)| !**is_gone);
-        if verdicts.is_empty() && living.all(|(waiting, _)| waiting.is_some()) {
+        if verdicts.is_empty() && self.waiting.iter().all(Option::is_some) {
             return vec![self.disagreement()];
         }
         verdicts
@@ -173,7 +172,7 @@ impl fmt::Display for Told<'_> {
             write!(f, " by {}", story.scopes.join(" and "))?;
         }
         if !story.cuts.is_empty() {
-            write!(f, "; since the last collective, gradients were cut by {}", story.cuts.join(" and "))?;
+            write!(f, "; gradients were cut before by {}", story.cuts.join(" and "))?;
         }
         Ok(())
     }

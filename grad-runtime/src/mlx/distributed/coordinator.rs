@@ -50,8 +50,9 @@ impl Member {
     }
 }
 
-fn tell_all(members: &mut [Member], reply: &Reply) {
-    members.iter_mut().for_each(|member| member.tell(reply));
+/// Sends a reply to all, and to rank 0 last: its process may end when it has it, and the coordinator with that.
+fn tell_all<'a>(members: impl DoubleEndedIterator<Item = &'a mut Member>, reply: &Reply) {
+    members.rev().for_each(|member| member.tell(reply));
 }
 
 /// What a connection brings: a request of a rank, or `None` at its end.
@@ -62,8 +63,8 @@ fn gather(listener: TcpListener, terms: Terms) -> Option<(Vec<Member>, Receiver<
     let (hello, hellos) = mpsc::channel();
     let (sender, receiver) = mpsc::channel();
     let mut members: Vec<Option<Member>> = (0..terms.size).map(|_| None).collect();
-    let mut problem = None;
-    while problem.is_none() && members.iter().any(Option::is_none) {
+    let (mut problem, mut deadline) = (None, terms.deadline);
+    while Instant::now() < deadline && members.iter().any(Option::is_none) {
         if let Ok((stream, _)) = listener.accept() {
             let (hello, sender) = (hello.clone(), sender.clone());
             thread::spawn(move || read_connection(stream, &hello, &sender));
@@ -78,22 +79,25 @@ fn gather(listener: TcpListener, terms: Terms) -> Option<(Vec<Member>, Receiver<
                 member.tell(&Reply::Refused(format!("rank {rank} has joined twice; give each process a rank of its own")));
                 continue;
             }
-            problem = problem.or(found);
             members[rank] = Some(member);
-        }
-        if Instant::now() >= terms.deadline {
-            problem = problem.or_else(|| Some(missing(&members)));
+            if problem.is_none() && found.is_some() {
+                // The others are told, too, if they come soon.
+                (problem, deadline) = (found, deadline.min(Instant::now() + PATIENCE));
+            }
         }
         thread::sleep(TICK);
+    }
+    if problem.is_none() && members.iter().any(Option::is_none) {
+        problem = Some(missing(&members));
     }
     // Its port is MLX's from now on.
     drop(listener);
     if let Some(problem) = problem {
-        members.iter_mut().flatten().for_each(|member| member.tell(&Reply::Refused(problem.clone())));
+        tell_all(members.iter_mut().flatten(), &Reply::Refused(problem));
         return None;
     }
     let mut members: Vec<Member> = members.into_iter().flatten().collect();
-    tell_all(&mut members, &Reply::Start);
+    tell_all(members.iter_mut(), &Reply::Start);
     Some((members, receiver))
 }
 
@@ -167,7 +171,7 @@ fn coordinate(mut members: Vec<Member>, requests: &Receiver<Event>, terms: Terms
             Some(Request::Ready) => {
                 ready += 1;
                 if ready == terms.size {
-                    tell_all(&mut members, &Reply::AllReady);
+                    tell_all(members.iter_mut(), &Reply::AllReady);
                 }
             }
             Some(Request::Issue { ticket, call }) => {
@@ -188,8 +192,8 @@ fn coordinate(mut members: Vec<Member>, requests: &Receiver<Event>, terms: Terms
 fn announce(members: &mut [Member], verdict: Verdict) {
     match verdict {
         Verdict::Agreed { rank, ticket } => members[rank].tell(&Reply::Agreed { ticket }),
-        Verdict::Disagreement(report) => tell_all(members, &Reply::Disagreement(report)),
-        Verdict::Expired(report) => tell_all(members, &Reply::Expired(report)),
+        Verdict::Disagreement(report) => tell_all(members.iter_mut(), &Reply::Disagreement(report)),
+        Verdict::Expired(report) => tell_all(members.iter_mut(), &Reply::Expired(report)),
     }
 }
 
@@ -197,6 +201,6 @@ fn announce(members: &mut [Member], verdict: Verdict) {
 fn leave(members: &mut [Member], agreement: &mut Agreement, rank: usize, departure: Departure) {
     if !std::mem::replace(&mut members[rank].is_gone, true) {
         agreement.leave(rank);
-        tell_all(members, &Reply::Gone { rank, departure });
+        tell_all(members.iter_mut(), &Reply::Gone { rank, departure });
     }
 }

@@ -6,7 +6,7 @@ use std::panic::Location;
 use grad_core::{Mlx, cutting_scopes};
 
 /// How many different cuts are kept.
-const MOST: usize = 4;
+const MOST: usize = 8;
 
 thread_local! {
     static IS_NOTING: Cell<bool> = const { Cell::new(false) };
@@ -49,9 +49,10 @@ fn note(cut: String) {
     });
 }
 
-/// Returns the notes since the last call.
-pub fn take() -> Vec<String> {
-    CUTS.try_with(RefCell::take).unwrap_or_default()
+/// Returns the notes for a collective. Outside of transforms, what was cut before plays no part any more, and the notes start anew.
+pub fn notes(is_in_transform: bool) -> Vec<String> {
+    let notes = |cuts: &RefCell<Vec<String>>| if is_in_transform { cuts.borrow().clone() } else { cuts.take() };
+    CUTS.try_with(notes).unwrap_or_default()
 }
 
 /// Calls `function` for the collective that was called at `place`.

@@ -85,7 +85,7 @@ pub struct Story {
     pub scopes: Vec<String>,
     /// The transforms with the places of their calls.
     pub transforms: Vec<String>,
-    /// The scopes and operations that cut gradients since the last collective.
+    /// The scopes and operations that have cut gradients in the transforms before it.
     pub cuts: Vec<String>,
 }
 

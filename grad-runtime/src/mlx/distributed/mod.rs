@@ -39,7 +39,7 @@
 //! A process that stopped a gradient, while the others did not, skips the collectives of the backward pass; its next collective would
 //! be paired with one of those. If [`check`](InitOptions::check) is on, processes compare each collective before it begins: the function,
 //! shape and dtype, the grad mode, and the transforms around it. If they differ, each process gets an [`ErrorKind::Disagreement`] that
-//! says what each was doing, in which scope, at which line, and which scopes have cut gradients since the collective before. The check is on
+//! says what each was doing, in which scope, at which line, and which scopes have cut gradients before. The check is on
 //! by default in debug builds, and takes a message to rank 0 and back for each collective; it is off in release builds, where it costs
 //! nothing. `GRAD_DISTRIBUTED_CHECK` sets it for a run.
 //!

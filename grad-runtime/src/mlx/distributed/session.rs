@@ -41,6 +41,17 @@ struct News {
     gone: Vec<(usize, Departure, Instant)>,
 }
 
+impl News {
+    /// Returns the failure for a process that has gone, if a communication needs it: one with `peer`, or else with all.
+    fn lost(&self, peer: Option<usize>) -> Option<Failure> {
+        let needs = |rank: usize, departure: &Departure| {
+            departure.completed.is_none() || peer.is_none_or(|peer| peer == rank)
+        };
+        let (rank, departure, _) = self.gone.iter().find(|(rank, departure, _)| needs(*rank, departure))?;
+        Some(gone(*rank, departure))
+    }
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     news: Mutex<News>,
@@ -83,7 +94,12 @@ pub struct Session {
     is_checked: bool,
     shared: Arc<Shared>,
     stream: RefCell<TcpStream>,
+    /// The number of the next message about a collective.
+    ticket: Cell<u64>,
+    /// How many collectives of all processes were issued.
     issued: Cell<u64>,
+    /// The destinations and sources of what is in flight.
+    peers: RefCell<Vec<usize>>,
     groups: RefCell<HashMap<usize, Known>>,
     /// Records where scopes are entered, if collectives are checked.
     _watch: Option<WatchGuard>,
@@ -129,7 +145,9 @@ pub fn join(
         is_checked,
         shared,
         stream: RefCell::new(stream),
+        ticket: Cell::new(0),
         issued: Cell::new(0),
+        peers: RefCell::default(),
         groups: RefCell::default(),
         _watch: is_checked.then(watch_scopes),
     })
@@ -230,18 +248,23 @@ impl Session {
     /// Tells rank 0 that MLX has connected this process, and waits for the others.
     pub fn wait_until_all_are_ready(&self, limit: Duration) -> Result<(), Failure> {
         self.send(&Request::Ready);
-        self.wait_for(limit, |news| news.all_ready, || {
+        self.wait_for(limit, None, |news| news.all_ready, || {
             format!("not every process connected to its neighbours within {:.1} s", limit.as_secs_f64())
         })
     }
 
     /// Returns the failure that this process has heard of while it does nothing, if there is one.
     pub fn failure_so_far(&self) -> Option<Failure> {
+        self.lost(None)
+    }
+
+    /// Returns why a communication with this process, or with all, cannot succeed.
+    fn lost(&self, peer: Option<usize>) -> Option<Failure> {
         if !self.shared.is_alarmed.load(Ordering::Acquire) {
             return None;
         }
         let news = self.shared.news();
-        news.failure.clone().or_else(|| news.gone.first().map(|(rank, departure, _)| gone(*rank, departure)))
+        news.failure.clone().or_else(|| news.lost(peer))
     }
 
     /// Returns the failure that has ended the group.
@@ -275,6 +298,7 @@ impl Session {
     fn wait_for(
         &self,
         limit: Duration,
+        peer: Option<usize>,
         is_there: impl Fn(&News) -> bool,
         expired: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
@@ -287,7 +311,7 @@ impl Session {
             if let Some(failure) = &news.failure {
                 return Err(failure.clone());
             }
-            if let Some(failure) = news.gone.first().map(|(rank, departure, _)| gone(*rank, departure)) {
+            if let Some(failure) = news.lost(peer) {
                 drop(news);
                 return Err(self.fail(failure.kind, failure.reason));
             }
@@ -302,13 +326,19 @@ impl Session {
 
     /// Waits until all members of a group are about to do the same, if collectives are checked.
     pub fn agree(&self, known: Known, name: &'static str, operand: String, peer: Option<usize>) -> Result<()> {
-        if let Some(failure) = self.failure_so_far() {
-            return Err(self.fail(failure.kind, failure.reason).into_error(name));
-        }
-        let ticket = self.issued.get();
-        self.issued.set(ticket + 1);
         // The ranks of a part of the processes are others.
         let is_compared = peer.is_none() || known.number == 0;
+        let peer = peer.filter(|_| is_compared);
+        if let Some(failure) = self.lost(peer) {
+            return Err(self.fail(failure.kind, failure.reason).into_error(name));
+        }
+        let ticket = self.ticket.get();
+        self.ticket.set(ticket + 1);
+        match peer {
+            Some(peer) => self.peers.borrow_mut().push(peer),
+            None if known.number == 0 => self.issued.set(self.issued.get() + 1),
+            None => {}
+        }
         if !self.is_checked || !is_compared {
             return Ok(());
         }
@@ -317,7 +347,7 @@ impl Session {
             return Ok(());
         }
         let limit = self.timeout + MARGIN;
-        let agreed = self.wait_for(limit, |news| news.agreed.contains(&ticket), || {
+        let agreed = self.wait_for(limit, peer, |news| news.agreed.contains(&ticket), || {
             format!("rank 0 did not answer rank {} within {:.1} s", self.rank, limit.as_secs_f64())
         });
         self.shared.news().agreed.remove(&ticket);
@@ -328,6 +358,7 @@ impl Session {
 /// Describes what this process is about to do, and what is around it.
 fn describe(known: Known, name: &'static str, operand: String, peer: Option<usize>) -> Call {
         let transforms = running::transforms();
+    let cuts = cuts::notes(!transforms.is_empty());
         let scopes = cutting_scopes(&Mlx).iter().map(ToString::to_string).collect();
         Call {
             group: known.number,
@@ -341,7 +372,7 @@ fn describe(known: Known, name: &'static str, operand: String, peer: Option<usiz
                 place: cuts::place().map(ToString::to_string),
                 scopes,
                 transforms: transforms.into_iter().map(|transform| WithPlace(transform).to_string()).collect(),
-                cuts: cuts::take(),
+                cuts,
             },
         }
 }
@@ -396,12 +427,17 @@ impl Hooks for Session {
         if let Some(failure) = &news.failure {
             return Err(failure.clone().into_error(OP));
         }
-        let lost = news.gone.iter().find(|(_, departure, since)| {
-            departure.completed.is_none_or(|completed| completed < self.issued.get()) && since.elapsed() > GRACE
+        let lost = news.gone.iter().find(|(rank, departure, since)| {
+            let is_behind = departure.completed.is_none_or(|completed| completed < self.issued.get());
+            (is_behind || self.peers.borrow().contains(rank)) && since.elapsed() > GRACE
         });
         let Some(failure) = lost.map(|(rank, departure, _)| gone(*rank, departure)) else { return Ok(()) };
         drop(news);
         Err(self.fail(failure.kind, failure.reason).into_error(OP))
+    }
+
+    fn complete(&self) {
+        self.peers.borrow_mut().clear();
     }
 
     fn explain(&self, reason: &str) -> Error {

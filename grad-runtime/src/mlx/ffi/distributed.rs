@@ -119,6 +119,9 @@ pub trait Hooks {
     /// Why not.
     fn poll(&self, elapsed: Duration) -> Result<()>;
 
+    /// Takes that what was issued is complete.
+    fn complete(&self);
+
     /// Returns the error for the reason why a collective failed.
     fn explain(&self, reason: &str) -> Error;
 }
@@ -136,7 +139,7 @@ impl<H: Hooks> Installed<H> {
         let api = entered()?;
         let installed = Self { hooks: Box::new(hooks), device };
         let state = ptr::from_ref::<H>(&installed.hooks).cast_mut().cast();
-        let raw = sys::CollectiveHooks { state, issue: issue::<H>, poll: poll::<H>, fail: fail::<H> };
+        let raw = functions::<H>(state);
         // SAFETY: the state lives until `drop` has removed it from the shim, and the functions take such a state.
         check(unsafe { (api.set_collective_hooks)(raw, device) })?;
         Ok(installed)
@@ -149,10 +152,19 @@ impl<H: Hooks> Installed<H> {
 
 impl<H: Hooks> Drop for Installed<H> {
     fn drop(&mut self) {
-        let none =
-            sys::CollectiveHooks { state: ptr::null_mut(), issue: issue::<H>, poll: poll::<H>, fail: fail::<H> };
+        let none = functions::<H>(ptr::null_mut());
         // SAFETY: MLX is loaded, as it was where this was created. Without a state the shim calls no function.
         unsafe { (loaded().set_collective_hooks)(none, self.device) };
+    }
+}
+
+fn functions<H: Hooks>(state: *mut c_void) -> sys::CollectiveHooks {
+    sys::CollectiveHooks {
+        state,
+        issue: issue::<H>,
+        poll: poll::<H>,
+        complete: complete::<H>,
+        fail: fail::<H>,
     }
 }
 
@@ -193,6 +205,16 @@ unsafe extern "C" fn poll<H: Hooks>(state: *mut c_void, elapsed: u64) -> bool {
     // SAFETY: the caller guarantees it.
     let hooks = unsafe { &*state.cast::<H>() };
     succeeds(|| hooks.poll(Duration::from_micros(elapsed)))
+}
+
+/// # Safety
+///
+/// `state` must be an `H` during the call.
+unsafe extern "C" fn complete<H: Hooks>(state: *mut c_void, _count: usize) {
+    // SAFETY: the caller guarantees it.
+    let hooks = unsafe { &*state.cast::<H>() };
+    // It returns no error, and a panic must not unwind into C++.
+    let _ = catch_unwind(AssertUnwindSafe(|| hooks.complete()));
 }
 
 /// # Safety
