@@ -81,7 +81,10 @@ fn arrays_of_any_size_and_layout() {
         let x = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2]).unwrap().transpose(&[1, 0]).unwrap();
         let sum = distributed::all_sum(&x, &group).unwrap();
         assert_eq!(sum.to_vec::<f32>().unwrap(), [2.0, 6.0, 4.0, 8.0]);
-        assert_eq!(distributed::all_gather(&x, &group).unwrap().to_vec::<f32>().unwrap(), [1.0, 3.0, 2.0, 4.0].repeat(2));
+        assert_eq!(
+            distributed::all_gather(&x, &group).unwrap().to_vec::<f32>().unwrap(),
+            [1.0, 3.0, 2.0, 4.0].repeat(2)
+        );
     }));
 }
 
@@ -107,12 +110,17 @@ fn neighbours_send_and_receive() {
 #[test]
 fn collectives_run_in_the_order_of_their_calls() {
     for check in [0, 1] {
-        assert_all_succeed(&Ring::new(2).variable("GRAD_DISTRIBUTED_CHECK", check).run(|rank| {
+        assert_all_succeed(&Ring::new(2).variable("GRAD_DISTRIBUTED_CHECK", check.to_string()).run(|rank| {
             let group = join();
             let sum = |value: f32| distributed::all_sum(&Array::scalar(value).unwrap(), &group).unwrap();
             let (ones, tens) = (sum(1.0), sum(10.0));
             let read = |array: &Array| array.item::<f32>().unwrap();
-            let found = if rank == 0 { (read(&ones), read(&tens)) } else { let tens = read(&tens); (read(&ones), tens) };
+            let found = if rank == 0 {
+                (read(&ones), read(&tens))
+            } else {
+                let tens = read(&tens);
+                (read(&ones), tens)
+            };
             assert_eq!(found, (2.0, 20.0));
             // What one process never reads, the other may.
             let hundreds = sum(100.0);
@@ -149,12 +157,30 @@ fn calls_that_do_not_fit_are_refused() {
         let far = (rank + 2) % 4;
         for (result, expected) in [
             (distributed::all_sum(&bools, &group), "cannot all_sum bool[1]: bools have no sum".to_owned()),
-            (distributed::all_max(&complex, &group), "cannot all_max complex64[]: complex numbers have no order".into()),
-            (distributed::sum_scatter(&x, &group), "cannot sum_scatter float32[4]: MLX has `sum_scatter` with NCCL only".into()),
-            (distributed::send(&x, 4, &group), "cannot send float32[4]: rank 4 is no other process of the group, which has 4".into()),
-            (distributed::send(&x, rank, &group), format!("cannot send float32[4]: rank {rank} is no other process")),
-            (distributed::send(&x, far, &group), format!("cannot send float32[4]: rank {far} is no neighbour of rank {rank}")),
-            (distributed::recv_like(&x, far, &group), format!("cannot recv float32[4]: rank {far} is no neighbour of rank {rank}")),
+            (
+                distributed::all_max(&complex, &group),
+                "cannot all_max complex64[]: complex numbers have no order".into(),
+            ),
+            (
+                distributed::sum_scatter(&x, &group),
+                "cannot sum_scatter float32[4]: MLX has `sum_scatter` with NCCL only".into(),
+            ),
+            (
+                distributed::send(&x, 4, &group),
+                "cannot send float32[4]: rank 4 is no other process of the group, which has 4".into(),
+            ),
+            (
+                distributed::send(&x, rank, &group),
+                format!("cannot send float32[4]: rank {rank} is no other process"),
+            ),
+            (
+                distributed::send(&x, far, &group),
+                format!("cannot send float32[4]: rank {far} is no neighbour of rank {rank}"),
+            ),
+            (
+                distributed::recv_like(&x, far, &group),
+                format!("cannot recv float32[4]: rank {far} is no neighbour of rank {rank}"),
+            ),
         ] {
             let error = result.unwrap_err().to_string();
             assert!(error.starts_with(&expected), "{error:?} should begin with {expected:?}");
@@ -209,4 +235,16 @@ fn a_process_alone_has_every_collective() {
     }
     let of_one = Ring::new(1).run(|_| assert_eq!(join().size(), 1));
     assert_all_succeed(&of_one);
+}
+
+/// The program that the script for GPUs runs.
+#[test]
+fn the_program_that_checks_collectives() {
+    let outcomes = Ring::new(4).program(env!("CARGO_BIN_EXE_mlx-collectives"), &["correct"]);
+    assert_all_succeed(&outcomes);
+    assert!(
+        outcomes[0].output.starts_with("4 processes over Some(Ring): values and gradients are right\n"),
+        "{outcomes:?}"
+    );
+    assert!(outcomes[0].output.contains("rank 0: all_sum of float32[] at "), "{outcomes:?}");
 }

@@ -1,4 +1,13 @@
 //! Processes that compute together, over MLX's ring on this machine.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "ranks and the numbers made of them are small"
+)]
+#![allow(clippy::float_cmp, reason = "the values are exact")]
+#![allow(clippy::cloned_ref_to_slice_refs, reason = "a slice of arrays is what a user writes")]
 
 mod agreement;
 mod collectives;

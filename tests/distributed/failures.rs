@@ -21,18 +21,28 @@ fn assert_init_fails(ring: Ring, options: &InitOptions, within: Duration, expect
         let (kind, text) = failure(distributed::init_with(options));
         assert_eq!(kind, ErrorKind::Setup);
         let expected = expected.get(rank).or(expected.last()).unwrap();
-        assert!(text.starts_with("cannot init: ") && text.contains(expected), "{text:?} should contain {expected:?}");
+        assert!(
+            text.starts_with("cannot init: ") && text.contains(expected),
+            "{text:?} should contain {expected:?}"
+        );
         assert!(start.elapsed() < within, "{:?}", start.elapsed());
     });
     assert_all_succeed(&outcomes);
 }
 
-const AT_ONCE: Duration = Duration::from_secs(2);
+/// For what takes no time, and what takes a second and those that the documentation allows, on a machine that may be busy.
+const AT_ONCE: Duration = Duration::from_secs(5);
+const SECONDS: Duration = Duration::from_secs(15);
 
 #[test]
 fn wrong_variables() {
     let missing = Ring::new(2).variable("MLX_HOSTFILE", "no/hosts.json");
-    assert_init_fails(missing, &options(5), AT_ONCE, &["MLX_HOSTFILE names no/hosts.json, which cannot be read: No such file"]);
+    assert_init_fails(
+        missing,
+        &options(5),
+        AT_ONCE,
+        &["MLX_HOSTFILE names no/hosts.json, which cannot be read: No such file"],
+    );
 }
 
 #[test]
@@ -44,27 +54,35 @@ fn wrong_hosts() {
 #[test]
 fn wrong_rank() {
     let expected = ["MLX_RANK is `7`; it must be a whole number less than 2"];
-    assert_init_fails(Ring::new(2).variable("MLX_RANK", 7), &options(5), AT_ONCE, &expected);
+    assert_init_fails(Ring::new(2).variable("MLX_RANK", "7"), &options(5), AT_ONCE, &expected);
 }
 
 #[test]
 fn two_processes_of_one_rank() {
     // Both call themselves rank 1, so rank 0 never comes.
-    let ring = Ring::new(2).variable("MLX_RANK", 1);
-    assert_init_fails(ring, &options(1), Duration::from_secs(4), &["rank 0 does not answer at 127.0.0.1:"]);
+    let ring = Ring::new(2).variable("MLX_RANK", "1");
+    assert_init_fails(ring, &options(1), SECONDS, &["rank 0 does not answer at 127.0.0.1:"]);
 }
 
 #[test]
 fn wrong_settings() {
     let ring = Ring::new(2).variable("GRAD_DISTRIBUTED_TIMEOUT", "soon");
-    assert_init_fails(ring, &options(5), AT_ONCE, &["GRAD_DISTRIBUTED_TIMEOUT is `soon`; set it to a number of seconds"]);
+    assert_init_fails(
+        ring,
+        &options(5),
+        AT_ONCE,
+        &["GRAD_DISTRIBUTED_TIMEOUT is `soon`; set it to a number of seconds"],
+    );
 }
 
 #[test]
 fn a_missing_backend() {
-    let mpi = InitOptions { backend: Backend::Nccl, ..options(5) };
-    let ring = Ring::new(2).variable("NCCL_HOST_IP", "127.0.0.1").variable("NCCL_PORT", 9).variable("MLX_WORLD_SIZE", 2);
-    assert_init_fails(ring, &mpi, AT_ONCE, &["this MLX has no nccl backend"]);
+    let nccl = InitOptions { backend: Backend::Nccl, ..options(5) };
+    let ring = Ring::new(2)
+        .variable("NCCL_HOST_IP", "127.0.0.1")
+        .variable("NCCL_PORT", "9")
+        .variable("MLX_WORLD_SIZE", "2");
+    assert_init_fails(ring, &nccl, AT_ONCE, &["this MLX has no nccl backend"]);
 }
 
 #[test]
@@ -74,15 +92,15 @@ fn a_port_that_is_in_use() {
         let _listener = net::TcpListener::bind(&addresses[taken]);
         let at = &addresses[taken];
         let of_the_process = format!("this process cannot listen at {at}; give it a free port");
-        let of_others = [format!("rank 1 cannot join: this process cannot listen at {at}"), "rank 0 does not answer".into()];
-        let expected = if taken == 0 { [&*of_the_process, &*of_others[1]] } else { [&*of_others[0], &*of_the_process] };
-        // The processes find other addresses in their arguments than the test that starts them.
-        let ring = Ring::new(2).hosts(hosts_file(&addresses)).variable("GRAD_TEST_TAKEN", taken);
-        let outcomes = ring.run(|rank| {
+        let of_others =
+            [format!("rank 1 cannot join: this process cannot listen at {at}"), "rank 0 does not answer".into()];
+        let expected =
+            if taken == 0 { [&*of_the_process, &*of_others[1]] } else { [&*of_others[0], &*of_the_process] };
+        let outcomes = Ring::new(2).hosts(hosts_file(&addresses)).run(|rank| {
             let start = Instant::now();
             let (_, text) = failure(distributed::init_with(&options(2)));
-            assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-            report(if rank == 0 { "error" } else { "error" }, text);
+            assert!(start.elapsed() < SECONDS, "{:?}", start.elapsed());
+            report("error", format_args!("{rank} {text}"));
         });
         assert_all_succeed(&outcomes);
         for (outcome, expected) in outcomes.iter().zip(expected) {
@@ -96,13 +114,13 @@ fn a_port_that_is_in_use() {
 fn a_process_that_never_comes() {
     let ring = Ring::new(4).without(2);
     let expected = ["rank 2 of 4 did not join in time; start every process"];
-    assert_init_fails(ring, &options(1), Duration::from_secs(4), &expected);
+    assert_init_fails(ring, &options(1), SECONDS, &expected);
 }
 
 #[test]
 fn rank_0_that_never_comes() {
     let ring = Ring::new(2).without(0);
-    assert_init_fails(ring, &options(1), Duration::from_secs(4), &["rank 0 does not answer at 127.0.0.1:"]);
+    assert_init_fails(ring, &options(1), SECONDS, &["rank 0 does not answer at 127.0.0.1:"]);
 }
 
 #[test]
@@ -137,7 +155,7 @@ fn other_programs_at_the_control_port_do_not_disturb() {
 
 /// Joins, and sums until that fails. Reports the error and how long it took since the last sum.
 fn sum_until_it_fails(timeout: Duration, pause: impl Fn(usize)) {
-    let group = distributed::init_with(&InitOptions { timeout: Some(timeout), ..options(10) }).unwrap();
+    let group = distributed::init_with(&InitOptions { timeout: Some(timeout), ..options(60) }).unwrap();
     let x = Array::from_slice(&vec![1.0_f32; 1 << 18], &[1 << 18]).unwrap();
     let mut kept = x.clone();
     for round in 0.. {
@@ -171,14 +189,16 @@ fn sum_until_it_fails(timeout: Duration, pause: impl Fn(usize)) {
 #[test]
 fn a_process_that_is_killed_is_an_error_of_the_others() {
     for (size, killed, check) in [(2, 1, 0), (2, 0, 1), (4, 2, 1), (4, 0, 0)] {
-        let ring = Ring::new(size).variable("GRAD_DISTRIBUTED_CHECK", check).kill(killed, Duration::from_millis(200));
+        let ring = Ring::new(size)
+            .variable("GRAD_DISTRIBUTED_CHECK", check.to_string())
+            .kill(killed, Duration::from_millis(200));
         let outcomes = ring.run(|_| sum_until_it_fails(Duration::from_secs(30), |_| {}));
         for (rank, outcome) in outcomes.iter().enumerate().filter(|(rank, _)| *rank != killed) {
             assert!(outcome.status.success(), "rank {rank}: {outcome:?}");
             let text = outcome.reported("error");
             assert!(text.starts_with("PeerLost "), "{text}");
             assert!(text.contains("its process has ended, or ") || text.contains("it failed: "), "{text}");
-            assert!(outcome.reported("took").parse::<f64>().unwrap() < 4.0, "{outcome:?}");
+            assert!(outcome.reported("took").parse::<f64>().unwrap() < SECONDS.as_secs_f64(), "{outcome:?}");
         }
     }
 }
@@ -187,12 +207,12 @@ fn a_process_that_is_killed_is_an_error_of_the_others() {
 #[test]
 fn a_slow_process_is_waited_for_within_the_timeout() {
     for check in [0, 1] {
-        let ring = Ring::new(2).variable("GRAD_DISTRIBUTED_CHECK", check);
+        let ring = Ring::new(2).variable("GRAD_DISTRIBUTED_CHECK", check.to_string());
         let outcomes = ring.run(|rank| {
             let pause = |round| match (rank, round) {
                 // In time, and too late.
                 (1, 4) => thread::sleep(Duration::from_millis(500)),
-                (1, 8) => thread::sleep(Duration::from_secs(6)),
+                (1, 8) => thread::sleep(Duration::from_secs(3)),
                 _ => {}
             };
             sum_until_it_fails(Duration::from_secs(1), pause);
@@ -203,7 +223,7 @@ fn a_slow_process_is_waited_for_within_the_timeout() {
             assert!(text.starts_with("Timeout "), "{text}");
             assert!(text.contains("within 1.0 s"), "{text}");
             let took = first.reported("took").parse::<f64>().unwrap();
-            assert!((1.0..4.0).contains(&took), "{took}");
+            assert!((1.0..SECONDS.as_secs_f64()).contains(&took), "{took}");
             assert!(second.reported("error").contains("within 1.0 s"), "{second:?}");
             if check == 1 {
                 assert!(text.contains("\n  rank 1: has issued no collective since the last one"), "{text}");
@@ -257,8 +277,9 @@ fn a_process_that_panics_is_an_error_of_the_others() {
 /// Without the check, processes that pair different collectives are stopped by the timeout at the latest.
 #[test]
 fn collectives_of_different_sizes_do_not_hang_without_the_check() {
-    let outcomes = Ring::new(2).variable("GRAD_DISTRIBUTED_CHECK", 0).run(|rank| {
-        let group = distributed::init_with(&InitOptions { timeout: Some(Duration::from_secs(1)), ..options(10) }).unwrap();
+    let outcomes = Ring::new(2).variable("GRAD_DISTRIBUTED_CHECK", "0").run(|rank| {
+        let group =
+            distributed::init_with(&InitOptions { timeout: Some(Duration::from_secs(1)), ..options(60) }).unwrap();
         let x = Array::from_slice(&vec![1.0_f32; 1 << (10 + 10 * rank)], &[1 << (10 + 10 * rank)]).unwrap();
         let start = Instant::now();
         let result = distributed::all_sum(&x, &group).and_then(|sum| sum.eval());
@@ -266,7 +287,7 @@ fn collectives_of_different_sizes_do_not_hang_without_the_check() {
             let (kind, _) = failure(result);
             assert!(matches!(kind, ErrorKind::Timeout | ErrorKind::PeerLost));
         }
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() < SECONDS, "{:?}", start.elapsed());
     });
     assert_all_succeed(&outcomes);
 }

@@ -75,7 +75,8 @@ fn send_has_no_gradient_and_what_is_received_is_a_constant() {
     assert_all_succeed(&Ring::new(2).run(|rank| {
         let group = join();
         let x = Array::scalar(3.0_f32).unwrap();
-        let error = Array::grad(|x| distributed::send(&x[0], 1 - rank, &group), &[x.clone()]).unwrap_err().to_string();
+        let error =
+            Array::grad(|x| distributed::send(&x[0], 1 - rank, &group), &[x.clone()]).unwrap_err().to_string();
         assert!(error.contains("`send` has no gradient"), "{error}");
         let received = distributed::recv_like(&x, 1 - rank, &group).unwrap();
         assert_eq!(received.item::<f32>().unwrap(), 3.0);
@@ -100,7 +101,11 @@ fn guarantee_3_a_collective_in_a_scope_is_a_constant() {
         let loss = |x: &[Array]| no_grad! { distributed::all_sum(&x[0], &group)? }.multiply(&x[0]);
         assert_eq!(Array::grad(loss, &[x.clone()]).unwrap()[0].item::<f32>().unwrap(), 6.0);
         let second = Array::grad(
-            |x| Ok::<_, grad_runtime::Error>(Array::grad(|x| distributed::all_sum(&x[0].square()?, &group)?.multiply(&x[0]), x)?.remove(0)),
+            |x| {
+                Ok::<_, grad_runtime::Error>(
+                    Array::grad(|x| distributed::all_sum(&x[0].square()?, &group)?.multiply(&x[0]), x)?.remove(0),
+                )
+            },
             &[x],
         );
         // The gradient is the sum s of all x², and x · 2x. Its own gradient is 2x, by the own part of s, and 4x.
@@ -146,12 +151,19 @@ fn mapped_collectives_are_issued_once() {
         let rows = Array::from_slice(&[first, first + 1.0, first + 2.0, first + 3.0], &[2, 2]).unwrap();
         for axis in [0, 1] {
             let map = |collective: fn(&Array, &Group) -> Result<Array>| {
-                mlx::vmap(|row| Ok::<_, grad_runtime::Error>(vec![collective(&row[0], &group)?]), &[rows.clone()], &[Some(axis)], &[0])
-                    .unwrap()
-                    .remove(0)
+                mlx::vmap(
+                    |row| Ok::<_, grad_runtime::Error>(vec![collective(&row[0], &group)?]),
+                    &[rows.clone()],
+                    &[Some(axis)],
+                    &[0],
+                )
+                .unwrap()
+                .remove(0)
             };
             let all: Vec<Array> = (0..2)
-                .map(|rank| Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2]).unwrap().add(10.0 * rank as f32).unwrap())
+                .map(|rank| {
+                    Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2]).unwrap().add(10.0 * rank as f32).unwrap()
+                })
                 .map(|rows| if axis == 0 { rows } else { rows.transpose(&[1, 0]).unwrap() })
                 .collect();
             let expected = all[0].add(&all[1]).unwrap().to_vec::<f32>().unwrap();

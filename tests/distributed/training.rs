@@ -36,10 +36,22 @@ fn broadcast_brings_the_arrays_of_rank_0_bit_by_bit() {
         let received = params::broadcast(&model(1.5 + rank as f32), &group).unwrap();
         for (received, sent) in received.arrays().iter().zip(model(1.5).arrays()) {
             let bits = |array: &Array| match array.dtype() {
-                Dtype::Float32 => array.to_vec::<f32>().unwrap().iter().map(|value| u64::from(value.to_bits())).collect(),
-                _ => array.astype(Dtype::Float32).unwrap().to_vec::<f32>().unwrap().iter().map(|&value| value as u64).collect::<Vec<_>>(),
+                Dtype::Float32 => {
+                    array.to_vec::<f32>().unwrap().iter().map(|value| u64::from(value.to_bits())).collect()
+                }
+                _ => array
+                    .astype(Dtype::Float32)
+                    .unwrap()
+                    .to_vec::<f32>()
+                    .unwrap()
+                    .iter()
+                    .map(|&value| value as u64)
+                    .collect::<Vec<_>>(),
             };
-            assert_eq!((received.dtype(), received.shape(), bits(received)), (sent.dtype(), sent.shape(), bits(&sent)));
+            assert_eq!(
+                (received.dtype(), received.shape(), bits(received)),
+                (sent.dtype(), sent.shape(), bits(&sent))
+            );
         }
     }));
 }
@@ -64,7 +76,10 @@ fn structures_that_differ_are_an_error() {
         let group = join();
         let gradients = vec![Array::ones(&[2 + rank], Dtype::Float32).unwrap(); 2];
         let (_, text) = failure(params::average_gradients(&gradients, &group));
-        assert!(text.contains("rank 0: all_sum of float32[4] at ") && text.contains("rank 1: all_sum of float32[6]"), "{text}");
+        assert!(
+            text.contains("rank 0: all_sum of float32[4] at ") && text.contains("rank 1: all_sum of float32[6]"),
+            "{text}"
+        );
         assert!(text.contains("training.rs"), "{text}");
     });
     assert_all_succeed(&outcomes);
@@ -83,7 +98,8 @@ fn train(
     let mut optimizer = AdamW::new(&model, AdamWOptions { lr: 0.05, ..AdamWOptions::default() }).unwrap();
     for step in 0..20 {
         let examples = examples(step);
-        let inputs: Vec<f32> = examples.clone().flat_map(|at| [at as f32, (at * at) as f32 / 100.0].map(f32::sin)).collect();
+        let inputs: Vec<f32> =
+            examples.clone().flat_map(|at| [at as f32, (at * at) as f32 / 100.0].map(f32::sin)).collect();
         let targets: Vec<f32> = examples.clone().map(|at| (at as f32 * 0.7).cos()).collect();
         let x = Array::from_slice(&inputs, &[examples.len(), 2]).unwrap();
         let y = Array::from_slice(&targets, &[examples.len(), 1]).unwrap();
@@ -99,7 +115,7 @@ fn train(
 fn processes_train_the_weights_of_one() {
     const BATCH: usize = 6;
     for (size, check) in [(2, 0), (4, 1)] {
-        assert_all_succeed(&Ring::new(size).variable("GRAD_DISTRIBUTED_CHECK", check).run(|rank| {
+        assert_all_succeed(&Ring::new(size).variable("GRAD_DISTRIBUTED_CHECK", check.to_string()).run(|rank| {
             let group = join();
             let start = |seed: f32| {
                 (Array::from_slice(&[seed, 0.2], &[2, 1]).unwrap(), Array::from_slice(&[seed], &[1]).unwrap())

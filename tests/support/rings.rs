@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{Read, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, process, thread};
 
@@ -12,7 +12,7 @@ use std::{env, process, thread};
 const CHILD: &str = "GRAD_TEST_RING";
 
 /// How long a test may take. None waits so long where the library keeps its limits.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// One ring at a time: the threads of MLX's ring do not sleep while they wait.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -25,11 +25,12 @@ thread_local! {
 /// What became of a process.
 #[derive(Debug)]
 pub struct Outcome {
+    /// How it ended.
     pub status: ExitStatus,
-    /// What it wrote to its standard output, and to its standard error.
+    /// What it wrote to its standard output.
     pub output: String,
+    /// What it wrote to its standard error.
     pub errors: String,
-    pub took: Duration,
 }
 
 impl Outcome {
@@ -64,6 +65,7 @@ pub struct Ring {
 }
 
 impl Ring {
+    /// Returns a ring of `size` processes, of which every test machine can hold four.
     #[must_use]
     pub fn new(size: usize) -> Self {
         Self { size, hosts: None, variables: Vec::new(), absent: Vec::new(), killed: None }
@@ -71,15 +73,15 @@ impl Ring {
 
     /// Sets a variable of all processes.
     #[must_use]
-    pub fn variable(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.variables.push((name, value.to_string()));
+    pub fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
         self
     }
 
     /// Gives the text of the file that `MLX_HOSTFILE` names.
     #[must_use]
-    pub fn hosts(mut self, text: impl ToString) -> Self {
-        self.hosts = Some(text.to_string());
+    pub fn hosts(mut self, text: impl Into<String>) -> Self {
+        self.hosts = Some(text.into());
         self
     }
 
@@ -102,7 +104,7 @@ impl Ring {
     ///
     /// # Panics
     ///
-    /// If a process takes longer than a minute.
+    /// If a process takes longer than two minutes.
     pub fn run(self, body: impl FnOnce(usize)) -> Vec<Outcome> {
         let number = STARTED.replace(STARTED.get() + 1);
         if let Ok(child) = env::var(CHILD) {
@@ -113,15 +115,37 @@ impl Ring {
             }
             return Vec::new();
         }
-        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let test = thread::current().name().expect("a test has a name").to_owned();
+        self.start(|rank| {
+            let mut command = Command::new(env::current_exe().unwrap());
+            command.args(["--exact", &test, "--nocapture", "--test-threads", "1"]);
+            command.env(CHILD, format!("{rank}/{number}"));
+            command
+        })
+    }
+
+    /// Runs a program as each process, and returns what became of them.
+    ///
+    /// # Panics
+    ///
+    /// If a process takes longer than two minutes.
+    #[must_use]
+    pub fn program(self, program: &str, arguments: &[&str]) -> Vec<Outcome> {
+        self.start(|_| {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            command
+        })
+    }
+
+    fn start(self, command: impl Fn(usize) -> Command) -> Vec<Outcome> {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let hosts = self.hosts.clone().unwrap_or_else(|| hosts_file(&free_addresses(self.size)));
         file.write_all(hosts.as_bytes()).unwrap();
         let start = |rank: usize| {
-            let mut command = Command::new(env::current_exe().unwrap());
-            command.args(["--exact", &test, "--nocapture", "--test-threads", "1"]);
-            command.env(CHILD, format!("{rank}/{number}")).env("MLX_RANK", rank.to_string()).env("MLX_HOSTFILE", file.path());
+            let mut command = command(rank);
+            command.env("MLX_RANK", rank.to_string()).env("MLX_HOSTFILE", file.path());
             command.envs(self.variables.iter().map(|(name, value)| (name, value)));
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             Process::start(command)
@@ -139,6 +163,10 @@ impl Ring {
 }
 
 /// Returns addresses of this machine at which nothing listens.
+///
+/// # Panics
+///
+/// If there are no free ports.
 #[must_use]
 pub fn free_addresses(count: usize) -> Vec<String> {
     let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -187,21 +215,20 @@ impl Process {
             }
             thread::sleep(Duration::from_millis(5));
         };
-        let took = self.start.elapsed();
-        Outcome { status, output: self.output.finish(), errors: self.errors.finish(), took }
+        Outcome { status, output: self.output.finish(), errors: self.errors.finish() }
     }
 }
 
 /// What a thread has read of a pipe.
 struct Collected {
-    bytes: std::sync::Arc<Mutex<Vec<u8>>>,
+    bytes: Arc<Mutex<Vec<u8>>>,
     reader: thread::JoinHandle<()>,
 }
 
 impl Collected {
     fn start(mut pipe: impl Read + Send + 'static) -> Self {
-        let bytes = std::sync::Arc::<Mutex<Vec<u8>>>::default();
-        let read = std::sync::Arc::clone(&bytes);
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        let read = Arc::clone(&bytes);
         let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = pipe.read(&mut buffer) {

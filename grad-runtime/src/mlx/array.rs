@@ -6,8 +6,8 @@ use std::panic::Location;
 
 use grad_core::{Backend, Mlx};
 
-use super::{distributed, evaluation_error};
 use super::ffi::{self, FfiResult, Handle};
+use super::{distributed, evaluation_error};
 use crate::array::docs::array_doc;
 use crate::array::{self, all_axes, cannot_make, check_length, forward_to_inherent, operands, refused};
 use crate::detach::Detach;

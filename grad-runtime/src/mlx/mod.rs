@@ -194,7 +194,10 @@ fn operation_error(op: &'static str, operands: &[Array], reason: String) -> crat
 }
 
 /// Returns the error of an evaluation: that of collectives which it had to wait for, or `refuse`'s for MLX's reason.
-fn evaluation_error(failure: ffi::Failure<crate::Error>, refuse: impl FnOnce(String) -> crate::Error) -> crate::Error {
+fn evaluation_error(
+    failure: ffi::Failure<crate::Error>,
+    refuse: impl FnOnce(String) -> crate::Error,
+) -> crate::Error {
     match failure {
         ffi::Failure::Function(error) | ffi::Failure::StoredFn(error) => error,
         ffi::Failure::Mlx(reason) => {

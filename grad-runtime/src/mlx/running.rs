@@ -37,7 +37,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        with_running(|running| running.pop());
+        with_running(Vec::pop);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Structures whose arrays several processes combine.
 
 use super::Params;
-use crate::dtype::Dtype;
 use crate::array::refused;
+use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::mlx::distributed::{Group, all_sum};
 use crate::mlx::{Array, concatenate};
@@ -24,6 +24,10 @@ const MESSAGE: usize = 32 << 20;
 /// [`Error::Operation`](crate::Error::Operation) if a gradient is not of a float dtype;
 /// [`Error::Distributed`](crate::Error::Distributed) if the processes cannot go on, for example because
 /// the structures differ.
+///
+/// # Panics
+///
+/// If a manual implementation of [`Params`] does not replace the arrays that it visits.
 #[track_caller]
 pub fn average_gradients<P: Params<Array>>(gradients: &P, group: &Group) -> Result<P> {
     const OP: &str = "average_gradients";
@@ -62,6 +66,10 @@ pub fn average_gradients<P: Params<Array>>(gradients: &P, group: &Group) -> Resu
 /// # Errors
 ///
 /// [`Error::Distributed`](crate::Error::Distributed) if the processes cannot go on, for example because the structures differ.
+///
+/// # Panics
+///
+/// As [`average_gradients`].
 #[track_caller]
 pub fn broadcast<P: Params<Array>>(params: &P, group: &Group) -> Result<P> {
     const OP: &str = "broadcast";

@@ -240,7 +240,10 @@ mod tests {
             issue(&mut agreement, 0, one.clone());
             let verdicts = issue(&mut agreement, 1, other.clone());
             let report = report(&verdicts);
-            assert!(report.contains("\n  rank 0: all_sum of float32[1], outside of transforms, in mode enabled"), "{report}");
+            assert!(
+                report.contains("\n  rank 0: all_sum of float32[1], outside of transforms, in mode enabled"),
+                "{report}"
+            );
             assert!(report.contains(&format!("\n  rank 1: {} of {}", other.name, other.operand)), "{report}");
         }
     }

@@ -247,13 +247,12 @@ fn require_operand(collective: Collective, x: &Array, group: &Group) -> Result<(
     let first = x.shape().first().copied();
     match (collective, first) {
         (Collective::SumScatter, None) => Err("a scalar has no axis to divide; reshape it".into()),
-        (Collective::SumScatter, Some(length)) if length % group.size() != 0 => Err(format!(
-            "axis 0 has length {length}, which is no multiple of the {} processes",
-            group.size()
-        )),
-        (Collective::SumScatter, _) if matches!(group.backend(), Some(Backend::Ring | Backend::Mpi)) => Err(
-            "MLX has `sum_scatter` with NCCL only; use `all_sum` and `narrow`".into(),
-        ),
+        (Collective::SumScatter, Some(length)) if length % group.size() != 0 => {
+            Err(format!("axis 0 has length {length}, which is no multiple of the {} processes", group.size()))
+        }
+        (Collective::SumScatter, _) if matches!(group.backend(), Some(Backend::Ring | Backend::Mpi)) => {
+            Err("MLX has `sum_scatter` with NCCL only; use `all_sum` and `narrow`".into())
+        }
         (Collective::AllGather, Some(length)) if i32::try_from(length.saturating_mul(group.size())).is_err() => {
             Err(format!("axis 0 of the result would be longer than 2^31 - 1, {length} for each process"))
         }
@@ -264,11 +263,14 @@ fn require_operand(collective: Collective, x: &Array, group: &Group) -> Result<(
 /// Returns the members of the group, and the rank as MLX takes it.
 fn require_peer(group: &Group, peer: usize) -> Result<(&Members, i32), String> {
     let (rank, size) = (group.rank(), group.size());
-    let members = group.members().filter(|_| peer < size && peer != rank).ok_or_else(|| {
-        format!("rank {peer} is no other process of the group, which has {size}")
-    })?;
+    let members = group
+        .members()
+        .filter(|_| peer < size && peer != rank)
+        .ok_or_else(|| format!("rank {peer} is no other process of the group, which has {size}"))?;
     match group.backend() {
-        Some(Backend::Nccl) => return Err("MLX does not send with NCCL; use a collective, such as `all_gather`".into()),
+        Some(Backend::Nccl) => {
+            return Err("MLX does not send with NCCL; use a collective, such as `all_gather`".into());
+        }
         Some(Backend::Ring) if ![(rank + 1) % size, (rank + size - 1) % size].contains(&peer) => {
             return Err(format!(
                 "rank {peer} is no neighbour of rank {rank} in the ring of {size}; use a collective, or send by way of those \

@@ -70,13 +70,12 @@ fn gather(listener: TcpListener, terms: Terms) -> Option<(Vec<Member>, Receiver<
             thread::spawn(move || read_connection(stream, &hello, &sender));
         }
         while let Ok((joining, stream)) = hellos.try_recv() {
-            let (rank, found) = match inspect(&joining, terms) {
-                Some(rank_and_problem) => rank_and_problem,
-                None => continue,
-            };
+            let Some((rank, found)) = inspect(&joining, terms) else { continue };
             let mut member = Member { stream, is_gone: false };
             if members.get(rank).is_none_or(Option::is_some) {
-                member.tell(&Reply::Refused(format!("rank {rank} has joined twice; give each process a rank of its own")));
+                member.tell(&Reply::Refused(format!(
+                    "rank {rank} has joined twice; give each process a rank of its own"
+                )));
                 continue;
             }
             members[rank] = Some(member);

@@ -29,7 +29,9 @@ pub fn notes_cuts() -> bool {
 #[cold]
 pub fn note_cut() {
     if notes_cuts() {
-        cutting_scopes(&Mlx).iter().for_each(|scope| note(scope.to_string()));
+        for scope in cutting_scopes(&Mlx) {
+            note(scope.to_string());
+        }
     }
 }
 

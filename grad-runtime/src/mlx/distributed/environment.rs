@@ -76,7 +76,9 @@ fn ring(get: Variables<'_>) -> Result<Option<Placement>, Invalid> {
     let (rank, file) = match (get("MLX_RANK"), get("MLX_HOSTFILE")) {
         (Some(rank), Some(file)) => (rank, file),
         (None, Some(_)) => {
-            return Err("MLX_HOSTFILE is set and MLX_RANK is not; set it to the rank of this process".to_owned().into());
+            return Err("MLX_HOSTFILE is set and MLX_RANK is not; set it to the rank of this process"
+                .to_owned()
+                .into());
         }
         (Some(_), None) if get("NCCL_HOST_IP").is_none() && get("MLX_WORLD_SIZE").is_none() => {
             return Err("MLX_RANK is set and MLX_HOSTFILE is not; set it to a JSON file such as \
@@ -107,7 +109,7 @@ fn ring(get: Variables<'_>) -> Result<Option<Placement>, Invalid> {
             )
             .into());
         }
-        addresses.iter().try_for_each(|address| check_address(&file, address).map(|_| ()))?;
+        addresses.iter().try_for_each(|address| check_address(&file, address))?;
     }
     let all: Vec<&String> = hosts.iter().flatten().collect();
     if let Some(at) = (1..all.len()).find(|&at| all[..at].contains(&all[at])) {

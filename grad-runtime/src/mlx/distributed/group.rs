@@ -174,7 +174,18 @@ impl fmt::Debug for Group {
 }
 
 impl Group {
-    fn alone() -> Self {
+    /// Returns a group of this process alone, in which each collective returns its argument: code for many processes runs on one.
+    ///
+    /// ```
+    /// use grad_runtime::mlx::{Array, distributed};
+    ///
+    /// let alone = distributed::Group::alone();
+    /// assert_eq!((alone.rank(), alone.size()), (0, 1));
+    /// assert_eq!(distributed::all_sum(&Array::scalar(3)?, &alone)?.item::<i32>()?, 3);
+    /// # Ok::<(), grad_runtime::Error>(())
+    /// ```
+    #[must_use]
+    pub fn alone() -> Self {
         Self { rank: 0, size: 1, members: None }
     }
 
@@ -302,8 +313,7 @@ pub(super) fn init_with(options: &InitOptions) -> Result<Group> {
     if let Some(world) = WORLD.with_borrow(Weak::upgrade) {
         return Ok(Group::of_world(world));
     }
-    let (is_checked, timeout) =
-        (options.is_checked().map_err(refuse)?, options.timeout().map_err(refuse)?);
+    let (is_checked, timeout) = (options.is_checked().map_err(refuse)?, options.timeout().map_err(refuse)?);
     if !ffi::has_communication(placement.backend.name())? {
         return Err(refuse(format!("this MLX has no {} backend, or does not find its library", placement.backend)));
     }
@@ -374,12 +384,6 @@ fn connect(placement: &Placement, session: &Session, limit: Duration) -> Result<
             let reason = "MLX did not connect to the neighbours in time; check that the machines reach each other's addresses";
             return Err(session.fail(ErrorKind::Timeout, reason.into()));
         }
-    }
-}
-
-impl From<String> for Failure {
-    fn from(reason: String) -> Self {
-        Self { kind: ErrorKind::Setup, reason }
     }
 }
 

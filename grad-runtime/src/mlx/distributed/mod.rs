@@ -235,7 +235,7 @@ pub fn is_available(backend: Backend) -> Result<bool> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn init(strict: bool, backend: Backend) -> Result<Group> {
-    init_with(&InitOptions { strict, backend, ..InitOptions::default() })
+    init_with(&InitOptions { backend, strict, ..InitOptions::default() })
 }
 
 /// Does what [`init`] does, by options.

@@ -248,9 +248,12 @@ impl Session {
     /// Tells rank 0 that MLX has connected this process, and waits for the others.
     pub fn wait_until_all_are_ready(&self, limit: Duration) -> Result<(), Failure> {
         self.send(&Request::Ready);
-        self.wait_for(limit, None, |news| news.all_ready, || {
-            format!("not every process connected to its neighbours within {:.1} s", limit.as_secs_f64())
-        })
+        self.wait_for(
+            limit,
+            None,
+            |news| news.all_ready,
+            || format!("not every process connected to its neighbours within {:.1} s", limit.as_secs_f64()),
+        )
     }
 
     /// Returns the failure that this process has heard of while it does nothing, if there is one.
@@ -347,9 +350,12 @@ impl Session {
             return Ok(());
         }
         let limit = self.timeout + MARGIN;
-        let agreed = self.wait_for(limit, peer, |news| news.agreed.contains(&ticket), || {
-            format!("rank 0 did not answer rank {} within {:.1} s", self.rank, limit.as_secs_f64())
-        });
+        let agreed = self.wait_for(
+            limit,
+            peer,
+            |news| news.agreed.contains(&ticket),
+            || format!("rank 0 did not answer rank {} within {:.1} s", self.rank, limit.as_secs_f64()),
+        );
         self.shared.news().agreed.remove(&ticket);
         agreed.map_err(|failure| failure.into_error(name))
     }
@@ -357,24 +363,24 @@ impl Session {
 
 /// Describes what this process is about to do, and what is around it.
 fn describe(known: Known, name: &'static str, operand: String, peer: Option<usize>) -> Call {
-        let transforms = running::transforms();
+    let transforms = running::transforms();
     let cuts = cuts::notes(!transforms.is_empty());
-        let scopes = cutting_scopes(&Mlx).iter().map(ToString::to_string).collect();
-        Call {
-            group: known.number,
-            members: known.members,
-            name: name.into(),
-            operand,
-            peer,
-            mode: Mlx.grad_mode().to_string(),
-            transforms: transforms.iter().map(ToString::to_string).collect(),
-            story: Story {
-                place: cuts::place().map(ToString::to_string),
-                scopes,
-                transforms: transforms.into_iter().map(|transform| WithPlace(transform).to_string()).collect(),
-                cuts,
-            },
-        }
+    let scopes = cutting_scopes(&Mlx).iter().map(ToString::to_string).collect();
+    Call {
+        group: known.number,
+        members: known.members,
+        name: name.into(),
+        operand,
+        peer,
+        mode: Mlx.grad_mode().to_string(),
+        transforms: transforms.iter().map(ToString::to_string).collect(),
+        story: Story {
+            place: cuts::place().map(ToString::to_string),
+            scopes,
+            transforms: transforms.into_iter().map(|transform| WithPlace(transform).to_string()).collect(),
+            cuts,
+        },
+    }
 }
 
 /// Returns the failure for a process that has gone.

@@ -81,7 +81,9 @@ impl Group {
     pub fn send(&self, array: &Handle, destination: i32) -> FfiResult<Handle, Failure<Error>> {
         let api = entered().map_err(Failure::Mlx)?;
         // SAFETY: as in `collective`.
-        resume(unsafe { Handle::construct(|output| (api.send)(output, array.as_raw(), destination, self.0.as_ptr())) })
+        resume(unsafe {
+            Handle::construct(|output| (api.send)(output, array.as_raw(), destination, self.0.as_ptr()))
+        })
     }
 
     /// Receives an array of the dtype of `like`, a scalar.
@@ -89,9 +91,7 @@ impl Group {
         let api = entered().map_err(Failure::Mlx)?;
         // SAFETY: as in `collective`; the shape is borrowed for the call.
         resume(unsafe {
-            Handle::construct(|output| {
-                (api.recv)(output, int_slice(shape), like.as_raw(), source, self.0.as_ptr())
-            })
+            Handle::construct(|output| (api.recv)(output, int_slice(shape), like.as_raw(), source, self.0.as_ptr()))
         })
     }
 }
@@ -159,13 +159,7 @@ impl<H: Hooks> Drop for Installed<H> {
 }
 
 fn functions<H: Hooks>(state: *mut c_void) -> sys::CollectiveHooks {
-    sys::CollectiveHooks {
-        state,
-        issue: issue::<H>,
-        poll: poll::<H>,
-        complete: complete::<H>,
-        fail: fail::<H>,
-    }
+    sys::CollectiveHooks { state, issue: issue::<H>, poll: poll::<H>, complete: complete::<H>, fail: fail::<H> }
 }
 
 /// Calls a hook, whose error or panic the call into MLX that ran it returns. Returns whether it succeeded.

@@ -7,9 +7,9 @@ use std::{ptr, slice};
 
 use grad_mlx_sys as sys;
 
+use super::callbacks::{Failure, resume};
 use super::dtype::Plain;
 use super::integers::int_slice;
-use super::callbacks::{Failure, resume};
 use super::{FfiResult, available, check, entered, loaded};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -127,8 +127,7 @@ impl Handle {
         let api = entered().map_err(Failure::Mlx)?;
         elements.resize(size, T::default());
         // SAFETY: the array is alive, and the vector has the bytes. The shim writes as many, or fails.
-        let ok =
-            unsafe { (api.to_data)(self.as_raw(), elements.as_mut_ptr().cast(), size * size_of::<T>()) };
+        let ok = unsafe { (api.to_data)(self.as_raw(), elements.as_mut_ptr().cast(), size * size_of::<T>()) };
         resume(check(ok)).map(|()| elements)
     }
 
