@@ -128,19 +128,19 @@ bool are_complete(const Arrays& arrays) {
 
 // Blocks until the collectives in flight are complete, or Rust says to stop.
 void wait_for_collectives() {
-  constexpr int BRIEFLY = 50;
+  constexpr std::chrono::microseconds BRIEFLY{300}; // As long as a small array takes on a network.
   auto& here = communication();
   if (here.in_flight.empty()) {
     return;
   }
   auto start = std::chrono::steady_clock::now();
   try {
-    for (int round = 0; !are_complete(here.in_flight); ++round) {
+    while (!are_complete(here.in_flight)) {
       auto elapsed = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
       if (here.hooks.state && !here.hooks.poll(here.hooks.state, elapsed.count())) {
         stop_waiting();
       }
-      if (round < BRIEFLY) {
+      if (elapsed < BRIEFLY) {
         std::this_thread::yield();
       } else {
         std::this_thread::sleep_for(std::chrono::microseconds(50));

@@ -63,9 +63,10 @@ impl Agreement {
     }
 
     /// Takes that a process has left.
-    pub fn leave(&mut self, rank: usize) {
+    pub fn leave(&mut self, rank: usize) -> Vec<Verdict> {
         self.waiting[rank] = None;
         self.gone[rank] = true;
+        self.decide()
     }
 
     /// Returns a verdict if a process has waited for so long.
@@ -122,7 +123,9 @@ impl Agreement {
         let Some(Waiting { ticket, call, .. }) = &self.waiting[rank] else { return Ok(None) };
         let Some(source) = call.peer else { return Ok(None) };
         let from = |(sender, sent): &(usize, Call)| (*sender, sent.peer) == (source, Some(rank));
-        let Some(at) = self.sent.iter().position(from) else { return Ok(None) };
+        let Some(at) = self.sent.iter().position(from) else {
+            return if self.gone[source] { Err(self.report()) } else { Ok(None) };
+        };
         if self.sent[at].1.operand != call.operand {
             let mut report = "what is received is not what was sent:".to_owned();
             let _ = write!(report, "\n  rank {source}: {}\n  rank {rank}: {}", Told(&self.sent[at].1), Told(call));
@@ -135,10 +138,14 @@ impl Agreement {
     }
 
     fn disagreement(&self) -> Verdict {
+        Verdict::Disagreement(self.report())
+    }
+
+    fn report(&self) -> String {
         let mut report = "the processes are about to do different things:".to_owned();
         self.describe(&mut report);
         report.push_str("\nissue the same collectives, in the same scopes and transforms, on every process");
-        Verdict::Disagreement(report)
+        report
     }
 
     fn describe(&self, report: &mut String) {
@@ -275,6 +282,16 @@ mod tests {
         let verdicts = issue(&mut agreement, 2, between("recv", 1, "int32[2]"));
         assert!(report(&verdicts).contains("rank 1: send of float32[2] to rank 2"), "{verdicts:?}");
         assert!(report(&verdicts).contains("rank 2: recv of int32[2] from rank 1"), "{verdicts:?}");
+    }
+
+    #[test]
+    fn what_was_sent_by_a_process_that_has_left_is_received() {
+        let mut agreement = Agreement::new(3);
+        issue(&mut agreement, 1, between("send", 0, "float32[2]"));
+        assert_eq!(agreement.leave(1), []);
+        assert_eq!(issue(&mut agreement, 0, between("recv", 1, "float32[2]")), [agreed(0)]);
+        let verdicts = issue(&mut agreement, 0, between("recv", 1, "float32[2]"));
+        assert!(report(&verdicts).contains("rank 1: has left"), "{verdicts:?}");
     }
 
     #[test]

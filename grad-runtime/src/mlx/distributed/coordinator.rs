@@ -199,7 +199,9 @@ fn announce(members: &mut [Member], verdict: Verdict) {
 /// Tells the others that a process has left. The end of its connection follows, and is no news.
 fn leave(members: &mut [Member], agreement: &mut Agreement, rank: usize, departure: Departure) {
     if !std::mem::replace(&mut members[rank].is_gone, true) {
-        agreement.leave(rank);
         tell_all(members.iter_mut(), &Reply::Gone { rank, departure });
+        for verdict in agreement.leave(rank) {
+            announce(members, verdict);
+        }
     }
 }

@@ -44,10 +44,9 @@ struct News {
 impl News {
     /// Returns the failure for a process that has gone, if a communication needs it: one with `peer`, or else with all.
     fn lost(&self, peer: Option<usize>) -> Option<Failure> {
-        let needs = |rank: usize, departure: &Departure| {
-            departure.completed.is_none() || peer.is_none_or(|peer| peer == rank)
-        };
-        let (rank, departure, _) = self.gone.iter().find(|(rank, departure, _)| needs(*rank, departure))?;
+        // What a process has sent before it left arrives.
+        let needs = |departure: &Departure| departure.completed.is_none() || peer.is_none();
+        let (rank, departure, _) = self.gone.iter().find(|(_, departure, _)| needs(departure))?;
         Some(gone(*rank, departure))
     }
 }
