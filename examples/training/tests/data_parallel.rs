@@ -39,7 +39,7 @@ fn processes_train_the_weights_of_one() {
     let sources = classes(root.path());
     let run = |out: &str, arguments: &[&str]| {
         let out = root.path().join(out);
-        let small = ["--passages=8", "--tokens=12", "--epochs=3"];
+        let small = ["--passages=4", "--tokens=12", "--epochs=2"];
         let output = data_parallel(&out, &[&small[..], arguments, &[&sources[0], &sources[1]]].concat());
         let [stdout, stderr] =
             [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
@@ -48,10 +48,10 @@ fn processes_train_the_weights_of_one() {
         (stdout, weights(&out))
     };
     let (stdout, together) = run("together", &["--launch", "2", "--batch=2", "--verify"]);
-    assert!(stdout.starts_with("2 processes, 12 steps of 4 passages: loss "), "{stdout}");
+    assert!(stdout.starts_with("2 processes, 4 steps of 4 passages: loss "), "{stdout}");
     assert!(stdout.contains("one process with the same batches: weights differ by "), "{stdout}");
     let (stdout, alone) = run("alone", &["--batch=4"]);
-    assert!(stdout.starts_with("1 processes, 12 steps of 4 passages: loss "), "{stdout}");
+    assert!(stdout.starts_with("1 processes, 4 steps of 4 passages: loss "), "{stdout}");
     assert_eq!(together.len(), alone.len());
     for (together, alone) in together.iter().zip(&alone) {
         assert!((together - alone).abs() <= 1e-4, "{together} {alone}");

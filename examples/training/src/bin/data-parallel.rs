@@ -197,7 +197,7 @@ fn verify(
     train(&mut alone, data, settings, &Group::alone(), |_| Ok(()))?;
     let mut greatest = 0.0_f32;
     for (alone, together) in alone.head.arrays().iter().zip(together.head.arrays()) {
-        greatest = greatest.max(alone.subtract(&together)?.abs()?.max(&[], false)?.item()?);
+        greatest = greatest.max(alone.subtract(&together)?.abs()?.reshape(&[-1_isize])?.max(&[0], false)?.item()?);
     }
     ensure!(
         greatest <= TOLERANCE,

@@ -327,8 +327,10 @@ pub(super) fn init_with(options: &InitOptions) -> Result<Group> {
     let session = session::join(&placement, is_checked, timeout, options.init_timeout)
         .map_err(|invalid| setup_error(INIT, invalid))?;
     IS_STARTED.store(true, Ordering::Release);
-    let raw = connect(&placement, &session, options.init_timeout.saturating_sub(start.elapsed()))
-        .and_then(|raw| session.wait_until_all_are_ready(options.init_timeout).map(|()| raw))
+    // At least a second, in which MLX connects if all are there.
+    let left = || options.init_timeout.saturating_sub(start.elapsed()).max(Duration::from_secs(1));
+    let raw = connect(&placement, &session, left())
+        .and_then(|raw| session.wait_until_all_are_ready(left()).map(|()| raw))
         .map_err(|failure| failure.into_error(INIT))?;
     session.add_group(raw.id(), Known { number: 0, members: placement.size });
     let device = if placement.backend == Backend::Nccl { Device::Gpu } else { Device::Cpu };

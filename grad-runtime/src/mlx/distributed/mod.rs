@@ -71,7 +71,7 @@
 //!
 //! | [`ErrorKind`] | when | within |
 //! | --- | --- | --- |
-//! | `Setup` | variables are missing or wrong, a port is in use, processes differ in their settings, or one does not come | [`init_timeout`](InitOptions::init_timeout) and a second |
+//! | `Setup` | variables are missing or wrong, a port is in use, processes differ in their settings, or one does not come | [`init_timeout`](InitOptions::init_timeout) and 2 s |
 //! | `Disagreement` | the collectives of the processes differ, if they are checked | at once |
 //! | `PeerLost` | a process has returned, failed, panicked or been killed | 3 s |
 //! | `Timeout` | a process takes part too late, or the collective takes too long | [`timeout`](InitOptions::timeout) and 3 s |

@@ -198,6 +198,8 @@ fn try_to_greet(address: &str, hello: &Request, limit: Duration) -> std::io::Res
     let found = found.ok_or(std::io::ErrorKind::AddrNotAvailable)?;
     let mut stream = TcpStream::connect_timeout(&found, limit)?;
     stream.set_nodelay(true)?;
+    // What does not go out by then is lost, as if the connection were.
+    stream.set_write_timeout(Some(MARGIN))?;
     message::send(&mut stream, hello)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     stream.set_read_timeout(Some(limit))?;

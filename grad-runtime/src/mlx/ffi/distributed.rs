@@ -10,7 +10,7 @@ use grad_mlx_sys::{self as sys, Collective};
 use super::callbacks::{Failure, interrupt, resume};
 use super::handle::Handle;
 use super::integers::int_slice;
-use super::{FfiResult, available, check, entered, last_error, loaded};
+use super::{FfiResult, available, check, entered, last_error, loaded, thread};
 use crate::error::{Error, Result};
 
 /// An owned group of processes.
@@ -152,8 +152,11 @@ impl<H: Hooks> Installed<H> {
 
 impl<H: Hooks> Drop for Installed<H> {
     fn drop(&mut self) {
+        if !thread::is_entered() {
+            return; // The thread is ending, and has destroyed the shim's part of it.
+        }
         let none = functions::<H>(ptr::null_mut());
-        // SAFETY: MLX is loaded, as it was where this was created. Without a state the shim calls no function.
+        // SAFETY: the thread has entered MLX. Without a state the shim calls no function.
         unsafe { (loaded().set_collective_hooks)(none, self.device) };
     }
 }
