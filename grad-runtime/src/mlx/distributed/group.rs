@@ -78,7 +78,7 @@ impl InitOptions {
         }
     }
 
-    fn timeout(&self) -> Result<Duration, String> {
+    fn limit(&self) -> Result<Duration, String> {
         const DEFAULT: Duration = Duration::from_secs(300);
         let text = match (self.timeout, std::env::var(TIMEOUT)) {
             (Some(timeout), _) => return Ok(timeout),
@@ -313,7 +313,7 @@ pub(super) fn init_with(options: &InitOptions) -> Result<Group> {
     if let Some(world) = WORLD.with_borrow(Weak::upgrade) {
         return Ok(Group::of_world(world));
     }
-    let (is_checked, timeout) = (options.is_checked().map_err(refuse)?, options.timeout().map_err(refuse)?);
+    let (is_checked, timeout) = (options.is_checked().map_err(refuse)?, options.limit().map_err(refuse)?);
     if !ffi::has_communication(placement.backend.name())? {
         return Err(refuse(format!("this MLX has no {} backend, or does not find its library", placement.backend)));
     }

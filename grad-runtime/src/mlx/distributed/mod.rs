@@ -67,7 +67,7 @@
 //! # Errors
 //!
 //! No call waits without a limit. Beside the errors of operations, each function of this module, and each evaluation that waits for a
-//! collective, may return [`Error::Distributed`](crate::Error::Distributed):
+//! collective, may return [`Error::Distributed`]:
 //!
 //! | [`ErrorKind`] | when | within |
 //! | --- | --- | --- |
