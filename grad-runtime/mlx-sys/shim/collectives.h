@@ -115,13 +115,14 @@ bool are_complete(const Arrays& arrays) {
   for (auto& a : pending) {
     a.set_status(array::Status::unscheduled); // It has no graph, so MLX refuses what depends on it.
   }
-  if (is_stopped) {
+  if (is_stopped && here.stream->device == mx::Device::cpu) {
     try {
       mx::scheduler::check_error(*here.stream); // Clears it: other work may go on.
     } catch (const std::exception&) {
     }
-  } else {
-    new Arrays(std::move(pending)); // The device may still write to them.
+  }
+  if (!is_stopped) {
+    new Arrays(std::move(pending)); // Leaked: the device may still write to them.
   }
   throw RustError();
 }

@@ -60,7 +60,7 @@ impl Array {
         if !ffi::thread::is_transforming() || Mlx.grad_mode().is_enabled() {
             Ok(())
         } else {
-            if self.0.is_traced() {
+            if distributed::notes_cuts() && self.0.is_traced() {
                 distributed::note_cut();
             }
             self.0.make_constant()

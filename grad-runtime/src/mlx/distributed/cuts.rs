@@ -28,10 +28,8 @@ pub fn notes_cuts() -> bool {
 /// Notes that the scopes that are open have made an array a constant to a transform.
 #[cold]
 pub fn note_cut() {
-    if notes_cuts() {
-        for scope in cutting_scopes(&Mlx) {
-            note(scope.to_string());
-        }
+    for scope in cutting_scopes(&Mlx) {
+        note(scope.to_string());
     }
 }
 
