@@ -2,8 +2,10 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+#[cfg(any(feature = "mlx", all(feature = "safetensors", feature = "cpu")))]
+use std::io;
 #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use grad_core::{AlreadyInstalled, Unavailable};
 
@@ -76,6 +78,18 @@ pub enum Error {
         /// What was found, and what to do about it.
         reason: String,
     },
+    /// Processes that compute together cannot connect, or cannot go on.
+    #[cfg(feature = "mlx")]
+    Distributed {
+        /// The function that was called.
+        op: &'static str,
+        /// What kind of failure it is.
+        kind: crate::mlx::distributed::ErrorKind,
+        /// What was found, and what to do about it.
+        reason: String,
+        /// The cause, if the system refused something.
+        source: Option<io::Error>,
+    },
     /// A parameter receives no gradient.
     #[cfg(any(feature = "cpu", feature = "mlx"))]
     MissingGradients(Box<Report>),
@@ -120,6 +134,11 @@ impl fmt::Display for Error {
                 }
                 write!(f, ": {reason}")
             }
+            #[cfg(feature = "mlx")]
+            Self::Distributed { op, reason, source, .. } => {
+                write!(f, "cannot {op}: {reason}")?;
+                source.iter().try_for_each(|source| write!(f, ": {source}"))
+            }
             #[cfg(any(feature = "cpu", feature = "mlx"))]
             Self::MissingGradients(report) => {
                 write!(
@@ -139,6 +158,8 @@ impl StdError for Error {
             Self::Io { source, .. } => Some(source),
             #[cfg(all(feature = "safetensors", any(feature = "cpu", feature = "mlx")))]
             Self::Safetensors { source, .. } => source.as_deref().map(|source| source as _),
+            #[cfg(feature = "mlx")]
+            Self::Distributed { source, .. } => source.as_ref().map(|source| source as _),
             _ => None,
         }
     }

@@ -13,6 +13,7 @@ pub mod markers;
 pub mod polling;
 pub mod processes;
 pub mod random;
+pub mod rings;
 
 /// Makes a test of each generic function for each backend.
 #[macro_export]

@@ -118,9 +118,14 @@ impl<A: Array, E: Encoder<A>> Classifier<A, E> {
         Ok(self.head.forward(&self.features(texts)?)?)
     }
 
-    /// Runs the encoder as a constant: nothing is recorded, so nothing is kept for a backward pass, and none runs.
+    /// Runs the encoder as a constant: nothing is recorded, so nothing is kept for a backward pass, and none runs. Returns the
+    /// features of each text, shape `[texts, features]`.
+    ///
+    /// # Errors
+    ///
+    /// If the backend refuses an operation.
     #[no_grad]
-    fn features(&self, texts: &[&[u32]]) -> Result<A> {
+    pub fn features(&self, texts: &[&[u32]]) -> Result<A> {
         self.encoder.forward(texts)
     }
 }

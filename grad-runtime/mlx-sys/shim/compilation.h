@@ -67,7 +67,7 @@ void evaluate_captured(const Arrays& inputs, Arrays& outputs) {
   for (auto& node : nodes) {
     find_captured(node.inputs());
   }
-  mx::eval(captured);
+  evaluate(captured);
   std::unordered_map<uintptr_t, array> shared;
   for (array* use : uses) {
     auto id = use->id();

@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "collectives.h"
 #include "tape.h"
 
 namespace {
@@ -47,12 +48,59 @@ array direction(const array& z) {
   return mx::where(is_zero, mx::zeros_like(z), mx::divide(z, mx::where(is_zero, array(1.0f), magnitude)));
 }
 
+// Collectives. The values behind one are equal on all processes, and so is the loss that is computed from them: its cotangent is
+// that of one loss, not of one for each process.
+
+// Returns the share that this process has in the maximum, or minimum: 1 where it alone has the element.
+array extremum_share(const Operation& operation) {
+  const array& x = operation.inputs[0];
+  array held = mx::astype(mx::equal(x, operation.outputs[0]), x.dtype());
+  array holders = communicate(abi::Collective::AllSum, held, group_of(*operation.primitive));
+  return mx::divide(held, mx::maximum(holders, array(1, x.dtype())));
+}
+
+[[noreturn]] void refuse_send() {
+  throw std::invalid_argument(
+      "`send` has no gradient, since the process that receives would have to send it back; send in a no-grad scope, or use a "
+      "collective");
+}
+
+Arrays collective_vjp(const Operation& operation, abi::Collective collective, const array& cotangent) {
+  switch (collective) {
+    case abi::Collective::AllMax:
+    case abi::Collective::AllMin:
+      return {mx::multiply(cotangent, extremum_share(operation))};
+    case abi::Collective::SumScatter:
+      return {communicate(abi::Collective::AllGather, cotangent, group_of(*operation.primitive))};
+    case abi::Collective::Send:
+      refuse_send();
+    default:
+      return operation.primitive->vjp(operation.inputs, {cotangent}, {0}, operation.outputs);
+  }
+}
+
+Arrays collective_jvp(const Operation& operation, abi::Collective collective, const array& tangent) {
+  const auto& group = group_of(*operation.primitive);
+  switch (collective) {
+    case abi::Collective::AllMax:
+    case abi::Collective::AllMin:
+      return {communicate(abi::Collective::AllSum, mx::multiply(tangent, extremum_share(operation)), group)};
+    case abi::Collective::Send:
+      refuse_send();
+    default:
+      return {communicate(collective, tangent, group)};
+  }
+}
+
 bool is_of_complex(const Operation& operation, std::string_view name) {
   return is_one_of(*operation.primitive, {name}) && operation.inputs[0].dtype() == mx::complex64;
 }
 
 // Reverse mode. Returns a cotangent for each of the inputs `argnums`.
 Arrays operation_vjp(const Operation& operation, const Arrays& cotangents, const std::vector<int>& argnums) {
+  if (auto collective = collective_of(*operation.primitive)) {
+    return collective_vjp(operation, *collective, cotangents[0]);
+  }
   if (is_of_complex(operation, "Abs")) {
     return {mx::multiply(cotangents[0], direction(operation.inputs[0]))};
   }
@@ -88,6 +136,9 @@ Arrays multilinear_jvp(const Operation& operation, const Arrays& tangents, const
 // Forward mode. `tangents` are those of the inputs `argnums`. Returns a tangent for each output.
 Arrays operation_jvp(const Operation& operation, const Arrays& tangents, const std::vector<int>& argnums) {
   const auto& primitive = *operation.primitive;
+  if (auto collective = collective_of(primitive)) {
+    return collective_jvp(operation, *collective, tangents[0]);
+  }
   if (is_one_of(primitive, {"Tanh"})) {
     return {tanh_derivative(operation, tangents[0])};
   }
@@ -164,9 +215,29 @@ Mapped map_one_by_one(const Operation& operation, const Arrays& inputs, const st
   return {stacked, std::vector<int>(stacked.size(), 0)};
 }
 
+// Issues the collective once, for all entries of the mapped axis.
+Mapped map_collective(const Operation& operation, abi::Collective collective, const array& a, int axis) {
+  const auto& group = group_of(*operation.primitive);
+  switch (collective) {
+    case abi::Collective::Send:
+      throw std::invalid_argument("`send` cannot be mapped; map the function, and send its result");
+    case abi::Collective::AllGather:
+    case abi::Collective::SumScatter: {
+      // They join and divide axis 0, so that one is not mapped.
+      array moved = a.ndim() == 1 ? mx::expand_dims(a, 0) : mx::moveaxis(a, axis, 1);
+      return {{communicate(collective, moved, group)}, {1}};
+    }
+    default:
+      return {{communicate(collective, a, group)}, {axis}};
+  }
+}
+
 // Maps an operation over an axis of each input that has one. Returns the axes of the outputs, too.
 Mapped map_operation(const Operation& operation, const Arrays& inputs, const std::vector<int>& axes) {
   const auto& primitive = *operation.primitive;
+  if (auto collective = collective_of(primitive)) {
+    return map_collective(operation, *collective, inputs[0], axes[0]);
+  }
   if (is_one_of(
           primitive,
           {"AddMM", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "LeftShift", "NotEqual", "RightShift", "SliceUpdate"})) {

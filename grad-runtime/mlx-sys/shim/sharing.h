@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "collectives.h"
 #include "errors.h"
 #include "graph.h"
 #include "mlx/transforms.h"
@@ -54,7 +55,7 @@ void synchronize_thread() {
 // Returns descriptors of the arrays for other threads. Shapes, strides and offsets stay as they are, so a view of an array keeps
 // the buffer of the whole alive.
 Arrays share(Arrays arrays) {
-  mx::eval(arrays);
+  evaluate(arrays);
   for (auto& a : arrays) {
     // Rethrows what made an asynchronous evaluation fail.
     a.wait();

@@ -8,6 +8,7 @@
 #include <new>
 #include <type_traits>
 
+#include "collectives.h"
 #include "compilation.h"
 #include "convert.h"
 #include "errors.h"
@@ -138,7 +139,10 @@ extern "C" bool grad_mlx_set_default_stream(abi::Device device, int32_t index) n
 }
 
 extern "C" bool grad_mlx_synchronize(abi::Device device, int32_t index) noexcept {
-  return succeeds([&] { mx::synchronize(mx::Stream(index, to_device(device))); });
+  return succeeds([&] {
+    wait_for_collectives();
+    mx::synchronize(mx::Stream(index, to_device(device)));
+  });
 }
 
 // Arrays
@@ -188,6 +192,7 @@ extern "C" bool grad_mlx_full(array* output, abi::IntSlice shape, const array* v
 extern "C" bool grad_mlx_to_data(const array* a, void* data, size_t size) noexcept {
   return succeeds([&] {
     array row = mx::contiguous(*a);
+    wait_for_collectives();
     row.eval();
     if (row.nbytes() != size) {
       throw std::logic_error("the array has another size than the buffer");
@@ -199,12 +204,16 @@ extern "C" bool grad_mlx_to_data(const array* a, void* data, size_t size) noexce
 }
 
 extern "C" bool grad_mlx_eval(const array* a) noexcept {
-  return succeeds([&] { array(*a).eval(); });
+  return succeeds([&] {
+    wait_for_collectives();
+    array(*a).eval();
+  });
 }
 
 extern "C" bool grad_mlx_eval_all(abi::ArraySlice arrays, bool is_async) noexcept {
   return succeeds([&] {
     auto all = to_arrays(arrays);
+    wait_for_collectives();
     is_async ? mx::async_eval(all) : mx::eval(all);
   });
 }

@@ -40,6 +40,8 @@ abi_types! {
     *mut Arrays => "Arrays*";
     *const Transformable => "const Transformable*";
     *mut Transformable => "Transformable*";
+    *const Group => "const Group*";
+    *mut Group => "Group*";
 }
 
 /// Types of C++, of which Rust sees pointers only.
@@ -67,6 +69,9 @@ opaque! {
 
     /// A function that MLX transforms.
     pub struct Transformable = "std::function<Arrays(const Arrays&)>";
+
+    /// A group of processes.
+    pub struct Group = "mlx::core::distributed::Group";
 }
 
 /// The memory of an array of MLX, which the shim constructs in place: in C++ a `mlx::core::array`.
@@ -186,6 +191,24 @@ enums! {
         Lower = 0,
         /// On and above the diagonal.
         Upper = 1,
+    }
+
+    /// A communication of the processes of a group.
+    pub enum Collective {
+        /// The sum of their arrays.
+        AllSum = 0,
+        /// The maximum.
+        AllMax = 1,
+        /// The minimum.
+        AllMin = 2,
+        /// Their arrays, concatenated along axis 0.
+        AllGather = 3,
+        /// The part of the sum along axis 0 that belongs to the process.
+        SumScatter = 4,
+        /// An array for one of them.
+        Send = 5,
+        /// An array of one of them.
+        Recv = 6,
     }
 }
 
@@ -364,6 +387,20 @@ structs! {
         /// Frees the state.
         pub drop: DropFn,
     }
+
+    /// Functions of Rust that the shim calls about collectives, on the thread that set them.
+    pub struct CollectiveHooks {
+        /// The state that they are given; null where there are none.
+        pub state: *mut c_void,
+        /// Called before a collective.
+        pub issue: IssueFn,
+        /// Called while one is waited for.
+        pub poll: PollFn,
+        /// Called when all of them are complete.
+        pub complete: CompleteFn,
+        /// Called with the reason where one has failed.
+        pub fail: FailFn,
+    }
 }
 
 /// A type of function pointers, as the header has it: its name, the types of its parameters, and the type that
@@ -401,6 +438,19 @@ function_types! {
 
     /// Frees a function's state.
     pub type DropFn = fn(state: *mut c_void) -> ();
+
+    /// Takes that all collectives, `count` since the last call, are complete.
+    pub type CompleteFn = fn(state: *mut c_void, count: usize) -> ();
+
+    /// Announces a collective of the group with this number. `peer` is the destination or the source, -1 where there is none.
+    /// Returns whether it may begin.
+    pub type IssueFn = fn(state: *mut c_void, group: usize, collective: Collective, operand: *const Array, peer: i32) -> bool;
+
+    /// Returns whether to wait on, after so many microseconds.
+    pub type PollFn = fn(state: *mut c_void, elapsed: u64) -> bool;
+
+    /// Takes the reason why a collective failed.
+    pub type FailFn = fn(state: *mut c_void, reason: *const c_char) -> ();
 }
 
 /// A function of the shim, as the header has it.
@@ -533,6 +583,32 @@ functions! {
     fn custom(
         outputs: ArrayVec, function: Callback, backward: Callback, forward: Callback, inputs: ArraySlice
     ) -> bool;
+
+    /// Returns whether MLX has a backend for communication: "ring", "mpi" or "nccl".
+    fn has_communication(backend: Str) -> bool;
+    /// Connects to the other processes. `ports` are those of this process and of its neighbours in a ring. Any thread may call
+    /// this.
+    fn init_group(backend: Str, ports: IntSlice) -> *mut Group;
+    /// Returns the group of the processes with this color. `key` orders their ranks; a negative one leaves the order.
+    fn split_group(group: *const Group, color: i32, key: i32) -> *mut Group;
+    /// Frees a group.
+    fn free_group(group: *mut Group) -> ();
+    /// Returns the rank of this process.
+    fn group_rank(group: *const Group) -> i32;
+    /// Returns the number of processes.
+    fn group_size(group: *const Group) -> i32;
+    /// Returns a number that no other group of this process has.
+    fn group_id(group: *const Group) -> usize;
+    /// Sets the functions that this thread's collectives call, and the device whose default stream computes them.
+    fn set_collective_hooks(hooks: CollectiveHooks, device: Device) -> bool;
+    /// Issues a collective, other than `Send` and `Recv`.
+    fn collective(output: *mut Array, collective: Collective, array: *const Array, group: *const Group) -> bool;
+    /// Sends an array to a process, and returns it.
+    fn send(output: *mut Array, array: *const Array, destination: i32, group: *const Group) -> bool;
+    /// Receives an array from a process. `like` is a scalar of its dtype.
+    fn recv(output: *mut Array, shape: IntSlice, like: *const Array, source: i32, group: *const Group) -> bool;
+    /// Blocks until the collectives of this thread are complete.
+    fn wait_for_collectives() -> bool;
 }
 
 /// The type of an operation's argument in [`for_each_op!`].

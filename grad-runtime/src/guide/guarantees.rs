@@ -27,7 +27,10 @@
 //! 14. Every parameter without a gradient can be explained: which scope or operation cut it, at which file and line; see the
 //!     module `explain`. A program that does not ask pays nothing: a scope takes no instruction more, an array no byte.
 //!
-//! Guarantee 15, about processes that train together, is planned.
+//! 15. Processes that compute together agree: before a collective they compare which it is, its shape and dtype, the grad mode and
+//!     the transforms around it. If they differ, each gets an error that says what each was doing, and names the scopes by file and
+//!     line. Otherwise it is never a hang: a process that returns, fails or is killed is an error of the others within a time that can
+//!     be set. The comparison is on by default in debug builds, and costs nothing when off; see the module `mlx::distributed`.
 //!
 //! 16. No safe call, however wrong, ends the process or reads outside its arrays. This includes transforms of operations.
 //!

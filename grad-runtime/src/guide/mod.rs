@@ -3,6 +3,8 @@
 #[cfg(feature = "mlx")]
 pub mod computing_with_mlx;
 pub mod guarantees;
+#[cfg(feature = "mlx")]
+pub mod more_than_one_machine;
 pub mod moving_in;
 #[cfg(feature = "mlx")]
 pub mod operations_of_mlx;

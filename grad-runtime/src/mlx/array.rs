@@ -7,6 +7,7 @@ use std::panic::Location;
 use grad_core::{Backend, Mlx};
 
 use super::ffi::{self, FfiResult, Handle};
+use super::{distributed, evaluation_error};
 use crate::array::docs::array_doc;
 use crate::array::{self, all_axes, cannot_make, check_length, forward_to_inherent, operands, refused};
 use crate::detach::Detach;
@@ -59,6 +60,9 @@ impl Array {
         if !ffi::thread::is_transforming() || Mlx.grad_mode().is_enabled() {
             Ok(())
         } else {
+            if distributed::notes_cuts() && self.0.is_traced() {
+                distributed::note_cut();
+            }
             self.0.make_constant()
         }
     }
@@ -116,7 +120,7 @@ impl Array {
             };
         }
         let buffer = for_each_dtype!(read);
-        buffer.map_err(|reason| refused("to_buffer", &[self], reason))
+        buffer.map_err(|failure| evaluation_error(failure, |reason| refused("to_buffer", &[self], reason)))
     }
 }
 
@@ -226,7 +230,7 @@ impl Array {
 
     #[doc = array_doc!(eval, "mlx")]
     pub fn eval(&self) -> Result<()> {
-        self.0.eval().map_err(|reason| refused("eval", &[self], reason))
+        self.0.eval().map_err(|failure| evaluation_error(failure, |reason| refused("eval", &[self], reason)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Evaluation of several arrays.
 
 use super::array::Array;
-use super::{ffi, operation_error};
+use super::{evaluation_error, ffi, operation_error};
 use crate::error::Result;
 
 /// Computes the elements of all arrays, in one pass over their graph.
@@ -20,7 +20,8 @@ use crate::error::Result;
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn eval(arrays: &[Array]) -> Result<()> {
-    ffi::eval(ffi::as_handles(arrays))?.map_err(|reason| operation_error("eval", arrays, reason))
+    ffi::eval(ffi::as_handles(arrays))?
+        .map_err(|failure| evaluation_error(failure, |reason| operation_error("eval", arrays, reason)))
 }
 
 /// Starts to compute the elements of all arrays, and returns. Reading the elements blocks until they are computed.
@@ -40,5 +41,6 @@ pub fn eval(arrays: &[Array]) -> Result<()> {
 /// # Ok::<(), grad_runtime::Error>(())
 /// ```
 pub fn async_eval(arrays: &[Array]) -> Result<()> {
-    ffi::async_eval(ffi::as_handles(arrays))?.map_err(|reason| operation_error("async_eval", arrays, reason))
+    ffi::async_eval(ffi::as_handles(arrays))?
+        .map_err(|failure| evaluation_error(failure, |reason| operation_error("async_eval", arrays, reason)))
 }

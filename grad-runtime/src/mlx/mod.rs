@@ -18,6 +18,7 @@
 //! | gradients | [`Array::grad`], [`Array::value_and_grad`], [`vjp`], [`jvp`] |
 //! | other transforms | [`vmap`], [`compile`], [`checkpoint`], [`custom_function`] |
 //! | evaluation, devices | [`eval`], [`async_eval`], [`Stream`], [`Device`] |
+//! | other processes | [`distributed`] |
 //!
 //! The guide [Computing with MLX](crate::guide::computing_with_mlx) says when arrays are computed, and what that costs.
 //!
@@ -73,10 +74,12 @@
 mod array;
 mod depth;
 mod device;
+pub mod distributed;
 mod eval;
 #[allow(unsafe_code, reason = "this is the interface to C++")]
 mod ffi;
 mod generator;
+mod running;
 mod sealed;
 mod sharing;
 mod stream;
@@ -188,6 +191,21 @@ pub use grad_mlx_sys::Triangle;
 /// Returns the error of an operation on several arrays.
 fn operation_error(op: &'static str, operands: &[Array], reason: String) -> crate::Error {
     crate::array::refused(op, &operands.iter().collect::<Vec<_>>(), reason)
+}
+
+/// Returns the error of an evaluation: that of collectives which it had to wait for, or `refuse`'s for MLX's reason.
+fn evaluation_error(
+    failure: ffi::Failure<crate::Error>,
+    refuse: impl FnOnce(String) -> crate::Error,
+) -> crate::Error {
+    match failure {
+        ffi::Failure::Function(error) | ffi::Failure::StoredFn(error) => error,
+        ffi::Failure::Mlx(reason) => {
+            // An array may depend on the result of a collective that failed.
+            let failed = ffi::is_of_lost_elements(&reason).then(distributed::failure).flatten();
+            failed.unwrap_or_else(|| refuse(reason))
+        }
+    }
 }
 
 /// Checks that MLX can be used in this process.

@@ -2,13 +2,14 @@
 
 use super::array::Array;
 use super::ffi::{self, SharedHandle};
-use super::operation_error;
+use super::{evaluation_error, operation_error};
 use crate::array::refused;
 use crate::error::{Operand, Result};
 
 /// Computes the elements of all arrays, in one pass over their graph, and returns them.
 pub(super) fn share_all(arrays: &[Array]) -> Result<Vec<SharedHandle>> {
-    ffi::share(ffi::as_handles(arrays))?.map_err(|reason| operation_error("share", arrays, reason))
+    ffi::share(ffi::as_handles(arrays))?
+        .map_err(|failure| evaluation_error(failure, |reason| operation_error("share", arrays, reason)))
 }
 
 pub(super) fn open(shared: &SharedHandle) -> Result<Array> {

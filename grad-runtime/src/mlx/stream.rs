@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::device::Device;
-use super::ffi;
+use super::{evaluation_error, ffi};
 use crate::error::{Error, Result};
 use grad_core::Unavailable;
 
@@ -99,6 +99,6 @@ impl Stream {
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
     pub fn synchronize(&self) -> Result<()> {
-        ffi::synchronize(self.device.into(), self.index)?.map_err(unavailable)
+        ffi::synchronize(self.device.into(), self.index)?.map_err(|failure| evaluation_error(failure, unavailable))
     }
 }

@@ -62,6 +62,8 @@ use crate::error::{Error, Result};
 
 mod array_impls;
 pub(crate) mod compiled;
+#[cfg(feature = "mlx")]
+mod distributed;
 mod frozen;
 mod gradient;
 mod path;
@@ -72,6 +74,8 @@ mod std_impls;
 mod transforms;
 
 pub use compiled::{CompiledFunction, compile};
+#[cfg(feature = "mlx")]
+pub use distributed::{average_gradients, broadcast};
 pub use frozen::Frozen;
 #[doc(inline)]
 pub use grad_macros::params_object as object;

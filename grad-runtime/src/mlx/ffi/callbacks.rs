@@ -43,6 +43,16 @@ pub(super) fn resume<T, E>(result: FfiResult<T>) -> FfiResult<T, Failure<E>> {
     })
 }
 
+/// Keeps the error or panic of a function of Rust until the call into MLX that ran it returns.
+pub(super) fn interrupt(ended: Result<Error, Box<dyn Any + Send>>) {
+    let interruption = match ended {
+        Ok(error) => Interruption::Error(error),
+        Err(payload) => Interruption::Panic(payload),
+    };
+    // While the thread ends, it cannot be stored, and no call into MLX returns that would take it.
+    let _ = INTERRUPTION.try_with(|place| place.replace(Some(interruption)));
+}
+
 /// Calls into MLX with a function that MLX runs at most once, before the call returns. Resumes a panic of the function.
 ///
 /// # Safety

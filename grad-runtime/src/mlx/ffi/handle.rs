@@ -7,11 +7,12 @@ use std::{ptr, slice};
 
 use grad_mlx_sys as sys;
 
+use super::callbacks::{Failure, resume};
 use super::dtype::Plain;
 use super::integers::int_slice;
 use super::{FfiResult, available, check, entered, loaded};
 use crate::dtype::Dtype;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// An owned array of MLX, stored in place. MLX ties arrays to the thread that traces and evaluates them, so a handle is neither
 /// `Send` nor `Sync`.
@@ -116,24 +117,25 @@ impl Handle {
     /// # Panics
     ///
     /// If `T` is not the type of the elements.
-    pub fn to_vec<T: Plain>(&self) -> FfiResult<Vec<T>> {
+    pub fn to_vec<T: Plain>(&self) -> Evaluated<Vec<T>> {
         assert_eq!(self.dtype(), T::DTYPE, "the caller checks the dtype");
         let size: usize = self.shape().iter().map(|&length| usize::try_from(length).unwrap_or(0)).product();
         let mut elements = Vec::new();
         elements.try_reserve_exact(size).map_err(|error| {
-            format!("there is no memory for the elements of the array, which may be a view: {error}")
+            Failure::Mlx(format!("there is no memory for the elements of the array, which may be a view: {error}"))
         })?;
+        let api = entered().map_err(Failure::Mlx)?;
         elements.resize(size, T::default());
         // SAFETY: the array is alive, and the vector has the bytes. The shim writes as many, or fails.
-        let ok =
-            unsafe { (entered()?.to_data)(self.as_raw(), elements.as_mut_ptr().cast(), size * size_of::<T>()) };
-        check(ok).map(|()| elements)
+        let ok = unsafe { (api.to_data)(self.as_raw(), elements.as_mut_ptr().cast(), size * size_of::<T>()) };
+        resume(check(ok)).map(|()| elements)
     }
 
-    pub fn eval(&self) -> FfiResult<()> {
+    pub fn eval(&self) -> Evaluated<()> {
+        let api = entered().map_err(Failure::Mlx)?;
         // SAFETY: the array is alive, and stays on its thread. Evaluation changes what it refers to, which MLX
         // synchronizes.
-        check(unsafe { (entered()?.eval)(self.as_raw()) })
+        resume(check(unsafe { (api.eval)(self.as_raw()) }))
     }
 
     /// Returns a number that no other array has as long as this one, or a clone of it, is alive.
@@ -162,18 +164,21 @@ impl Handle {
     }
 }
 
+/// The result of an evaluation. It may end with the error of the collectives that it has to wait for.
+pub type Evaluated<T> = FfiResult<T, Failure<Error>>;
+
 /// Evaluates all arrays.
-pub fn eval(arrays: &[Handle]) -> Result<FfiResult<()>> {
+pub fn eval(arrays: &[Handle]) -> Result<Evaluated<()>> {
     let api = available()?;
     // SAFETY: the arrays are alive, and borrowed for the call.
-    Ok(check(unsafe { (api.eval_all)(array_slice(arrays), false) }))
+    Ok(resume(check(unsafe { (api.eval_all)(array_slice(arrays), false) })))
 }
 
 /// Starts to evaluate all arrays.
-pub fn async_eval(arrays: &[Handle]) -> Result<FfiResult<()>> {
+pub fn async_eval(arrays: &[Handle]) -> Result<Evaluated<()>> {
     let api = available()?;
     // SAFETY: the arrays are alive, and borrowed for the call; MLX keeps references to what it computes.
-    Ok(check(unsafe { (api.eval_all)(array_slice(arrays), true) }))
+    Ok(resume(check(unsafe { (api.eval_all)(array_slice(arrays), true) })))
 }
 
 /// A list that the shim fills.

@@ -13,6 +13,11 @@ const IN_TRANSFORM: &str = "an array has no elements while `vmap` or `compile` c
 const ESCAPED: &str = "an array from inside a function that `vmap` or `compile` called has no elements after the call; return it \
                        from the function";
 
+/// Returns whether an evaluation failed for this reason: an array has neither elements nor a graph.
+pub fn is_of_lost_elements(reason: &str) -> bool {
+    reason == ESCAPED
+}
+
 /// Returns the reason that an error gives for a message of the shim.
 ///
 /// The shim's own messages begin in lower case or with a shape. MLX's begin with a capital letter, or with the C++ function that

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod callbacks;
+pub mod distributed;
 mod dtype;
 mod handle;
 mod integers;
@@ -28,8 +29,9 @@ use grad_core::Unavailable;
 
 pub use arguments::{as_handles, as_traced};
 pub use callbacks::{Failure, StoredFn};
-pub use handle::{Handle, async_eval, eval};
+pub use handle::{Evaluated, Handle, async_eval, eval};
 pub use integers::to_lengths;
+pub use messages::is_of_lost_elements;
 pub use operations::{combination, creation, fast, fft, linalg, random};
 pub use sharing::{SharedHandle, share};
 pub use transforms::{Compiled, Derived, checkpoint, compile, custom, jvp, vjp, vmap};
@@ -207,8 +209,8 @@ pub fn set_default_stream(device: sys::Device, stream: i32) -> Result<FfiResult<
 }
 
 /// Blocks until the stream has computed all its operations. `stream` must be one of this thread and this device.
-pub fn synchronize(device: sys::Device, stream: i32) -> Result<FfiResult<()>> {
+pub fn synchronize(device: sys::Device, stream: i32) -> Result<Evaluated<()>> {
     let api = available()?;
     // SAFETY: as in `set_default_stream`.
-    Ok(check(unsafe { (api.synchronize)(device, stream) }))
+    Ok(callbacks::resume(check(unsafe { (api.synchronize)(device, stream) })))
 }

@@ -12,7 +12,7 @@ use crate::array::{IntoOperand, Length, cannot_make, into_operand, length, opera
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::explain::record;
-use crate::mlx::Array;
+use crate::mlx::{Array, distributed};
 
 /// Calls the shim's function of an operation.
 macro_rules! call {
@@ -26,8 +26,11 @@ macro_rules! call {
         } else {
             let place = Location::caller();
             let record = move |outputs: &[Array]| {
-                let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
-                record::operation(stringify!($name), &operands.concat(), outputs, place);
+                if record::is_recording() {
+                    let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
+                    record::operation(stringify!($name), &operands.concat(), outputs, place);
+                }
+                distributed::note_operation(stringify!($name), place);
             };
             // SAFETY: as above.
             unsafe {
@@ -109,7 +112,7 @@ unsafe fn perform_in_transform<O: Output>(
     // SAFETY: the caller guarantees it.
     let outputs = unsafe { O::arrays(&mut place) };
     let followed = outputs.iter_mut().try_for_each(Array::follow_mode);
-    if followed.is_ok() && record::is_recording() {
+    if followed.is_ok() && (record::is_recording() || distributed::notes_cuts()) {
         seldom(|| record(outputs));
     }
     // SAFETY: the caller guarantees it.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::handle::{Handle, array_slice, construct_list};
+use super::callbacks::resume;
+use super::handle::{Evaluated, Handle, array_slice, construct_list};
 use super::{FfiResult, available, entered};
 use crate::dtype::Dtype;
 use crate::error::Result;
@@ -21,10 +22,10 @@ unsafe impl Send for Descriptor {}
 unsafe impl Sync for Descriptor {}
 
 /// Evaluates arrays and returns the elements of each.
-pub fn share(arrays: &[Handle]) -> Result<FfiResult<Vec<SharedHandle>>> {
+pub fn share(arrays: &[Handle]) -> Result<Evaluated<Vec<SharedHandle>>> {
     let api = available()?;
     // SAFETY: the arrays are alive, and borrowed for the call. The shim constructs the list.
-    let shared = unsafe { construct_list(|outputs| (api.share)(outputs, array_slice(arrays))) };
+    let shared = resume(unsafe { construct_list(|outputs| (api.share)(outputs, array_slice(arrays))) });
     // The shim has moved the arrays here, so that the handle is the only one to refer to its descriptor.
     Ok(shared.map(|shared| shared.into_iter().map(|handle| SharedHandle(Arc::new(Descriptor(handle)))).collect()))
 }

@@ -10,6 +10,7 @@ use crate::explain::record::Paused;
 use crate::mlx::Array;
 use crate::mlx::depth::Differentiating;
 use crate::mlx::ffi;
+use crate::mlx::running::Running;
 use grad_core::ModeSnapshot;
 use grad_core::{Backend, Mlx};
 
@@ -92,7 +93,9 @@ pub(super) fn store_fn(function: &Function, record: &Rc<TransformRecord>) -> ffi
     let (function, record) = (function.clone(), Rc::clone(record));
     let (modes, called) = (ModeSnapshot::current(), Cell::new(false));
     Box::new(move |inputs| {
-        let again = called.replace(true).then(|| (Differentiating::restart(modes), Paused::start()));
+        let again = called.replace(true).then(|| {
+            (Running::start("checkpoint", Some(record.place)), Differentiating::restart(modes), Paused::start())
+        });
         on_handles(|inputs: &[Array]| {
             let outputs = if again.is_some() { function(inputs) } else { record.call_closed(inputs, &*function) }?;
             Ok(outputs)

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::mlx::Array;
 use crate::mlx::depth::Tracing;
 use crate::mlx::ffi;
+use crate::mlx::running::Running;
 use grad_core::ModeSnapshot;
 
 /// Compiles a function of arrays. The first call runs its Rust code to record the operations that it consists of; later calls
@@ -69,6 +70,8 @@ pub struct Compiled {
     traced: Rc<RefCell<Traced>>,
 }
 
+pub(in crate::mlx) const NAME: &str = "compile";
+
 /// The function as compiled for each grad mode that it has been called in.
 type Traced = Vec<(ModeSnapshot, Rc<ffi::Compiled>)>;
 
@@ -119,7 +122,6 @@ impl Compiled {
     /// # Ok::<(), grad_runtime::Error>(())
     /// ```
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
-        const NAME: &str = "compile";
         // MLX asks the arrays' tracer flags whether a transform is running, and an inner transform clears those. Nor may it
         // compile a function while it compiles the same one for other shapes, since it would overwrite that one's entry.
         if ffi::thread::is_transforming() {
@@ -142,7 +144,7 @@ impl Compiled {
         }
         let function = self.function.clone();
         let stored: ffi::StoredFn = Box::new(move |inputs| {
-            let _tracing = Tracing::start();
+            let _running = (Running::start(NAME, None), Tracing::start());
             on_handles(|inputs: &[Array]| function(inputs))(inputs)
         });
         let compiled = Rc::new(ffi::compile(stored, self.shapeless)?);

@@ -10,6 +10,7 @@ use crate::explain::record::Paused;
 use crate::mlx::Array;
 use crate::mlx::depth::Differentiating;
 use crate::mlx::ffi;
+use crate::mlx::running::Running;
 use grad_core::{Backend, Mlx};
 
 /// Wraps a function to define its derivatives with [`CustomFunction::vjp`] and [`CustomFunction::jvp`]. A derivative that is
@@ -133,9 +134,11 @@ impl CustomFunction {
         }
         ffi::api()?;
         let count = inputs.len();
+        let record = Rc::new(TransformRecord::new());
+        let place = record.place;
         let backward = self.vjp.clone().map(|vjp| -> ffi::StoredFn {
             Box::new(move |given| {
-                let _again = (Differentiating::start(), Paused::start());
+                let _again = (Running::start("the vjp", Some(place)), Differentiating::start(), Paused::start());
                 on_handles(|given: &[Array]| {
                     let (primals, others) = given.split_at(count);
                     let (cotangents, outputs) = others.split_at(others.len() / 2);
@@ -145,14 +148,13 @@ impl CustomFunction {
         });
         let forward = self.jvp.clone().map(|jvp| -> ffi::StoredFn {
             Box::new(move |given| {
-                let _again = (Differentiating::start(), Paused::start());
+                let _again = (Running::start("the jvp", Some(place)), Differentiating::start(), Paused::start());
                 on_handles(|given: &[Array]| {
                     let (primals, tangents) = given.split_at(count);
                     jvp(primals, tangents)
                 })(given)
             })
         });
-        let record = Rc::new(TransformRecord::new());
         let outputs = ffi::custom(store_fn(&self.function, &record), backward, forward, ffi::as_handles(inputs));
         let outputs = outputs.map_err(|failure| transform_error::<Error>(NAME, inputs, failure))?;
         let outputs: Vec<Array> = outputs.into_iter().map(Array::from_trace).collect();

@@ -10,6 +10,7 @@ use crate::explain::Watched;
 use crate::mlx::Array;
 use crate::mlx::depth::Differentiating;
 use crate::mlx::ffi;
+use crate::mlx::running::{self, Running};
 
 /// Computes the outputs of a function, and the product of `cotangents` with its Jacobian: an array for each primal, of its
 /// shape and dtype. There must be a cotangent for each output, of its shape.
@@ -49,10 +50,11 @@ where
     const NAME: &str = "vjp";
     require_primals(NAME, primals)?;
     let record = TransformRecord::new();
+    let running = Running::start(NAME, Some(record.place));
     let differentiating = Differentiating::start();
     let function = observe(&record, primals, function);
     let derived = ffi::vjp(on_handles(function), ffi::as_handles(primals), ffi::as_handles(cotangents));
-    drop(differentiating);
+    drop((differentiating, running));
     finish_derived(NAME, primals, cotangents, derived, &record)
 }
 
@@ -89,10 +91,11 @@ where
     const NAME: &str = "jvp";
     require_primals(NAME, primals)?;
     let record = TransformRecord::new();
+    let running = Running::start(NAME, Some(record.place));
     let differentiating = Differentiating::start();
     let function = observe(&record, primals, function);
     let derived = ffi::jvp(on_handles(function), ffi::as_handles(primals), ffi::as_handles(tangents));
-    drop(differentiating);
+    drop((differentiating, running));
     finish_derived(NAME, primals, tangents, derived, &record)
 }
 
@@ -120,10 +123,11 @@ where
     let one = ffi::Handle::from_data(&[1.0_f32], &[])?;
     let one = one.map_err(|reason| super::operation_error(name, primals, reason))?;
     let record = TransformRecord::new();
+    let running = Running::start(name, Some(record.place));
     let differentiating = Differentiating::start();
     let scalar = observe(&record, primals, scalar);
     let derived = ffi::vjp(on_handles(scalar), ffi::as_handles(primals), &[one]);
-    drop(differentiating);
+    drop((differentiating, running));
     let (mut values, gradients) = finish_derived(name, primals, &[], derived, &record)?;
     watched.finish(&gradients);
     Ok((values.swap_remove(0), gradients))
@@ -141,6 +145,7 @@ where
         record.add_inputs(given, primals);
         let outputs = function(primals)?;
         record.keep_outputs(&outputs);
+        running::function_returned();
         Ok(outputs)
     }
 }

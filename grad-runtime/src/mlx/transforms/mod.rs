@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::explain::record::{self, Closed};
 
 pub use checkpoint::{Checkpoint, checkpoint};
+pub(super) use compile::NAME as COMPILE;
 pub use compile::{Compiled, compile};
 pub use custom::{CustomFunction, custom_function};
 pub(super) use gradient::value_and_grad;

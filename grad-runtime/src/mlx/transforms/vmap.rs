@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::mlx::Array;
 use crate::mlx::depth::Tracing;
 use crate::mlx::ffi;
+use crate::mlx::running::{self, Running};
 
 /// Maps a function over an axis of each input, all of the same length, and stacks its outputs along `out_axes`.
 ///
@@ -72,11 +73,13 @@ where
 {
     let mapped = resolve_axes(inputs, in_axes).map_err(|reason| operation_error(NAME, inputs, reason))?;
     let record = TransformRecord::new();
+    let _running = Running::start(NAME, Some(record.place));
     let traced = |entries: &[Array]| {
         let _tracing = Tracing::start();
         record.add_inputs(inputs, entries);
         let outputs = function(entries)?;
         record.keep_outputs(&outputs);
+        running::function_returned();
         Ok::<_, E>(outputs)
     };
     let outputs = ffi::vmap(on_handles(traced), ffi::as_handles(inputs), &mapped)
