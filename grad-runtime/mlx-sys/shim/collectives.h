@@ -12,8 +12,13 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -97,6 +102,34 @@ bool are_complete(const Arrays& arrays) {
   return std::all_of(arrays.begin(), arrays.end(), [](const array& a) { return a.is_available(); });
 }
 
+// Ends the process with the main thread, if that has abandoned work: the destructors of MLX's own thread-locals, which run after this one
+// since they are older, would wait for the device. The status that the program wants is not known here.
+struct EndOfMainThread {
+  ~EndOfMainThread() {
+#if defined(__linux__)
+    if (::syscall(SYS_gettid) == ::getpid()) {
+      std::fflush(nullptr);
+      ::_exit(EXIT_FAILURE);
+    }
+#endif
+  }
+};
+
+// Lets the process end although a device still waits for another process.
+void exit_without_waiting() {
+  static thread_local EndOfMainThread end_of_main_thread;
+  static_cast<void>(end_of_main_thread);
+#if defined(__GLIBC__)
+  // For another thread's work: the destructors of MLX, CUDA and NCCL would wait, too.
+  auto end = [](int status, void*) {
+    std::fflush(nullptr);
+    ::_exit(status);
+  };
+  static const int is_registered = ::on_exit(end, nullptr);
+  static_cast<void>(is_registered);
+#endif
+}
+
 [[noreturn]] void stop_waiting() {
   constexpr std::chrono::seconds MOST{2};
   auto& here = communication();
@@ -123,6 +156,7 @@ bool are_complete(const Arrays& arrays) {
   }
   if (!is_stopped) {
     new Arrays(std::move(pending)); // Leaked: the device may still write to them.
+    exit_without_waiting();
   }
   throw RustError();
 }

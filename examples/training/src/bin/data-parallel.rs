@@ -153,9 +153,7 @@ fn run(args: &Args) -> Result<()> {
         seed: args.seed,
     };
     let untrained = model.clone();
-    let start = Instant::now();
-    let losses = train_with_progress(&mut model, &data, settings, &group)?;
-    let seconds = start.elapsed().as_secs_f64();
+    let (losses, rate) = train_with_progress(&mut model, &data, settings, &group)?;
     let accuracy = accuracy(&model, &data, args.batch.get(), &group)?;
     // Rank 0 works on; the others have done their part.
     let (rank, size) = (group.rank(), group.size());
@@ -164,15 +162,13 @@ fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let mut out = io::stdout().lock();
-    #[expect(clippy::cast_precision_loss, reason = "the number of passages is small")]
     writeln!(
         out,
-        "{size} processes, {} steps of {} passages: loss {:.4}, accuracy {:.1} %, {:.1} passages a second",
+        "{size} processes, {} steps of {} passages: loss {:.4}, accuracy {:.1} %, {rate:.1} passages a second",
         losses.len(),
         settings.batch,
         losses.last().map_or(f32::NAN, |progress| progress.loss),
         100.0 * accuracy,
-        (losses.len() * settings.batch) as f64 / seconds,
     )?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create the folder {}", shown(&args.out)))?;
     let mut checkpoint = Checkpoint::new();
@@ -213,26 +209,34 @@ fn read_data(args: &Args, tokenizer: &Tokenizer) -> Result<DataSet> {
     DataSet::read(&sources, tokenizer, size, args.seed)
 }
 
-/// Trains, on rank 0 behind a progress bar, and returns the losses.
+/// Trains, on rank 0 behind a progress bar. Returns the losses, and how many passages all processes learned from in a second, without
+/// the first step, in which a device compiles its kernels.
+#[expect(clippy::cast_precision_loss, reason = "the number of passages is small")]
 fn train_with_progress(
     model: &mut Classifier<Array, TrainableMiniLm<Array>>,
     data: &DataSet,
     settings: Settings,
     group: &Group,
-) -> Result<Vec<Progress>> {
+) -> Result<(Vec<Progress>, f64)> {
     let steps = settings.epochs * (data.training.len() / settings.batch.max(1));
     let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} steps, {msg}, {eta} left")?;
     let bar = if group.rank() == 0 { ProgressBar::new(steps as u64) } else { ProgressBar::hidden() };
     let bar = bar.with_style(style).with_prefix(format!("{} processes", group.size()));
     let mut losses = Vec::new();
+    let mut first = Instant::now();
     let result = train(model, data, settings, group, |progress| {
+        if losses.is_empty() {
+            first = Instant::now();
+        }
         bar.set_message(format!("loss {:.3}", progress.loss));
         bar.inc(1);
         losses.push(progress);
         Ok(())
     });
     bar.finish_and_clear();
-    result.map(|()| losses)
+    result?;
+    let passages = losses.len().saturating_sub(1) * settings.batch;
+    Ok((losses, passages as f64 / first.elapsed().as_secs_f64()))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the number of steps is small")]

@@ -84,7 +84,9 @@
 //! `GRAD_DISTRIBUTED_ADDRESS`. It is neither encrypted nor authenticated, and neither are MLX's connections: use a private network.
 //!
 //! What MLX waits for is ended on the ring by shutting its sockets down. With NCCL and MPI it cannot be: the process gets the error, and
-//! the work that it abandons stays on the device. NCCL ends the process itself where it fails to connect.
+//! the work that it abandons stays on the device. Where the main thread has abandoned work, the process ends with status 1 when `main`
+//! returns, whatever that returns, since what runs at its end would wait; another thread that has waits when it ends. NCCL ends the
+//! process itself where it fails to connect.
 
 mod agreement;
 mod collectives;
