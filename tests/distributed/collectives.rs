@@ -243,7 +243,7 @@ fn the_program_that_checks_collectives() {
     let outcomes = Ring::new(4).program(env!("CARGO_BIN_EXE_mlx-collectives"), &["correct"]);
     assert_all_succeed(&outcomes);
     assert!(
-        outcomes[0].output.starts_with("4 processes over Some(Ring): values and gradients are right\n"),
+        outcomes[0].output.starts_with("4 processes over ring: values and gradients are right\n"),
         "{outcomes:?}"
     );
     assert!(outcomes[0].output.contains("rank 0: all_sum of float32[] at "), "{outcomes:?}");
