@@ -92,11 +92,13 @@ const TOLERANCE: f32 = 1e-4;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    exit("data-parallel", args.launch.map_or_else(|| run(&args), |count| launch(count.get())))
+    exit("data-parallel", args.launch.map_or_else(|| run(&args), |count| launch(&args, count.get())))
 }
 
 /// Starts this program again for each rank, with the same options, and waits for all.
-fn launch(count: usize) -> Result<()> {
+fn launch(args: &Args, count: usize) -> Result<()> {
+    // Downloaded once, if it is missing.
+    drop(ModelFiles::open(args.model.as_deref())?);
     let folder = std::env::temp_dir().join(format!("data-parallel-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("cannot create the folder {}", shown(&folder)))?;
     let hosts = folder.join("hosts.json");
