@@ -26,7 +26,8 @@
 //!
 //! Large operations compute on rayon's pool. A thread outside the pool sleeps until they are done; small models run faster inside
 //! `rayon::scope`, on a thread of the pool, which computes with the others. An allocator that keeps freed memory, such as mimalloc,
-//! saves page faults.
+//! saves page faults. A thread of the pool that waits may run another job meanwhile, in the mode that it is in: give a job its own mode
+//! with [`carry`](crate::carry()).
 //!
 //! ```
 //! use grad_runtime::cpu::Array;

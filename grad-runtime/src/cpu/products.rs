@@ -1,7 +1,7 @@
 //! Products of matrices by the `gemm` crate, into memory that nothing else has written before.
 //!
 //! The result is cut into parts, each of which one thread computes from the first to the last element. So a thread finds in its cache
-//! what it added to, and no thread waits for another before the end.
+//! what it adds to, and no thread waits for another before the end.
 #![allow(unsafe_code, reason = "gemm takes pointers")]
 #![allow(clippy::inline_always, reason = "loops are compiled for several instruction sets, as rows.rs says")]
 
@@ -96,7 +96,7 @@ impl<'a, T: WithDType> Matrices<'a, T> {
         Ok(Self { elements: storage.as_slice()?, starts, strides: *strides })
     }
 
-    /// Returns a pointer to the element at `row` and `column` of a matrix, from which on there are as many as given.
+    /// Returns a pointer to the element at `row` and `column` of a matrix, the first of as many rows and columns as given.
     fn at(&self, matrix: usize, [row, column]: [usize; 2], [rows, columns]: [usize; 2]) -> *const T {
         let [of_row, of_column] = self.strides;
         let first = self.starts[matrix] + row * of_row + column * of_column;

@@ -50,7 +50,7 @@ pub(super) enum Start<'a, T> {
 /// Makes a vector of parts with the given lengths: writes the start of each, and calls `kernel` on it with the index of the part and that
 /// of its first element. `together` is the number of parts that are worth another thread.
 ///
-/// A thread so finds in its cache what it computes from, and the pages of a new vector are touched by all threads.
+/// So a thread finds in its cache what it computes from, and the pages of a new vector are touched by all threads.
 #[inline(always)]
 pub(super) fn compute_parts<T: Real>(
     lengths: &[usize],

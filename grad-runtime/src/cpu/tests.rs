@@ -666,6 +666,68 @@ fn addmm_is_that_of_its_parts() {
     }
 }
 
+/// Products whose results are cut into rows, columns and matrices, and of vectors, whatever was in the memory of the result before. They
+/// read no element that is not theirs: the matrices are views within larger arrays of NaN.
+#[test]
+fn guarantee_16_products_of_views() {
+    /// Returns an array with the elements of `x` among NaNs, in a layout of its own.
+    fn among_nans(x: &Array, transposed: bool) -> Array {
+        let x = if transposed { x.swapaxes(1, 2).unwrap() } else { x.clone() };
+        let frame = array(&[f32::NAN], &[1, 1, 1]).astype(x.dtype()).unwrap();
+        let mut framed = x.clone();
+        for axis in 0..3 {
+            let mut shape = framed.shape();
+            shape[axis] = 1;
+            let side = frame.broadcast_to(&shape).unwrap();
+            framed = Array::concatenate(&[side.clone(), framed, side], axis.cast_signed()).unwrap();
+        }
+        let stop: Vec<usize> = x.shape().iter().map(|length| length + 1).collect();
+        let view = framed.slice(&[1, 1, 1], &stop).unwrap();
+        if transposed { view.swapaxes(1, 2).unwrap() } else { view }
+    }
+
+    for [batch, rows, length, columns] in [
+        [1, 5, 1, 7],
+        [1, 4, 2, 300],
+        [2, 1, 40, 9],
+        [2, 9, 40, 1],
+        [2, 3, 0, 4],
+        [1, 70, 90, 700],
+        [1, 900, 64, 80],
+        [3, 200, 60, 130],
+        [40, 20, 70, 80],
+    ] {
+        let (x, y) =
+            (numbers(1, &[batch, rows, length], -1.0, 1.0), numbers(2, &[batch, length, columns], -1.0, 1.0));
+        let [xs, ys] = [&x, &y].map(|x| x.to_vec::<f32>().unwrap());
+        let element = |at: usize| -> f64 {
+            let (matrix, row, column) = (at / columns / rows, at / columns % rows, at % columns);
+            let left = &xs[(matrix * rows + row) * length..][..length];
+            let right = ys[matrix * length * columns..].iter().skip(column).step_by(columns);
+            left.iter().zip(right).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+        };
+        let elements = batch * rows * columns;
+        let expected: Vec<f64> = (0..elements).map(element).collect();
+        let expected = Array::from_slice(&expected, &[batch, rows, columns]).unwrap();
+        for (dtype, tolerance) in [(Dtype::Float32, 1e-5), (Dtype::Float64, 1e-13)] {
+            for [of_x, of_y] in [[false, false], [false, true], [true, false], [true, true]] {
+                let (x, y) =
+                    (among_nans(&x.astype(dtype).unwrap(), of_x), among_nans(&y.astype(dtype).unwrap(), of_y));
+                // The allocator gives memory of this size again, with what was in it.
+                drop(array(&vec![f32::NAN; elements * dtype.size() / 4], &[elements * dtype.size() / 4]));
+                let product = x.matmul(&y).unwrap();
+                assert_near(&product, &expected.astype(dtype).unwrap(), tolerance);
+                if batch == 1 {
+                    let [x, y] = [&x, &y].map(|x| x.squeeze(0).unwrap());
+                    let sum = Array::scalar(1.0_f32).unwrap().addmm(&x, &y, 1.0, 1.0).unwrap();
+                    let expected = expected.squeeze(0).unwrap().add(1.0).unwrap();
+                    assert_near(&sum, &expected.astype(dtype).unwrap(), tolerance);
+                }
+            }
+        }
+    }
+}
+
 /// Enough elements for several threads, and not a multiple of a block.
 #[test]
 fn elementwise_functions_of_many_elements() {

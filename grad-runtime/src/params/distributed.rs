@@ -17,7 +17,18 @@ const MESSAGE: usize = 32 << 20;
 /// of `N·B` examples. Arrays of one dtype travel together, in messages of up to 32 MiB. Float16 and bfloat16 are summed in these dtypes.
 /// Arrays that are frozen or buffers ([`Role`](super::Role)) are returned as they are: their gradients are zeros.
 ///
-/// The result is a constant to transforms. See [`distributed`](crate::mlx::distributed) for an example.
+/// The result is a constant to transforms.
+///
+/// ```
+/// use grad_runtime::mlx::{Array, distributed};
+/// use grad_runtime::params;
+///
+/// let group = distributed::init(false, distributed::Backend::Any)?;
+/// let gradients = vec![Array::scalar(2.0_f32)?, Array::scalar(4.0_f32)?];
+/// let averages = params::average_gradients(&gradients, &group)?;
+/// assert_eq!(averages[1].item::<f32>()?, 4.0); // This process is alone.
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -61,7 +72,17 @@ pub fn average_gradients<P: Params<Array>>(gradients: &P, group: &Group) -> Resu
 /// Returns the arrays of rank 0, on every process of a group: before training starts, so that all have the same weights.
 ///
 /// All arrays of the structure take part, whatever their [`Role`](super::Role), and arrive bit by bit, but for the payloads of NaNs. The result is a
-/// constant to transforms. See [`distributed`](crate::mlx::distributed) for an example.
+/// constant to transforms.
+///
+/// ```
+/// use grad_runtime::mlx::{Array, distributed};
+/// use grad_runtime::params;
+///
+/// let group = distributed::init(false, distributed::Backend::Any)?;
+/// let weights = params::broadcast(&vec![Array::scalar(2.0_f32)?], &group)?;
+/// assert_eq!(weights[0].item::<f32>()?, 2.0);
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -78,7 +99,8 @@ pub fn broadcast<P: Params<Array>>(params: &P, group: &Group) -> Result<P> {
         if group.size() == 1 {
             return Ok(arrays.clone());
         }
-        let own = arrays.iter().map(|array| if group.rank() == 0 { summable(array) } else { nothing(array) });
+        let own =
+            arrays.iter().map(|array| if group.rank() == 0 { summable(array) } else { negative_zeros(array) });
         let own: Vec<Array> = own.collect::<Result<_>>()?;
         combine(&own, |message| all_sum(message, group)).map_err(|error| error.with_op(OP))
     })?
@@ -98,7 +120,7 @@ fn summable(array: &Array) -> Result<Array> {
 }
 
 /// Returns what changes no array of this shape and dtype that it is added to: -0, since 0 + -0 is 0.
-fn nothing(array: &Array) -> Result<Array> {
+fn negative_zeros(array: &Array) -> Result<Array> {
     let zeros = Array::zeros(&array.shape(), summable(array)?.dtype())?;
     if array.dtype().is_inexact() { zeros.negative() } else { Ok(zeros) }
 }

@@ -52,7 +52,7 @@ impl Agreement {
         Self { waiting: (0..size).map(|_| None).collect(), sent: Vec::new(), gone: vec![false; size] }
     }
 
-    /// Takes what a process is about to do. A process that sends does not wait.
+    /// Records the collective that a process is about to issue. A process that sends does not wait.
     pub fn issue(&mut self, rank: usize, ticket: u64, call: Call, now: Instant) -> Vec<Verdict> {
         if call.is_send() {
             self.sent.push((rank, call));
@@ -62,14 +62,14 @@ impl Agreement {
         self.decide()
     }
 
-    /// Takes that a process has left.
+    /// Records that a process has left.
     pub fn leave(&mut self, rank: usize) -> Vec<Verdict> {
         self.waiting[rank] = None;
         self.gone[rank] = true;
         self.decide()
     }
 
-    /// Returns a verdict if a process has waited for so long.
+    /// Returns a verdict if a process has waited for `limit`.
     pub fn expire(&self, limit: Duration, now: Instant) -> Option<Verdict> {
         let longest = self.waiting.iter().flatten().map(|waiting| now.duration_since(waiting.since)).max()?;
         (longest >= limit).then(|| {
@@ -128,7 +128,12 @@ impl Agreement {
         };
         if self.sent[at].1.operand != call.operand {
             let mut report = "what is received is not what was sent:".to_owned();
-            let _ = write!(report, "\n  rank {source}: {}\n  rank {rank}: {}", Told(&self.sent[at].1), Told(call));
+            let _ = write!(
+                report,
+                "\n  rank {source}: {}\n  rank {rank}: {}",
+                Described(&self.sent[at].1),
+                Described(call)
+            );
             return Err(report);
         }
         let verdict = Verdict::Agreed { rank, ticket: *ticket };
@@ -151,7 +156,7 @@ impl Agreement {
     fn describe(&self, report: &mut String) {
         for (rank, (waiting, is_gone)) in self.waiting.iter().zip(&self.gone).enumerate() {
             let _ = match waiting {
-                Some(waiting) => write!(report, "\n  rank {rank}: {}", Told(&waiting.call)),
+                Some(waiting) => write!(report, "\n  rank {rank}: {}", Described(&waiting.call)),
                 None if *is_gone => write!(report, "\n  rank {rank}: has left"),
                 None => write!(report, "\n  rank {rank}: has issued no collective since the last one"),
             };
@@ -160,26 +165,26 @@ impl Agreement {
 }
 
 /// Displays a call and what is around it.
-struct Told<'a>(&'a Call);
+struct Described<'a>(&'a Call);
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Call { name, operand, peer, mode, story, .. } = self.0;
+        let Call { name, operand, peer, mode, context, .. } = self.0;
         write!(f, "{name} of {operand}")?;
         if let Some(peer) = peer {
             write!(f, " {} rank {peer}", if self.0.is_send() { "to" } else { "from" })?;
         }
-        story.place.iter().try_for_each(|place| write!(f, " at {place}"))?;
-        match &story.transforms[..] {
+        context.place.iter().try_for_each(|place| write!(f, " at {place}"))?;
+        match &context.transforms[..] {
             [] => f.write_str(", outside of transforms")?,
             transforms => write!(f, ", in {}", transforms.join(", in "))?,
         }
         write!(f, ", in mode {mode}")?;
-        if !story.scopes.is_empty() {
-            write!(f, " by {}", story.scopes.join(" and "))?;
+        if !context.scopes.is_empty() {
+            write!(f, " by {}", context.scopes.join(" and "))?;
         }
-        if !story.cuts.is_empty() {
-            write!(f, "; gradients were cut before by {}", story.cuts.join(" and "))?;
+        if !context.cuts.is_empty() {
+            write!(f, "; gradients were cut before by {}", context.cuts.join(" and "))?;
         }
         Ok(())
     }
@@ -187,7 +192,7 @@ impl fmt::Display for Told<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::Story;
+    use super::super::message::Context;
     use super::*;
 
     fn call(name: &str, operand: &str) -> Call {
@@ -199,7 +204,7 @@ mod tests {
             peer: None,
             mode: "enabled".into(),
             transforms: Vec::new(),
-            story: Story::default(),
+            context: Context::default(),
         }
     }
 

@@ -300,9 +300,9 @@ pub(super) fn init_with(options: &InitOptions) -> Result<Group> {
     let Some(placement) = found else {
         if options.strict {
             return Err(refuse(format!(
-                "no variables name other processes for {}; set MLX_RANK and MLX_HOSTFILE for the ring, or NCCL_HOST_IP, \
+                "no variables name other processes{}; set MLX_RANK and MLX_HOSTFILE for the ring, or NCCL_HOST_IP, \
                  NCCL_PORT, MLX_RANK and MLX_WORLD_SIZE for NCCL, or start the processes with `mlx.launch` or `mpirun`",
-                options.backend
+                if options.backend == Backend::Any { String::new() } else { format!(" for {}", options.backend) }
             )));
         }
         return Ok(Group::alone());

@@ -74,12 +74,12 @@ pub struct Call {
     pub mode: String,
     /// The transforms around it, innermost first.
     pub transforms: Vec<String>,
-    pub story: Story,
+    pub context: Context,
 }
 
-/// What an error tells of a collective, and is not compared.
+/// Where a collective is issued, for an error; not compared.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Story {
+pub struct Context {
     pub place: Option<String>,
     /// The scopes that switch recording off.
     pub scopes: Vec<String>,

@@ -83,7 +83,7 @@
 //! Each process has a control connection to rank 0 for this, at the address that rank 0 has for MLX or at
 //! `GRAD_DISTRIBUTED_ADDRESS`. It is neither encrypted nor authenticated, and neither are MLX's connections: use a private network.
 //!
-//! What MLX waits for is ended on the ring by shutting its sockets down. With NCCL and MPI it cannot be: the process gets the error, and
+//! On the ring, MLX stops waiting when its sockets are shut down. With NCCL and MPI nothing stops it: the process gets the error, and
 //! the work that it abandons stays on the device. Where the main thread has abandoned work, the process ends with status 1 when `main`
 //! returns, whatever that returns, since what runs at its end would wait; another thread that has waits when it ends. NCCL ends the
 //! process itself where it fails to connect.
@@ -246,7 +246,13 @@ pub fn init(strict: bool, backend: Backend) -> Result<Group> {
 ///
 /// As [`init`].
 ///
-/// See [`InitOptions`] for an example.
+/// ```
+/// use grad_runtime::mlx::distributed::{self, Check, InitOptions};
+///
+/// let group = distributed::init_with(&InitOptions { check: Check::On, ..InitOptions::default() })?;
+/// assert_eq!(group.size(), 1); // No variables name other processes.
+/// # Ok::<(), grad_runtime::Error>(())
+/// ```
 pub fn init_with(options: &InitOptions) -> Result<Group> {
     group::init_with(options)
 }

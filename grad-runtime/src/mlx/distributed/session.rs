@@ -15,7 +15,7 @@ use grad_mlx_sys::Collective;
 use super::coordinator::{self, Terms};
 use super::cuts;
 use super::environment::{Invalid, Placement};
-use super::message::{self, Call, Departure, Reply, Request, Story, VERSION};
+use super::message::{self, Call, Context, Departure, Reply, Request, VERSION};
 use super::{ErrorKind, Failure};
 use crate::error::{Error, Operand, Result};
 use crate::mlx::ffi::Handle;
@@ -31,9 +31,9 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// How often a connection is tried.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// What the thread that reads has heard.
+/// Messages of rank 0, as the reading thread has received them.
 #[derive(Debug, Default)]
-struct News {
+struct Received {
     all_ready: bool,
     agreed: HashSet<u64>,
     failure: Option<Failure>,
@@ -41,7 +41,7 @@ struct News {
     gone: Vec<(usize, Departure, Instant)>,
 }
 
-impl News {
+impl Received {
     /// Returns the failure for a process that has gone, if a communication needs it: one with `peer`, or else with all.
     fn lost(&self, peer: Option<usize>) -> Option<Failure> {
         // What a process has sent before it left arrives.
@@ -53,27 +53,27 @@ impl News {
 
 #[derive(Debug, Default)]
 struct Shared {
-    news: Mutex<News>,
+    received: Mutex<Received>,
     changed: Condvar,
     /// Set once a process has gone or something has failed.
-    is_alarmed: AtomicBool,
+    has_failure: AtomicBool,
 }
 
 impl Shared {
-    fn news(&self) -> MutexGuard<'_, News> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    fn received(&self) -> MutexGuard<'_, Received> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn update(&self, alarms: bool, update: impl FnOnce(&mut News)) {
-        update(&mut self.news());
-        if alarms {
-            self.is_alarmed.store(true, Ordering::Release);
+    fn update(&self, is_failure: bool, update: impl FnOnce(&mut Received)) {
+        update(&mut self.received());
+        if is_failure {
+            self.has_failure.store(true, Ordering::Release);
         }
         self.changed.notify_all();
     }
 
     fn fail(&self, kind: ErrorKind, reason: String) {
-        self.update(true, |news| _ = news.failure.get_or_insert(Failure { kind, reason }));
+        self.update(true, |received| _ = received.failure.get_or_insert(Failure { kind, reason }));
     }
 }
 
@@ -212,21 +212,21 @@ fn try_to_greet(address: &str, hello: &Request, limit: Duration) -> std::io::Res
 fn listen_to(mut reader: BufReader<TcpStream>, shared: &Shared) {
     while let Ok(Some(reply)) = message::receive(&mut reader) {
         match reply {
-            Reply::AllReady => shared.update(false, |news| news.all_ready = true),
-            Reply::Agreed { ticket } => shared.update(false, |news| _ = news.agreed.insert(ticket)),
+            Reply::AllReady => shared.update(false, |received| received.all_ready = true),
+            Reply::Agreed { ticket } => shared.update(false, |received| _ = received.agreed.insert(ticket)),
             Reply::Disagreement(report) => shared.fail(ErrorKind::Disagreement, report),
             Reply::Expired(report) => shared.fail(ErrorKind::Timeout, report),
             Reply::Gone { rank, departure } => {
-                shared.update(true, |news| news.gone.push((rank, departure, Instant::now())));
+                shared.update(true, |received| received.gone.push((rank, departure, Instant::now())));
             }
             Reply::Start | Reply::Refused(_) => {}
         }
     }
     let reason = "its process has ended, or the connection to it is lost".into();
     let departure = Departure { completed: None, reason };
-    shared.update(true, |news| {
-        if !news.gone.iter().any(|(rank, ..)| *rank == 0) {
-            news.gone.push((0, departure, Instant::now()));
+    shared.update(true, |received| {
+        if !received.gone.iter().any(|(rank, ..)| *rank == 0) {
+            received.gone.push((0, departure, Instant::now()));
         }
     });
 }
@@ -252,7 +252,7 @@ impl Session {
         self.wait_for(
             limit,
             None,
-            |news| news.all_ready,
+            |received| received.all_ready,
             || format!("not every process connected to its neighbours within {:.1} s", limit.as_secs_f64()),
         )
     }
@@ -264,16 +264,16 @@ impl Session {
 
     /// Returns why a communication with this process, or with all, cannot succeed.
     fn lost(&self, peer: Option<usize>) -> Option<Failure> {
-        if !self.shared.is_alarmed.load(Ordering::Acquire) {
+        if !self.shared.has_failure.load(Ordering::Acquire) {
             return None;
         }
-        let news = self.shared.news();
-        news.failure.clone().or_else(|| news.lost(peer))
+        let received = self.shared.received();
+        received.failure.clone().or_else(|| received.lost(peer))
     }
 
     /// Returns the failure that has ended the group.
     pub fn failure(&self) -> Option<Failure> {
-        self.shared.news().failure.clone()
+        self.shared.received().failure.clone()
     }
 
     /// Ends the group for this process, and tells the others.
@@ -298,33 +298,33 @@ impl Session {
         let _ = message::send(&mut *self.stream.borrow_mut(), request);
     }
 
-    /// Blocks until the news say so, a process has gone or something has failed.
+    /// Blocks until `is_there` returns true, a process has gone or something has failed.
     fn wait_for(
         &self,
         limit: Duration,
         peer: Option<usize>,
-        is_there: impl Fn(&News) -> bool,
+        is_there: impl Fn(&Received) -> bool,
         expired: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         let deadline = Instant::now() + limit;
-        let mut news = self.shared.news();
+        let mut received = self.shared.received();
         loop {
-            if is_there(&news) {
+            if is_there(&received) {
                 return Ok(());
             }
-            if let Some(failure) = &news.failure {
+            if let Some(failure) = &received.failure {
                 return Err(failure.clone());
             }
-            if let Some(failure) = news.lost(peer) {
-                drop(news);
+            if let Some(failure) = received.lost(peer) {
+                drop(received);
                 return Err(self.fail(failure.kind, failure.reason));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                drop(news);
+                drop(received);
                 return Err(self.fail(ErrorKind::Timeout, expired()));
             }
-            news = self.shared.changed.wait_timeout(news, left).unwrap_or_else(PoisonError::into_inner).0;
+            received = self.shared.changed.wait_timeout(received, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -354,10 +354,10 @@ impl Session {
         let agreed = self.wait_for(
             limit,
             peer,
-            |news| news.agreed.contains(&ticket),
+            |received| received.agreed.contains(&ticket),
             || format!("rank 0 did not answer rank {} within {:.1} s", self.rank, limit.as_secs_f64()),
         );
-        self.shared.news().agreed.remove(&ticket);
+        self.shared.received().agreed.remove(&ticket);
         agreed.map_err(|failure| failure.into_error(name))
     }
 }
@@ -375,7 +375,7 @@ fn describe(known: Known, name: &'static str, operand: String, peer: Option<usiz
         peer,
         mode: Mlx.grad_mode().to_string(),
         transforms: transforms.iter().map(ToString::to_string).collect(),
-        story: Story {
+        context: Context {
             place: cuts::place().map(ToString::to_string),
             scopes,
             transforms: transforms.into_iter().map(|transform| WithPlace(transform).to_string()).collect(),
@@ -427,19 +427,19 @@ impl Hooks for Session {
             );
             return Err(self.fail(ErrorKind::Timeout, reason).into_error(OP));
         }
-        if !self.shared.is_alarmed.load(Ordering::Acquire) {
+        if !self.shared.has_failure.load(Ordering::Acquire) {
             return Ok(());
         }
-        let news = self.shared.news();
-        if let Some(failure) = &news.failure {
+        let received = self.shared.received();
+        if let Some(failure) = &received.failure {
             return Err(failure.clone().into_error(OP));
         }
-        let lost = news.gone.iter().find(|(rank, departure, since)| {
+        let lost = received.gone.iter().find(|(rank, departure, since)| {
             let is_behind = departure.completed.is_none_or(|completed| completed < self.issued.get());
             (is_behind || self.peers.borrow().contains(rank)) && since.elapsed() > GRACE
         });
         let Some(failure) = lost.map(|(rank, departure, _)| gone(*rank, departure)) else { return Ok(()) };
-        drop(news);
+        drop(received);
         Err(self.fail(failure.kind, failure.reason).into_error(OP))
     }
 

@@ -103,7 +103,7 @@ pub fn wait_for_collectives() -> FfiResult<(), Failure<Error>> {
     resume(check(unsafe { (api.wait_for_collectives)() }))
 }
 
-/// What this thread's collectives ask.
+/// Callbacks of this thread's collectives.
 pub trait Hooks {
     /// Announces a collective of the group with this number. `peer` is the destination or the source.
     ///
@@ -112,14 +112,14 @@ pub trait Hooks {
     /// Why it may not begin.
     fn issue(&self, group: usize, collective: Collective, operand: &Handle, peer: Option<usize>) -> Result<()>;
 
-    /// Decides whether to wait on for a collective, after so long.
+    /// Decides whether to keep waiting for a collective after `elapsed`.
     ///
     /// # Errors
     ///
     /// Why not.
     fn poll(&self, elapsed: Duration) -> Result<()>;
 
-    /// Takes that what was issued is complete.
+    /// Records that all issued collectives are complete.
     fn complete(&self);
 
     /// Returns the error for the reason why a collective failed.
