@@ -40,6 +40,10 @@ fn main() {
 }
 
 fn build() -> Result<()> {
+    let os = target_os();
+    if !["linux", "macos"].contains(&&*os) {
+        return Err(format!("this version supports MLX on Linux and macOS, and the target's system is {os}").into());
+    }
     let mlx = Mlx::find()?;
     let version = mlx.version()?;
     let shim = shim::build(&mlx, &out_dir()?)?;

@@ -15,8 +15,8 @@
 //! # Finding MLX
 //!
 //! The build looks for MLX in `MLX_DIR`, in an installed Python package `mlx`, and in Homebrew's prefix. With the feature
-//! `download` it then downloads a wheel with pip: `mlx-cpu` on Linux and `mlx-metal` on macOS, or the one that
-//! `GRAD_MLX_PACKAGE` names. A build that finds no MLX succeeds with a warning.
+//! `download` it then downloads a wheel with pip and verifies its SHA-256: `mlx-cpu` on Linux and `mlx-metal` on macOS, or the
+//! one that `GRAD_MLX_PACKAGE` names. A build that finds no MLX succeeds with a warning.
 //!
 //! At run time `GRAD_MLX_LIBRARY` names the libmlx to load, or is `off`. On Linux `GRAD_MLX_BLAS` names the BLAS that takes
 //! the place of the wheel's reference one, by default an installed OpenBLAS, or is `off`.

@@ -66,8 +66,9 @@
 //! # Finding MLX
 //!
 //! A build looks for MLX in `MLX_DIR`, in an installed Python package `mlx`, and in Homebrew's prefix. With the feature
-//! `download-mlx` it downloads a wheel with pip where there is none: `mlx-cpu`, or the package that `GRAD_MLX_PACKAGE` names,
-//! such as `mlx-cuda-13`. When the program runs, `GRAD_MLX_LIBRARY` names the libmlx to load, or is `off`. On Linux
+//! `download-mlx` it downloads a wheel with pip where there is none, and verifies its SHA-256: `mlx-cpu`, or the package that
+//! `GRAD_MLX_PACKAGE` names, such as `mlx-cuda-13` or, for a version that this crate does not know,
+//! `mlx-cpu==0.33.0 --hash=sha256:…`. When the program runs, `GRAD_MLX_LIBRARY` names the libmlx to load, or is `off`. On Linux
 //! `GRAD_MLX_BLAS` names the BLAS that takes the place of the wheel's reference one, by default an installed OpenBLAS, or is
 //! `off`. [`check_available`] returns why MLX was not found or loaded, if so.
 
