@@ -5,17 +5,11 @@ use std::process::Command;
 
 use grad_runtime::mlx::Array;
 use grad_runtime::{Result, no_grad};
+use support::memory::resident_bytes;
 
 const UPDATES: usize = 50_000;
 /// The number of updates after which the average is evaluated.
 const INTERVALS: [usize; 3] = [usize::MAX, 1000, 1];
-
-/// Returns the resident memory of this process, in bytes.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line VmRSS");
-    1024 * line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number")
-}
 
 /// Returns decay · average + (1 - decay) · weight.
 fn update(average: &Array, weight: &Array) -> Result<Array> {
@@ -26,14 +20,14 @@ fn run(in_scope: bool, interval: usize) -> Result<()> {
     let weight = Array::scalar(2.0_f32)?;
     let mut average = update(&Array::scalar(0.0_f32)?, &weight)?;
     average.eval()?; // Loads MLX.
-    let before = resident();
+    let before = resident_bytes();
     for number in 1..=UPDATES {
         average = if in_scope { no_grad!(update(&average, &weight)?) } else { update(&average, &weight)? };
         if number % interval == 0 {
             average.eval()?;
         }
     }
-    println!("{}", resident().saturating_sub(before));
+    println!("{}", resident_bytes().saturating_sub(before));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ pub mod gradients;
 #[cfg(feature = "mlx")]
 pub mod mapped;
 pub mod markers;
+pub mod memory;
 pub mod polling;
 pub mod processes;
 pub mod random;
