@@ -27,7 +27,7 @@ macro_rules! call {
             let place = Location::caller();
             let record = move |outputs: &[Array]| {
                 if record::is_recording() {
-                    let operands: [Vec<Array>; _] = [$(Argument::arrays($argument)),*];
+                    let operands: &[Vec<Array>] = &[$(Argument::arrays($argument)),*];
                     record::operation(stringify!($name), &operands.concat(), outputs, place);
                 }
                 distributed::note_operation(stringify!($name), place);

@@ -81,17 +81,19 @@ pub fn find<const N: usize>(names: [&CStr; N]) -> Option<[NonNull<c_void>; N]> {
 
 /// The path of a library, not on the heap: an allocator may wait for a thread that waits for the loader's lock.
 struct Path {
-    bytes: [u8; libc::PATH_MAX as usize],
+    bytes: [u8; Self::MAX],
     length: usize,
 }
 
 impl Default for Path {
     fn default() -> Self {
-        Self { bytes: [0; _], length: 0 }
+        Self { bytes: [0; Self::MAX], length: 0 }
     }
 }
 
 impl Path {
+    const MAX: usize = libc::PATH_MAX as usize;
+
     /// Stores the path, or none if it is too long.
     fn set(&mut self, path: &CStr) {
         let path = path.to_bytes_with_nul();
