@@ -37,6 +37,8 @@ mod assertion;
 mod backend;
 mod error;
 mod guard;
+#[cfg(all(test, any(loom, miri)))]
+mod interleavings;
 mod mode;
 mod not_recorded;
 mod places;
@@ -45,6 +47,7 @@ mod registry;
 mod saved;
 mod snapshot;
 mod stamp;
+mod sync;
 mod thread_state;
 mod torch;
 

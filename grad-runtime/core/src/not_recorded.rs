@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::backend::Backend;
-use crate::places::{OpenScope, cutting_scopes, is_watching};
+use crate::places::{self, OpenScope, cutting_scopes};
 
 /// An operation that an engine would have recorded, and the scopes that kept it from that; see [`not_recorded`] for an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ thread_local! {
 /// ```
 #[track_caller]
 pub fn not_recorded(backend: &'static dyn Backend, op: &'static str) {
-    if is_watching() {
+    if places::are_recorded() {
         keep(NotRecorded { op, place: Location::caller(), scopes: cutting_scopes(backend) });
     }
 }

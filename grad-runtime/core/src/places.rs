@@ -9,7 +9,7 @@ use std::panic::Location;
 use crate::backend::{ALWAYS_INSTALLED, Backend};
 use crate::mode::{GradMode, Scope};
 use crate::registry::installed_switches;
-use crate::saved::{self, asked_modes};
+use crate::saved::asked_modes;
 use crate::snapshot::ModeSnapshot;
 use crate::thread_state::{Slot, Word, below_dropped_early, dropped_early_count, mode, mode_in, update_slow, word};
 
@@ -182,8 +182,6 @@ impl Record {
         (before, after): (Word, Word),
         switches: Option<NonZeroU32>,
     ) -> Self {
-        // A guard that has switched no backend leaves its number to the next one.
-        let switches = switches.filter(|&guard| saved::is_last(guard));
         Self { scope: OpenScope { kind, backend, place: Some(place) }, before, after, switches }
     }
 
@@ -226,11 +224,6 @@ pub(crate) fn remove(before: Word, after: Word, switch: Option<NonZeroU32>) {
             records.remove(at);
         }
     });
-}
-
-/// Returns whether places are recorded on this thread.
-pub(crate) fn is_watching() -> bool {
-    WATCHES.get() > 0
 }
 
 /// Records the place of each scope that this thread enters, until the guard is dropped.

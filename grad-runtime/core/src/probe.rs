@@ -26,15 +26,18 @@ mod torch {
     use std::ptr;
 
     use crate::registry::install_found;
+    use crate::sync::shared;
     use crate::torch::Torch;
     use crate::torch::switch::{self, INITIAL_WORD, LOAD_WORD};
     use crate::torch::word::{WatchedWord, Word};
 
-    /// The word after libtorch was found: there is nothing more to look for.
-    static FOUND_WORD: Word = Word::new(ptr::null_mut());
+    shared! {
+        /// The word after libtorch was found: there is nothing more to look for.
+        static FOUND_WORD: Word = Word::new(ptr::null_mut());
 
-    /// The word that universal scopes read: the loader's as of the last probe.
-    static PROBE_WORD: WatchedWord = WatchedWord::new(&INITIAL_WORD);
+        /// The word that universal scopes read: the loader's as of the last probe.
+        static PROBE_WORD: WatchedWord = WatchedWord::new(&INITIAL_WORD);
+    }
 
     #[inline]
     pub(super) fn is_due() -> bool {

@@ -1,22 +1,23 @@
 //! The installed backends: those that every universal scope switches.
 
-use std::sync::OnceLock;
-
 use crate::backend::{ALWAYS_INSTALLED, Backend};
 use crate::error::AlreadyInstalled;
 use crate::probe;
+use crate::sync::{OnceLock, shared};
 use crate::thread_state::{self, Slot};
 
-/// The installed backends that have a switch of their own: a list that only grows, so scopes read it without a lock.
-static INSTALLED: OnceLock<Box<Node>> = OnceLock::new();
+shared! {
+    /// The installed backends that have a switch of their own: a list that only grows, so scopes read it without a lock.
+    static INSTALLED: OnceLock<Box<Node>> = OnceLock::new();
+
+    /// The switch of MLX itself, in a version of MLX that has one.
+    static NATIVE_SWITCH_OF_MLX: OnceLock<&'static dyn Backend> = OnceLock::new();
+}
 
 struct Node {
     backend: &'static dyn Backend,
     next: OnceLock<Box<Node>>,
 }
-
-/// The switch of MLX itself, in a version of MLX that has one.
-static NATIVE_SWITCH_OF_MLX: OnceLock<&'static dyn Backend> = OnceLock::new();
 
 /// Adds `backend` to those that every universal scope switches, from the next scope on and for the rest of the process.
 ///
@@ -31,11 +32,15 @@ pub fn install(backend: &'static dyn Backend) -> Result<(), AlreadyInstalled> {
     if ALWAYS_INSTALLED.iter().any(|backend| backend.name() == name) {
         return Err(AlreadyInstalled { name });
     }
-    let mut end = &INSTALLED;
+    let mut end: &OnceLock<_> = &INSTALLED;
     let mut new = Box::new(Node { backend, next: OnceLock::new() });
     loop {
         match end.get() {
-            Some(node) if node.backend.name() == name => return Err(AlreadyInstalled { name }),
+            Some(node) if node.backend.name() == name => {
+                // The thread that installed it may not have come to this yet, and scopes of this thread are to switch it.
+                thread_state::mark_installed(node.backend.slot());
+                return Err(AlreadyInstalled { name });
+            }
             Some(node) => end = &node.next,
             None => match end.set(new) {
                 Ok(()) => {

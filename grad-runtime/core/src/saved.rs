@@ -6,9 +6,11 @@ use std::num::NonZeroU32;
 
 use crate::backend::Backend;
 use crate::mode::GradMode;
+use crate::sync::thread_local;
 use crate::thread_state::{self, Slot, too_many_guards};
 
-struct SavedMode {
+#[cfg_attr(test, derive(Clone))]
+pub(crate) struct SavedMode {
     guard: NonZeroU32,
     backend: &'static dyn Backend,
     /// The backend's name, which identifies it.
@@ -22,7 +24,7 @@ struct SavedMode {
 }
 
 /// The highest number of a guard, which `thread_state` stores beside other bits.
-const MAX_GUARD: NonZeroU32 = NonZeroU32::new((1 << 26) - 1).unwrap();
+pub(crate) const MAX_GUARD: NonZeroU32 = NonZeroU32::new((1 << 26) - 1).unwrap();
 
 thread_local! {
     // Outermost guard first. No destructor, as for the thread state: scopes work while a thread is torn down.
@@ -101,9 +103,9 @@ pub(crate) fn mode_in_force(backend: &dyn Backend) -> GradMode {
     }
 }
 
-/// Returns whether the last mode saved on this thread is that of `guard`.
-pub(crate) fn is_last(guard: NonZeroU32) -> bool {
-    SAVED.with_borrow(|saved| saved.last().is_some_and(|mode| mode.guard == guard))
+/// Returns whether `guard` has saved a mode.
+pub(crate) fn has_saved(guard: NonZeroU32) -> bool {
+    SAVED.with_borrow(|saved| saved.iter().any(|mode| mode.guard == guard))
 }
 
 /// Returns, for each mode saved on this thread, the number of the guard, the backend's name and the mode that the scope asked
@@ -117,4 +119,26 @@ fn asked_mode(name: &str, found: GradMode) -> GradMode {
         let innermost = saved.iter().rfind(|mode| mode.name == name);
         innermost.filter(|mode| mode.reported == found).map_or(found, |mode| mode.asked)
     })
+}
+
+/// For tests that store and load the state of a thread.
+#[cfg(all(test, not(loom)))]
+pub(crate) mod stored {
+    use std::hash::{Hash, Hasher};
+
+    use super::{SAVED, SavedMode};
+
+    impl Hash for SavedMode {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            (self.guard, self.name, self.found, self.asked, self.reported).hash(state);
+        }
+    }
+
+    pub fn all() -> Vec<SavedMode> {
+        SAVED.with_borrow(|saved| (**saved).clone())
+    }
+
+    pub fn set_all(modes: &[SavedMode]) {
+        SAVED.with_borrow_mut(|saved| **saved = modes.to_vec());
+    }
 }

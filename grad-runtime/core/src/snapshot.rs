@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use crate::backend::{ALWAYS_INSTALLED, Backend, Cpu, Mlx};
 use crate::guard::GradGuard;
 use crate::mode::GradMode;
-use crate::places::is_watching;
+use crate::places;
 use crate::registry::{any_installed_switch, installed_switches};
 use crate::saved::mode_in_force;
+use crate::sync::{Mutex, shared};
 use crate::thread_state::{Entered, Slot, is_slow, mode_in_half, modes, pack};
 
 use GradMode::{Enabled, Inference, NoGrad};
@@ -65,8 +66,10 @@ static OF_SLOTS: [[Snapshot; 3]; 3] = {
     [row(Enabled), row(NoGrad), row(Inference)]
 };
 
-/// Other snapshots, stored for good: there are few modes and few backends to combine.
-static INTERNED: Mutex<Vec<&'static Snapshot>> = Mutex::new(Vec::new());
+shared! {
+    /// Other snapshots, stored for good: there are few modes and few backends to combine.
+    static INTERNED: Mutex<Vec<&'static Snapshot>> = Mutex::new(Vec::new());
+}
 
 const fn index(mode: GradMode) -> usize {
     match mode {
@@ -93,7 +96,7 @@ impl ModeSnapshot {
                 switches: Switches::Listed(
                     installed_switches().map(|backend| (backend, mode_in_force(backend))).collect(),
                 ),
-                taken_at: is_watching().then_some(Location::caller()),
+                taken_at: places::are_recorded().then_some(Location::caller()),
             });
         }
         Self(&OF_SLOTS[index(Cpu.grad_mode())][index(Mlx.grad_mode())])
@@ -111,7 +114,7 @@ impl ModeSnapshot {
     #[must_use]
     #[track_caller]
     pub fn all(mode: GradMode) -> Self {
-        if is_watching() {
+        if places::are_recorded() {
             return Self::intern(Snapshot { taken_at: Some(Location::caller()), ..Snapshot::uniform(mode) });
         }
         Self(&UNIFORM[index(mode)])
@@ -136,6 +139,12 @@ impl ModeSnapshot {
     #[doc(hidden)]
     pub fn as_static(self) -> &'static Snapshot {
         self.0
+    }
+
+    /// Returns the snapshot of a process in which no backend has a switch.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn of_slots(cpu: GradMode, mlx: GradMode) -> Self {
+        Self(&OF_SLOTS[index(cpu)][index(mlx)])
     }
 
     #[cold]

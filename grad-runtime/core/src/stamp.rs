@@ -4,6 +4,16 @@ use crate::registry::any_installed_switch;
 use crate::thread_state;
 
 /// The state of this thread's modes at one moment.
+///
+/// ```
+/// use grad_core::{__private::ThreadStamp, no_grad};
+///
+/// let stamp = ThreadStamp::now().expect("no backend with a switch is installed");
+/// let guard = no_grad();
+/// assert!(!stamp.is_current());
+/// drop(guard);
+/// assert!(stamp.is_current());
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ThreadStamp(u64);
 

@@ -4,13 +4,15 @@
 //! universal scope costs one swap of that word on the way in and one on the way out. libtorch has a switch; what scopes asked of
 //! it is stored in a slot of its own, beside the switch.
 
+#[cfg(all(test, not(loom)))]
+mod exhaustive;
 mod switched;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
+use std::num::NonZeroU32;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::backend::{Backend, WITH_SLOTS};
 use crate::mode::{GradMode, Scope};
@@ -19,6 +21,8 @@ use crate::probe;
 use crate::registry::{installed_switches, native_switch};
 use crate::saved;
 use crate::snapshot::Snapshot;
+use crate::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::sync::{shared, thread_local};
 use crate::torch::switch;
 
 use switched::Switched;
@@ -61,9 +65,11 @@ const TORCH: u64 = 1 << 29;
 const SLOT_OVERFLOW: u64 = 1 << 28;
 const FLAGS: u64 = SLOW | SWITCHES | TORCH | SLOT_OVERFLOW;
 
-/// What a universal scope adds to the state: one guard in each slot, and a flag for what is installed. From one sum, a scope learns
-/// whether it may take the fast path.
-static INCREMENT: AtomicU64 = AtomicU64::new(EACH_SLOT * ONE_GUARD);
+shared! {
+    /// What a universal scope adds to the state: one guard in each slot, and a flag for what is installed. From one sum, a scope
+    /// learns whether it may take the fast path.
+    static INCREMENT: AtomicU64 = AtomicU64::new(EACH_SLOT * ONE_GUARD);
+}
 
 impl Slot {
     pub(crate) const ALL: [Self; 3] = [Self::Cpu, Self::Mlx, Self::Torch];
@@ -347,9 +353,13 @@ impl Entered {
     #[inline]
     #[track_caller]
     pub(crate) fn universal(scope: Scope) -> Self {
+        // Before `INCREMENT` is read: where no probe is due because another thread has found libtorch, the flag is there.
+        if probe::is_due() {
+            return Self::enter_slow_scope(scope, Location::caller());
+        }
         let before = slots();
         let after = apply(scope, before) + INCREMENT.load(Ordering::Relaxed);
-        if after & FLAGS != 0 || probe::is_due() {
+        if after & FLAGS != 0 {
             return Self::enter_elsewhere(before, after, scope, Location::caller());
         }
         set_slots(after);
@@ -360,9 +370,11 @@ impl Entered {
     #[inline]
     #[track_caller]
     pub(crate) fn exactly(snapshot: &'static Snapshot) -> Self {
+        // Before `INCREMENT` is read, as in `universal`.
+        let is_probe_due = probe::is_due();
         let before = slots();
         let after = ((before & !(EACH_SLOT * MODE_BITS)) | snapshot.slots()) + INCREMENT.load(Ordering::Relaxed);
-        if after & FLAGS != 0 || probe::is_due() {
+        if is_probe_due || after & FLAGS != 0 {
             return Self::enter_slow(Change::Exactly(snapshot), None, Location::caller());
         }
         set_slots(after);
@@ -456,18 +468,25 @@ impl Entered {
         if covers_torch && was_enabled != mode_in(after, Slot::Torch).is_enabled() {
             switch::set_enabled(!was_enabled);
         }
-        let state = if covers_torch || switches.is_some() {
-            Switched::new(before, after, was_enabled, switches).0
-        } else {
-            halves(after).0
+        let entered = |switches: Option<NonZeroU32>| Self {
+            before: halves(before).0,
+            after: if covers_torch || switches.is_some() {
+                Switched::new(before, after, was_enabled, switches).0
+            } else {
+                halves(after).0
+            },
         };
-        let entered = Self { before: halves(before).0, after: state };
+        // If a backend panics, dropping it restores those before.
+        let restore = entered(switches);
         if let Some(guard) = switches {
             let installed = only.is_none().then(installed_switches).into_iter().flatten();
             for backend in native.into_iter().chain(installed.filter(|backend| backend.slot().is_none())) {
                 saved::switch(guard, backend, |found| change.mode_of(backend, found));
             }
         }
+        mem::forget(restore);
+        // A guard that has saved no mode leaves its number to the next one.
+        let switches = switches.filter(|&guard| saved::has_saved(guard));
         if places::are_recorded() {
             let kind = match change {
                 Change::Apply(scope) => ScopeKind::Scope(scope),
@@ -475,7 +494,7 @@ impl Entered {
             };
             places::add(Record::new(kind, only.map(Backend::name), place, (before, after), switches));
         }
-        entered
+        entered(switches)
     }
 
     /// Returns the words before and after the scope was entered, as far as it covers them. The mode that it asked of libtorch is not
@@ -539,6 +558,7 @@ pub(crate) fn too_many_guards() -> ! {
 /// keeps the mode that the innermost guard alive established; when the guard above `high` is dropped, the slot gets back the
 /// mode that the guard at `low` had found.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(Hash))]
 struct DroppedEarly {
     low: u64,
     high: u64,
@@ -547,6 +567,7 @@ struct DroppedEarly {
 
 /// What a guard found in a slot, and on libtorch's switch if the slot is that one's.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(Hash))]
 struct Found {
     mode: GradMode,
     is_enabled: bool,
@@ -642,10 +663,8 @@ fn leave_slot_by_slot(before: u64, after: u64) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
-    use std::num::NonZeroU32;
-
     use super::*;
     use crate::backend::{Cpu, Mlx};
     use crate::torch::Torch;
@@ -682,6 +701,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_mode_that_is_set_leaves_the_rest_alone() {
+        for (slot, other) in [(Slot::Cpu, Slot::Mlx), (Slot::Mlx, Slot::Cpu)] {
+            for mode in MODES {
+                let before = pack(GradMode::NoGrad, GradMode::NoGrad) + EACH_SLOT * (5 * ONE_GUARD);
+                set_slots(before);
+                set_mode(slot, mode);
+                assert_eq!([slot, other].map(|slot| mode_in_half(slots(), slot)), [mode, GradMode::NoGrad]);
+                assert_eq!(slots() & !(EACH_SLOT * MODE_BITS), before & !(EACH_SLOT * MODE_BITS));
+            }
+        }
+        set_slots(0);
+    }
+
     /// One guard more than a slot can count is refused on the fast path and on the slow one, and changes nothing.
     #[test]
     fn too_many_guards_are_refused() {
@@ -713,7 +746,7 @@ mod tests {
         for (covered, was_enabled, number) in [
             (&[Slot::Cpu, Slot::Mlx, Slot::Torch][..], true, None),
             (&[Slot::Cpu, Slot::Mlx], false, NonZeroU32::new(1)),
-            (&[Slot::Cpu, Slot::Mlx, Slot::Torch], false, NonZeroU32::new((1 << 26) - 1)),
+            (&[Slot::Cpu, Slot::Mlx, Slot::Torch], false, Some(saved::MAX_GUARD)),
             (&[Slot::Torch], true, None),
             (&[Slot::Mlx], true, NonZeroU32::new(5)),
             (&[], true, NonZeroU32::new(2)),
@@ -736,5 +769,6 @@ mod tests {
             }
             assert_eq!(switched.number(), number);
         }
+        assert_eq!(u64::from(saved::MAX_GUARD.get()) * ONE_GUARD, Switched::NUMBER, "no bit of a number is lost");
     }
 }

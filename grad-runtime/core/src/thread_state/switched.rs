@@ -21,7 +21,7 @@ impl Switched {
     const COVERS: [(Slot, u64); 3] =
         [(Slot::Cpu, Self::COVERS_CPU), (Slot::Mlx, Self::COVERS_MLX), (Slot::Torch, Self::COVERS_TORCH)];
     /// The bits of the number.
-    const NUMBER: u64 = SLOT_OVERFLOW - ONE_GUARD;
+    pub(super) const NUMBER: u64 = SLOT_OVERFLOW - ONE_GUARD;
     /// From here on, libtorch's slot as the guard found it.
     const TORCH_SHIFT: u32 = SLOT_WIDTH + 2;
     /// Set if libtorch's switch was on.

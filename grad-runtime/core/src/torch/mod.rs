@@ -3,9 +3,12 @@
 //! Nothing here is needed to build: the switch is two functions that libtorch exports, looked up in the libraries that are
 //! loaded. `switch` keeps them and knows when to look, `loader` asks the dynamic loader.
 
-#[cfg(feature = "torch")]
+#[cfg(all(feature = "torch", not(all(test, any(loom, miri)))))]
 #[allow(unsafe_code, reason = "it asks the dynamic loader")]
 mod loader;
+#[cfg(all(feature = "torch", test, any(loom, miri)))]
+#[path = "loader/model.rs"]
+pub(crate) mod loader;
 #[cfg_attr(feature = "torch", allow(unsafe_code, reason = "it calls libtorch"))]
 #[cfg_attr(not(feature = "torch"), path = "dummy_switch.rs")]
 pub(crate) mod switch;

@@ -2,11 +2,11 @@
 
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::loader;
 use super::word::{WatchedWord, Word};
+use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::{OnceLock, shared};
 
 /// The two functions of `c10::GradMode`, which concern the calling thread.
 struct Switch {
@@ -23,10 +23,12 @@ static ALWAYS_ENABLED: Switch = {
     Switch { is_enabled, set_enabled }
 };
 
-static FOUND: OnceLock<Switch> = OnceLock::new();
+shared! {
+    static FOUND: OnceLock<Switch> = OnceLock::new();
 
-/// `FOUND`, or `ALWAYS_ENABLED`: one load where a scope must be fast.
-static CURRENT: AtomicPtr<Switch> = AtomicPtr::new(ptr::from_ref(&ALWAYS_ENABLED).cast_mut());
+    /// `FOUND`, or `ALWAYS_ENABLED`: one load where a scope must be fast.
+    static CURRENT: AtomicPtr<Switch> = AtomicPtr::new(ptr::from_ref(&ALWAYS_ENABLED).cast_mut());
+}
 
 #[inline]
 fn current() -> &'static Switch {
@@ -34,11 +36,13 @@ fn current() -> &'static Switch {
     unsafe { &*CURRENT.load(Ordering::Acquire) }
 }
 
-/// The word before the first probe: not null, because libtorch may have come with the program.
-pub static INITIAL_WORD: Word = Word::new(ptr::dangling_mut());
+shared! {
+    /// The word before the first probe: not null, because libtorch may have come with the program.
+    pub static INITIAL_WORD: Word = Word::new(ptr::dangling_mut());
 
-/// The word that says whether a library was loaded since the last probe.
-pub static LOAD_WORD: WatchedWord = WatchedWord::new(&INITIAL_WORD);
+    /// The word that says whether a library was loaded since the last probe.
+    pub static LOAD_WORD: WatchedWord = WatchedWord::new(&INITIAL_WORD);
+}
 
 /// Returns whether libtorch records on this thread; true if it is not found yet.
 #[inline]
@@ -85,5 +89,13 @@ pub fn find() -> bool {
         true
     }
 
-    FOUND.get().is_some() || probe()
+    // Not `FOUND`: a thread sets that first, and one that came here in between would turn `ALWAYS_ENABLED`.
+    !ptr::eq(current(), &raw const ALWAYS_ENABLED) || probe()
+}
+
+/// Takes these functions for libtorch's.
+#[cfg(all(test, not(loom)))]
+pub fn take(is_enabled: extern "C" fn() -> bool, set_enabled: extern "C" fn(bool)) {
+    let switch = FOUND.get_or_init(|| Switch { is_enabled, set_enabled });
+    CURRENT.store(ptr::from_ref(switch).cast_mut(), Ordering::Release);
 }

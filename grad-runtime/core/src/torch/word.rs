@@ -2,7 +2,9 @@
 
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+
+use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::const_fn;
 
 /// A word that is null until a library is loaded.
 pub type Word = AtomicPtr<c_void>;
@@ -11,8 +13,10 @@ pub type Word = AtomicPtr<c_void>;
 pub struct WatchedWord(AtomicPtr<Word>);
 
 impl WatchedWord {
-    pub const fn new(word: &'static Word) -> Self {
-        Self(AtomicPtr::new(pointer_to(word)))
+    const_fn! {
+        pub fn new(word: &'static Word) -> Self {
+            Self(AtomicPtr::new(pointer_to(word)))
+        }
     }
 
     #[inline]
