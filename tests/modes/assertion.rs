@@ -42,9 +42,14 @@ fn the_message_names_the_scope() {
             Enabled,
             (|| vec![no_grad()]) as fn() -> _,
             "`no_grad` is on, entered on this thread or carried to it",
-            "`enable_grad`",
+            "around it with `enable_grad`",
         ),
-        (Enabled, carried, "`no_grad` is on, entered on this thread or carried to it", "`enable_grad`"),
+        (
+            Enabled,
+            carried,
+            "`no_grad` is on, entered on this thread or carried to it",
+            "around it with `enable_grad`",
+        ),
         (
             Enabled,
             || vec![no_grad(), inference_mode(true), enable_grad()],
@@ -81,7 +86,7 @@ fn the_message_names_the_scope() {
             Enabled,
             || vec![Scope::NoGrad.enter_for(&Cpu)],
             "`no_grad` is on, entered on this thread or carried to it; the mode of MLX alone, `Mlx.grad_mode()`, is Enabled",
-            "`enable_grad`",
+            "around it with `enable_grad`",
         ),
         (
             Enabled,
@@ -90,7 +95,7 @@ fn the_message_names_the_scope() {
                 Vec::new()
             },
             "no scope is on; `Cpu.set_grad_mode` was called; the mode of MLX alone, `Mlx.grad_mode()`, is Enabled",
-            "`enable_grad`",
+            "around it with `enable_grad`",
         ),
     ] {
         let [found_note, found_help] = message(expected, enter);
