@@ -88,7 +88,7 @@ const MOST: [(&str, u64); 6] = [
 ];
 
 /// What the look for libtorch costs where it may come: one word is read through two pointers.
-const PROBE: u64 = if cfg!(feature = "torch") { 5 } else { 0 };
+const PROBE: u64 = if cfg!(feature = "torch") { 4 } else { 0 };
 
 const CASES: [(&str, Case); 10] = [
     ("an empty loop", |rounds| repeat(rounds, || {})),

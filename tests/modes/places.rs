@@ -102,6 +102,29 @@ fn guarantee_14_a_scope_from_before_is_listed_without_a_place() {
     assert!(cutting_scopes(&Cpu).is_empty());
 }
 
+/// Scopes from before are the fewest that account for the guards, with a mode where it is certain.
+#[test]
+fn guarantee_14_the_fewest_scopes_from_before() {
+    type Listed = (Option<&'static str>, Option<GradMode>);
+    let cases: [(fn() -> Vec<GradGuard>, &[Listed]); 6] = [
+        (|| vec![no_grad()], &[(None, Some(NoGrad))]),
+        (|| vec![no_grad(), enable_grad()], &[(None, None), (None, Some(Enabled))]),
+        (|| vec![Scope::NoGrad.enter_for(&Mlx)], &[(Some("mlx"), Some(NoGrad))]),
+        (|| vec![no_grad(), Scope::NoGrad.enter_for(&Mlx)], &[(None, None), (Some("mlx"), None)]),
+        (|| vec![Scope::NoGrad.enter_for(&Cpu), Scope::InferenceMode(true).enter_for(&Mlx)], &[(None, None)]),
+        (|| vec![Scope::NoGrad.enter_for(&Plain)], &[(Some("plain"), Some(NoGrad))]),
+    ];
+    for (case, (enter, expected)) in cases.into_iter().enumerate() {
+        let _before = enter();
+        let _watch = watch_scopes();
+        let listed = open_scopes().into_iter().map(|scope| match scope.kind() {
+            ScopeKind::Unrecorded { mode } => (scope.backend(), mode),
+            kind => panic!("{kind:?} was entered before"),
+        });
+        assert_eq!(listed.collect::<Vec<_>>(), expected, "case {case}");
+    }
+}
+
 #[test]
 fn guarantee_14_watching_belongs_to_its_thread() {
     assert!(!implements!(WatchGuard: Send) && !implements!(WatchGuard: Sync));

@@ -135,6 +135,25 @@ impl ModeSnapshot {
     }
 
     /// Returns a static reference to the same snapshot, for closures that capture by reference.
+    ///
+    /// Snapshots of one place are stored once for each combination of modes, or they would take more and more memory:
+    ///
+    /// ```
+    /// use grad_core::{Cpu, GradMode, ModeSnapshot, Scope, watch_scopes};
+    ///
+    /// let _watch = watch_scopes(); // Else these are statics.
+    /// let current = || std::ptr::from_ref(ModeSnapshot::current().as_static());
+    /// let all = |mode| std::ptr::from_ref(ModeSnapshot::all(mode).as_static());
+    /// let first = current();
+    /// assert_eq!(first, current());
+    /// assert_ne!(first, std::ptr::from_ref(ModeSnapshot::current().as_static()), "of another place");
+    /// let guard = Scope::NoGrad.enter_for(&Cpu);
+    /// assert_ne!(first, current(), "of other modes");
+    /// drop(guard);
+    /// assert_eq!(first, current());
+    /// assert_eq!(all(GradMode::NoGrad), all(GradMode::NoGrad));
+    /// assert_ne!(all(GradMode::NoGrad), all(GradMode::Inference));
+    /// ```
     #[must_use]
     #[doc(hidden)]
     pub fn as_static(self) -> &'static Snapshot {
