@@ -54,6 +54,26 @@ pub fn install(backend: &'static dyn Backend) -> Result<(), AlreadyInstalled> {
 }
 
 /// Installs MLX's own switch, which selective scopes for [`Mlx`](crate::Mlx) turn too.
+///
+/// ```
+/// use std::cell::Cell;
+/// use grad_core::{Backend, GradMode, Mlx, Scope, __private::install_native_switch_of_mlx};
+///
+/// thread_local!(static MODE: Cell<GradMode> = const { Cell::new(GradMode::Enabled) });
+///
+/// struct NativeSwitch;
+/// impl Backend for NativeSwitch {
+///     fn name(&self) -> &'static str { "mlx-native" }
+///     fn grad_mode(&self) -> GradMode { MODE.get() }
+///     fn set_grad_mode(&self, mode: GradMode) { MODE.set(mode) }
+/// }
+///
+/// install_native_switch_of_mlx(&NativeSwitch);
+/// let guard = Scope::NoGrad.enter_for(&Mlx);
+/// assert_eq!(MODE.get(), GradMode::NoGrad);
+/// drop(guard);
+/// assert_eq!(MODE.get(), GradMode::Enabled);
+/// ```
 pub fn install_native_switch_of_mlx(switch: &'static dyn Backend) {
     // If the program has installed a backend of that name, that one stays.
     if install(switch).is_ok() {
