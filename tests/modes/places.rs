@@ -106,7 +106,8 @@ fn guarantee_14_a_scope_from_before_is_listed_without_a_place() {
 #[test]
 fn guarantee_14_the_fewest_scopes_from_before() {
     type Listed = (Option<&'static str>, Option<GradMode>);
-    let cases: [(fn() -> Vec<GradGuard>, &[Listed]); 6] = [
+    type Case = (fn() -> Vec<GradGuard>, &'static [Listed]);
+    let cases: [Case; 6] = [
         (|| vec![no_grad()], &[(None, Some(NoGrad))]),
         (|| vec![no_grad(), enable_grad()], &[(None, None), (None, Some(Enabled))]),
         (|| vec![Scope::NoGrad.enter_for(&Mlx)], &[(Some("mlx"), Some(NoGrad))]),
