@@ -117,7 +117,11 @@ bool return_moved(F& f, Place&& place) noexcept {
           finish(result);
         }
       }
-      std::memcpy(static_cast<void*>(place(results.size())), results.data(), results.size() * sizeof(array));
+      array* first = place(results.size());
+      // An empty list has no elements to point to, and `memcpy` accepts no null pointer.
+      if (!results.empty()) {
+        std::memcpy(static_cast<void*>(first), results.data(), results.size() * sizeof(array));
+      }
     } catch (...) {
       results.~Arrays();
       throw;
