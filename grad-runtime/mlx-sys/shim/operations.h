@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <sstream>
 
 #include "accumulation.h"
 #include "convert.h"
@@ -211,6 +213,22 @@ static NoLarger<Arrays> split(const array& a, int parts, int axis) {
   return {mx::split(a, parts, axis)};
 }
 
+// Returns the number as an array. C++ leaves the conversion to an integer that cannot represent the number undefined.
+static array number(double value, Dtype dtype) {
+  if (issubdtype(dtype, integer)) {
+    bool is_signed = issubdtype(dtype, signedinteger);
+    uint64_t highest = std::numeric_limits<uint64_t>::max() >> (64 - 8 * size_of(dtype) + is_signed);
+    int64_t lowest = is_signed ? -static_cast<int64_t>(highest) - 1 : 0;
+    double whole = std::trunc(value), end = std::ldexp(1.0, std::bit_width(highest));
+    if (!(whole >= static_cast<double>(lowest) && whole < end)) { // A NaN is not in the range either.
+      std::ostringstream message;
+      message << "the value " << value << " is out of range; give one from " << lowest << " to " << highest;
+      throw std::invalid_argument(message.str());
+    }
+  }
+  return array(value, dtype);
+}
+
 // The value is a number, since MLX's `pad` has no gradient for an array there and reads out of bounds.
 array pad(const array& a, const std::vector<std::pair<int, int>>& widths, double value, const std::string& mode) {
   if (widths.size() != a.ndim()) {
@@ -228,7 +246,7 @@ array pad(const array& a, const std::vector<std::pair<int, int>>& widths, double
       }
     }
   }
-  return mx::pad(a, widths, array(value, a.dtype()), mode);
+  return mx::pad(a, widths, number(mode == "constant" ? value : 0, a.dtype()), mode);
 }
 
 // The gradient of MLX's scans searches for the element that equals the maximum, and writes out of bounds where that is NaN.
@@ -329,6 +347,14 @@ using namespace mlx::core::random;
 
 array uniform(const array& low, const array& high, const Shape& shape, Dtype dtype, const array& key) {
   return mx::random::uniform(low, high, shape, dtype, key);
+}
+
+// MLX converts `loc` and `scale` to the dtype before it refuses one that has no such numbers.
+array normal(const Shape& shape, Dtype dtype, float loc, float scale, const array& key) {
+  if (!is_inexact(dtype)) {
+    throw std::invalid_argument("normal draws are floats; give a float dtype or complex64");
+  }
+  return mx::random::normal(shape, dtype, loc, scale, key);
 }
 
 array categorical(const array& logits, int axis, int num_samples, const array& key) {

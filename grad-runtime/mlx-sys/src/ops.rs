@@ -774,7 +774,8 @@ macro_rules! for_each_op {
                 /// ```
                 fn tile(a: &Array, repetitions: &[usize]) -> Array;
                 /// Adds entries before and after each axis, as many as `widths` has for it. `value` is used in mode
-                /// [`Constant`](PadMode::Constant) alone.
+                /// [`Constant`](PadMode::Constant) alone. For an array of integers it is rounded toward zero, and must be in the
+                /// range of their dtype.
                 ///
                 /// ```
                 /// use grad_runtime::mlx::{Array, PadMode};

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use grad_runtime::Dtype;
-use grad_runtime::mlx::{self, ScanBound, ScanDirection, Triangle, linalg};
+use grad_runtime::mlx::{self, PadMode, ScanBound, ScanDirection, Triangle, linalg, random};
 
 use super::{Mlx, NAMES, floats, scalar, v};
 
@@ -83,7 +83,8 @@ fn guarantee_16_invalid_calls_are_errors() {
 fn messages_say_what_was_found_and_what_to_do() {
     let (x, y) = (floats(&[2, 3], [1.0; 6]), v([1.0; 4]));
     let (integers, scalar) = (x.astype(Dtype::Int32).unwrap(), scalar(1.0_f32));
-    let key = |key: &Mlx| mlx::random::normal(&[2], Dtype::Float32, 0.0, 1.0, key);
+    let bytes = Mlx::zeros(&[2], Dtype::UInt8).unwrap();
+    let key = |key: &Mlx| random::normal(&[2], Dtype::Float32, 0.0, 1.0, key);
     for (result, message) in [
         (
             x.logaddexp(&y),
@@ -120,6 +121,18 @@ fn messages_say_what_was_found_and_what_to_do() {
         (
             key(&x),
             "cannot normal float32[2, 3]: the key is float32[2, 3], not uint32[2]; make one with `random::key`",
+        ),
+        (
+            random::normal(&[2], Dtype::UInt64, -1.0, 1.0, &random::key(1).unwrap()),
+            "cannot normal uint32[2]: normal draws are floats; give a float dtype or complex64",
+        ),
+        (
+            integers.pad(&[(0, 1), (0, 0)], 3e9, PadMode::Constant),
+            "cannot pad int32[2, 3]: the value 3e+09 is out of range; give one from -2147483648 to 2147483647",
+        ),
+        (
+            bytes.pad(&[(0, 1)], f64::NAN, PadMode::Constant),
+            "cannot pad uint8[2]: the value nan is out of range; give one from 0 to 255",
         ),
         (
             x.addmm(&x, &x, 1.0, 1.0),

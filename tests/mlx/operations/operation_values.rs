@@ -281,7 +281,9 @@ values! {
             v([1.0, 2.0]).pad(&[(1, 2)], 0.0, PadMode::Edge) => v([1.0, 1.0, 2.0, 2.0, 2.0]),
             v([1.0, 2.0, 3.0]).pad(&[(2, 0)], 0.0, PadMode::Reflect) => v([3.0, 2.0, 1.0, 2.0, 3.0]),
             v([1.0, 2.0]).pad(&[(0, 2)], 0.0, PadMode::Symmetric) => v([1.0, 2.0, 2.0, 1.0]),
-            vector([1]).pad(&[(0, 1)], f64::from(i32::MAX), PadMode::Constant) => vector([1, i32::MAX]);
+            vector([1]).pad(&[(0, 1)], f64::from(i32::MAX), PadMode::Constant) => vector([1, i32::MAX]),
+            vector([1_u32]).pad(&[(0, 1)], -0.5, PadMode::Constant) => vector([1, 0_u32]),
+            vector([1]).pad(&[(0, 1)], f64::NAN, PadMode::Edge) => vector([1, 1]);
         split: v([1.0, 2.0, 3.0, 4.0]).split(2, 0) => [v([1.0, 2.0]), v([3.0, 4.0])];
         split_at: v([1.0, 2.0, 3.0, 4.0]).split_at(&[1, 3], 0) => [v([1.0]), v([2.0, 3.0]), v([4.0])];
         unstack: matrix().unstack(1) => [v([1.0, 3.0]), v([2.0, 4.0])];
