@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use support::random::Random;
+
 use crate::check::expect;
 use crate::generate;
 use crate::mode_model::Engine;
@@ -161,7 +163,7 @@ const TRANSFORMS: [&str; 7] = ["grad", "vjp", "jvp", "vmap", "compile", "checkpo
 fn every_part_is_in_some_program() {
     let mut census = Census::default();
     for seed in 0..crate::PROGRAMS {
-        let program = generate::program(seed, Engine::Mlx);
+        let program = generate::program(&Random::new(seed), Engine::Mlx);
         if expect(&program, Engine::Mlx, None).is_ok() {
             if program.threads.len() > 1 {
                 census.count("threads");

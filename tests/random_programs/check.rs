@@ -7,6 +7,7 @@ use crate::program::Program;
 use crate::reference::{self, Expected, Mistake};
 use crate::reference_tensors::{SAFETY, Stop, Tensor};
 use crate::run::{self, Elements, Found, Outcome, Transforms};
+use crate::shrink::shrink;
 
 /// The result of checking a program.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,25 @@ pub fn check<A: Transforms>(program: &Program, mistake: Option<Mistake>) -> Verd
             difference.map_or(Verdict::Agrees, Verdict::Differs)
         }
     }
+}
+
+/// Returns the text about a program that a backend gets wrong: the smallest that was found, and how it differs.
+pub fn explained<A: Transforms>(program: Program, difference: &str) -> String {
+    let types = |program: &Program| {
+        let expected = reference::run(program, A::ENGINE, None);
+        expected.into_iter().map(|block| block.types).collect()
+    };
+    let fails = |program: &Program| matches!(check::<A>(program, None), Verdict::Differs(_));
+    let smallest = shrink(program, types, fails);
+    let smallest_difference = match check::<A>(&smallest, None) {
+        Verdict::Differs(difference) => difference,
+        verdict => format!("{verdict:?}: it does not differ each time"),
+    };
+    format!(
+        "{:?} differs from the reference: {smallest_difference}\n\n{smallest}\n\
+         This is the smallest program found. Before, it was: {difference}",
+        A::ENGINE
+    )
 }
 
 /// Returns what the reference makes of a program, unless it passes over it.

@@ -24,13 +24,12 @@ impl Language {
     }
 }
 
-/// Makes the program of a seed.
-pub fn program(seed: u64, engine: Engine) -> Program {
-    let random = Random::new(seed);
+/// Makes the program of a seed, or of the choices of a fuzzer.
+pub fn program(random: &Random, engine: Engine) -> Program {
     let threads = if random.chance(8) { random.within(2..4) } else { 1 };
-    let mut block = |_| {
+    let mut block = |thread| {
         let statements = if threads == 1 { random.within(6..32) } else { random.within(4..16) };
-        let mut writer = Writer::new(random.bits(), Language::all(engine), statements);
+        let mut writer = Writer::new(random.part(threads - thread), Language::all(engine), statements);
         let mut place = Place::new(engine);
         let mut block = Block::new();
         for _ in 0..writer.random.within(1..4) {
@@ -49,7 +48,7 @@ pub fn program(seed: u64, engine: Engine) -> Program {
 pub fn function(seed: u64, language: Language) -> (Function, [Vec<usize>; 2]) {
     let random = Random::new(seed);
     let statements = random.within(3..20);
-    let mut writer = Writer::new(random.bits(), language, statements);
+    let mut writer = Writer::new(random.part(1), language, statements);
     let mut place = Place::new(language.engine);
     let shapes = [writer.shape(), writer.shape()];
     let parameters = shapes.iter().map(|shape| writer.visible(&mut place, shape.clone(), Dtype::Float32, &[]));
@@ -195,8 +194,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(seed: u64, language: Language, budget: usize) -> Self {
-        let random = Random::new(seed);
+    fn new(random: Random, language: Language, budget: usize) -> Self {
         let entangled = random.chance(50);
         Self { random, language, entangled, budget, next_value: 0, next_guard: 0, next_name: 0 }
     }

@@ -15,33 +15,27 @@ pub enum Engine {
 /// The modes of the CPU and of MLX.
 pub type Pair = [GradMode; 2];
 
-/// The guards alive on a thread, innermost last: for each its number, and the mode that it established on each backend that it
-/// covers.
+/// The guards alive on a thread, innermost last: for each its number, and the mode that it established on each of `N` backends that
+/// it covers.
 #[derive(Debug, Clone)]
-pub struct Modes {
-    this: Engine,
-    alive: Vec<(usize, [Option<GradMode>; 2])>,
+pub struct Guards<const N: usize> {
+    alive: Vec<(usize, [Option<GradMode>; N])>,
     next: usize,
     mistake: Option<Mistake>,
 }
 
-impl Modes {
-    /// The modes of a new thread.
-    pub const fn new(this: Engine, mistake: Option<Mistake>) -> Self {
-        Self { this, alive: Vec::new(), next: 0, mistake }
+impl<const N: usize> Guards<N> {
+    /// The guards of a new thread.
+    pub const fn new(mistake: Option<Mistake>) -> Self {
+        Self { alive: Vec::new(), next: 0, mistake }
     }
 
-    fn of(&self, engine: Engine) -> GradMode {
-        self.alive.iter().rev().find_map(|(_, modes)| modes[engine as usize]).unwrap_or_default()
+    pub fn mode(&self, backend: usize) -> GradMode {
+        self.alive.iter().rev().find_map(|(_, modes)| modes[backend]).unwrap_or_default()
     }
 
-    pub fn both(&self) -> Pair {
-        [self.of(Engine::Cpu), self.of(Engine::Mlx)]
-    }
-
-    /// The mode of the backend that the program runs on.
-    pub fn current(&self) -> GradMode {
-        self.of(self.this)
+    pub fn modes(&self) -> [GradMode; N] {
+        std::array::from_fn(|backend| self.mode(backend))
     }
 
     pub const fn depth(&self) -> usize {
@@ -62,34 +56,15 @@ impl Modes {
         }
     }
 
-    /// Enters a scope, and returns the number of its guard.
-    pub fn enter(&mut self, scope: Scope, target: Target) -> usize {
-        let covers = |engine| match target {
-            Target::Every => true,
-            Target::This => engine == self.this,
-            Target::Other => engine != self.this,
-        };
-        let establish = |engine| covers(engine).then(|| self.applied(scope, self.of(engine)));
-        let modes = [establish(Engine::Cpu), establish(Engine::Mlx)];
-        self.push(modes)
+    /// Enters a scope on the backends that it covers, and returns the number of its guard.
+    pub fn enter(&mut self, scope: Scope, covers: [bool; N]) -> usize {
+        let established =
+            std::array::from_fn(|backend| covers[backend].then(|| self.applied(scope, self.mode(backend))));
+        self.set(established)
     }
 
-    /// Enters what a function that is differentiated starts in: Enabled on its backend and, for `is_grad_enabled()`, on the CPU.
-    pub fn enter_differentiated(&mut self) -> usize {
-        if self.mistake == Some(Mistake::TransformsStartInTheModeOfTheCall) {
-            return self.push([None, None]);
-        }
-        let mlx = (self.this == Engine::Mlx).then_some(GradMode::Enabled);
-        self.push([Some(GradMode::Enabled), mlx])
-    }
-
-    /// Enters Enabled if `vmap` were to do so, which it does not.
-    pub fn enter_mapped(&mut self) -> usize {
-        let enabled = (self.mistake == Some(Mistake::VmapStartsEnabled)).then_some(GradMode::Enabled);
-        self.push([enabled, enabled])
-    }
-
-    fn push(&mut self, modes: [Option<GradMode>; 2]) -> usize {
+    /// Enters these modes, and returns the number of the guard.
+    pub fn set(&mut self, modes: [Option<GradMode>; N]) -> usize {
         let guard = self.next;
         self.next += 1;
         self.alive.push((guard, modes));
@@ -105,5 +80,62 @@ impl Modes {
                 self.alive.remove(at);
             }
         }
+    }
+}
+
+/// The modes of a thread on which a program with arrays runs.
+#[derive(Debug, Clone)]
+pub struct Modes {
+    this: Engine,
+    guards: Guards<2>,
+}
+
+impl Modes {
+    /// The modes of a new thread.
+    pub const fn new(this: Engine, mistake: Option<Mistake>) -> Self {
+        Self { this, guards: Guards::new(mistake) }
+    }
+
+    pub fn both(&self) -> Pair {
+        self.guards.modes()
+    }
+
+    /// The mode of the backend that the program runs on.
+    pub fn current(&self) -> GradMode {
+        self.guards.mode(self.this as usize)
+    }
+
+    pub const fn depth(&self) -> usize {
+        self.guards.depth()
+    }
+
+    /// Enters a scope, and returns the number of its guard.
+    pub fn enter(&mut self, scope: Scope, target: Target) -> usize {
+        let covers = [Engine::Cpu, Engine::Mlx].map(|engine| match target {
+            Target::Every => true,
+            Target::This => engine == self.this,
+            Target::Other => engine != self.this,
+        });
+        self.guards.enter(scope, covers)
+    }
+
+    /// Enters what a function that is differentiated starts in: Enabled on its backend and, for `is_grad_enabled()`, on the CPU.
+    pub fn enter_differentiated(&mut self) -> usize {
+        if self.guards.mistake == Some(Mistake::TransformsStartInTheModeOfTheCall) {
+            return self.guards.set([None, None]);
+        }
+        let mlx = (self.this == Engine::Mlx).then_some(GradMode::Enabled);
+        self.guards.set([Some(GradMode::Enabled), mlx])
+    }
+
+    /// Enters Enabled if `vmap` were to do so, which it does not.
+    pub fn enter_mapped(&mut self) -> usize {
+        let enabled = (self.guards.mistake == Some(Mistake::VmapStartsEnabled)).then_some(GradMode::Enabled);
+        self.guards.set([enabled, enabled])
+    }
+
+    /// Drops a guard, wherever among those alive it is.
+    pub fn leave(&mut self, guard: usize) {
+        self.guards.leave(guard);
     }
 }

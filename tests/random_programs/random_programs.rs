@@ -28,6 +28,7 @@ use check::{Verdict, check};
 use program::Program;
 use reference::Mistake;
 use run::Transforms;
+use support::random::Random;
 
 /// The number of programs that a run of the tests checks, on both backends together.
 const PROGRAMS: u64 = 2000;
@@ -47,7 +48,7 @@ fn first_difference<A: Transforms>(programs: u64, mistake: Option<Mistake>) -> O
     let first = setting("GRAD_RANDOM_SEED", 0);
     let (mut run, mut seed) = (0, first);
     while run < programs {
-        let program = generate::program(seed, A::ENGINE);
+        let program = generate::program(&Random::new(seed), A::ENGINE);
         if env::var_os("GRAD_RANDOM_SHOW").is_some() {
             eprintln!("seed {seed}:\n{program}");
         }
@@ -65,21 +66,9 @@ fn first_difference<A: Transforms>(programs: u64, mistake: Option<Mistake>) -> O
 fn agree<A: Transforms>(percent: u64) {
     let programs = setting("GRAD_RANDOM_PROGRAMS", PROGRAMS) * percent / 100;
     let Some((seed, program, difference)) = first_difference::<A>(programs.max(1), None) else { return };
-    let types = |program: &Program| {
-        let expected = reference::run(program, A::ENGINE, None);
-        expected.into_iter().map(|block| block.types).collect()
-    };
-    let fails = |program: &Program| matches!(check::<A>(program, None), Verdict::Differs(_));
-    let smallest = shrink::shrink(program, types, fails);
-    let smallest_difference = match check::<A>(&smallest, None) {
-        Verdict::Differs(difference) => difference,
-        verdict => format!("{verdict:?}: it does not differ each time"),
-    };
     panic!(
-        "{:?} differs from the reference: {smallest_difference}\n\n{smallest}\n\
-         This is the smallest program found. Before, it was: {difference}\n\
-         To see it again: GRAD_RANDOM_SEED={seed} GRAD_RANDOM_PROGRAMS=1",
-        A::ENGINE
+        "{}\nTo see it again: GRAD_RANDOM_SEED={seed} GRAD_RANDOM_PROGRAMS=1",
+        check::explained::<A>(program, &difference)
     );
 }
 
