@@ -8,9 +8,9 @@ use support::arrays::{array, elements};
 
 use crate::on_every_backend;
 
-/// With what a trait can have: a supertrait, a constant parameter, a where clause, a method with a body, documentation.
+/// With what a trait can have: a raw name, a supertrait, a constant parameter, a where clause, a method with a body, documentation.
 #[params::object]
-trait Layer<A: Array, const N: usize>: Debug
+trait r#Layer<A: Array, const N: usize>: Debug
 where
     A: Clone,
 {

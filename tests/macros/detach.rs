@@ -189,6 +189,12 @@ fn arguments() {
         [x, y]
     }
     assert_eq!(block_on(named(recorded(1.0), recorded(2.0))), [detached(1.0), recorded(2.0)]);
+
+    #[no_grad(detach(args))]
+    fn with_raw_names(r#type: &Tensor, r#move: Tensor) -> [Tensor; 2] {
+        [*r#type, r#move]
+    }
+    assert_eq!(with_raw_names(&recorded(1.0), recorded(2.0)), [detached(1.0), detached(2.0)]);
 }
 
 #[test]

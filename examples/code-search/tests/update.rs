@@ -351,15 +351,53 @@ fn damaged_rows_are_neither_ranked_nor_shown() {
 }
 
 #[test]
+fn a_passage_that_refers_to_another_file_or_tree_is_damage() {
+    for statement in [
+        "UPDATE passages SET file = (SELECT max(id) FROM files)",
+        "UPDATE files SET tree = 7",
+        "UPDATE vectors SET passage = 9 - passage",
+        "DELETE FROM passages WHERE id = 1",
+    ] {
+        let fixture = Fixture::new();
+        let _ = fixture.run_well();
+        // As a changed bit does, it takes no notice of keys.
+        sql(&Sqlite::file_in(&fixture.store()), &format!("PRAGMA foreign_keys = off; {statement}"));
+        let mut run = fixture.run();
+        let mut warnings = run.warnings.clone();
+        let hits = run.session.search("a", 2, Ranking::Vectors, &mut |warning| warnings.push(warning.to_owned()));
+        let paths = hits.unwrap().into_iter().map(|hit| (run.session.tree_of(&hit).name.clone(), hit.passage.path));
+        assert!(paths.eq([("tree".into(), "a1".into()), ("tree".into(), "b2".into())]), "{statement}");
+        assert!(
+            warnings.len() == 1 && warnings[0].starts_with("rebuilding the index"),
+            "{statement}: {warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn a_store_without_one_of_its_tables_is_replaced() {
+    is_replaced(|file| sql(file, "PRAGMA foreign_keys = off; DROP TABLE files"));
+    is_replaced(|file| sql(file, "ALTER TABLE files RENAME COLUMN path TO name"));
+    // The next passages would get the numbers of those that were deleted, of which the vectors are left.
+    is_replaced(|file| sql(file, "PRAGMA foreign_keys = off; DELETE FROM passages; DELETE FROM files"));
+}
+
+#[test]
 fn vectors_of_another_length_are_not_ranked() {
     let fixture = Fixture::new();
     let _ = fixture.run_well();
     // The checksum is right, as if another program had written the vector.
     let short = [0_u8; 8];
     let connection = rusqlite::Connection::open(Sqlite::file_in(&fixture.store())).unwrap();
-    connection
-        .execute("UPDATE vectors SET vector = ?1, checksum = ?2", rusqlite::params![short, crc32fast::hash(&short)])
-        .unwrap();
+    for passage in 1..=2_i64 {
+        let checksum = crc32fast::hash(&[&passage.to_le_bytes()[..], &1_i64.to_le_bytes(), &short].concat());
+        connection
+            .execute(
+                "UPDATE vectors SET vector = ?1, checksum = ?2 WHERE passage = ?3",
+                rusqlite::params![short, checksum, passage],
+            )
+            .unwrap();
+    }
     drop(connection);
     let mut warnings = Vec::new();
     let hits =

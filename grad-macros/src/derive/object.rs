@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{ItemTrait, Path, Result, Token, TypeParamBound, parse_quote};
 
@@ -52,7 +53,7 @@ fn root(arguments: &TokenStream) -> Result<TokenStream> {
 fn implementation(mut item: ItemTrait, array: &Ident, root: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     let (name, visibility, generics) = (item.ident.clone(), item.vis.clone(), item.generics.clone());
-    let hidden = format_ident!("__{name}Params", span = name.span());
+    let hidden = format_ident!("__{}Params", name.unraw(), span = name.span());
     let (parameters, arguments, where_clause) = generics.split_for_impl();
     item.supertraits.push(parse_quote!(#hidden #arguments));
     let mut generics_of_types = generics.clone();

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote_spanned};
+use syn::ext::IdentExt;
 use syn::{FnArg, Ident, Pat, PatIdent, Signature, Type};
 
 use crate::parse::bindings;
@@ -55,7 +56,7 @@ pub fn rebind(wanted: &DetachArgs, root: &TokenStream, signature: &mut Signature
                 let detached = moved_to(ident.span(), &quote_spanned!(span=> #root::Detach::detached));
                 quote_spanned!(span=> let #mutability #ident = #detached(#argument);)
             } else {
-                let copy = format_ident!("copy_of_{ident}", span = span);
+                let copy = format_ident!("copy_of_{}", ident.unraw(), span = span);
                 let detached = moved_to(ident.span(), &quote_spanned!(span=> #root::__private::detached_copy));
                 quote_spanned! {span=>
                     let #copy = #detached(#argument);

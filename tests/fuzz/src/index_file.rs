@@ -213,7 +213,11 @@ fn searched(location: Location, query: &str) -> Result<(Vec<Vec<Hit>>, Counts)> 
 
 fn answers(session: &mut Session, query: &str) -> Result<(Vec<Vec<Hit>>, Counts)> {
     let hits = RANKINGS.iter().map(|ranking| session.search(query, 20, *ranking, &mut |_| {}));
-    Ok((hits.collect::<Result<_>>()?, session.counts()?))
+    let hits: Vec<Vec<Hit>> = hits.collect::<Result<_>>()?;
+    for hit in hits.iter().flatten() {
+        assert_eq!(session.tree_of(hit).name, "tree");
+    }
+    Ok((hits, session.counts()?))
 }
 
 /// Embeds a text as the normalized counts of its letters.

@@ -18,7 +18,7 @@ use super::{
 /// Identifies this program's files, as SQLite's `application_id`.
 const APPLICATION: i32 = 0x6373_6561;
 /// The version of the tables. A file with another version is replaced.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// How long a process waits for another one's transaction.
 const BUSY: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ const TABLES: &str = "
         item TEXT NOT NULL,
         text TEXT NOT NULL,
         embedded BLOB NOT NULL,
-        -- Of the lines and texts: SQLite itself does not notice a changed bit.
+        -- Of the passage and where it is: SQLite itself does not notice a changed bit.
         checksum INTEGER NOT NULL
     );
     -- Apart from the passages, since each search reads all vectors of a tree.
@@ -213,9 +213,10 @@ impl Sqlite {
                 let Ok(bytes) = row.get_ref(1).map_err(classified)?.as_blob() else {
                     return Err(StoreError::Damaged(DAMAGED.into()).into());
                 };
-                let vector = verified(bytes, row.get(2).map_err(classified)?)?;
+                let id = PassageId(row.get(0).map_err(classified)?);
+                let vector = verified(id, *tree, bytes, row.get(2).map_err(classified)?)?;
                 ensure!(vector.len() == length, StoreError::Damaged(WRONG_LENGTH.into()));
-                ids.push(PassageId(row.get(0).map_err(classified)?));
+                ids.push(id);
                 elements.extend(vector.iter().copied().map(f32::from_le_bytes));
             }
         }
@@ -282,7 +283,7 @@ impl Store for Sqlite {
         let mut vectors = HashMap::new();
         for text in texts {
             let found = self.rows(
-                "SELECT vector, vectors.checksum FROM passages JOIN vectors ON passage = passages.id
+                "SELECT vector, vectors.checksum, passage, tree FROM passages JOIN vectors ON passage = passages.id
                  WHERE embedded = ?1 AND tree = ?2 LIMIT 1",
                 params![text, tree.0],
                 read_vector,
@@ -369,10 +370,11 @@ impl Store for Sqlite {
 
     fn passages(&mut self, ids: &[PassageId]) -> Result<Vec<(PassageId, StoredPassage)>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM passages JOIN files ON files.id = file JOIN vectors ON passage = passages.id
-             WHERE passages.id = ?1"
+            "SELECT {COLUMNS} FROM vectors LEFT JOIN passages ON passages.id = passage LEFT JOIN files ON files.id = file
+             WHERE passage = ?1"
         );
         let mut found = Vec::new();
+        // A vector is deleted with its passage and that with its file: where one of these alone is missing, the NULLs are damage.
         for id in ids {
             for stored in self.rows(&sql, [id.0], Stored::read)? {
                 found.push(stored.verified()?);
@@ -396,7 +398,7 @@ impl Store for Sqlite {
 }
 
 const COLUMNS: &str =
-    "vector, vectors.checksum, passages.id, files.tree, path, first_line, last_line, item, text, embedded,
+    "vector, vectors.checksum, passage, vectors.tree, files.tree, path, first_line, last_line, item, text, embedded,
     passages.checksum";
 const DAMAGED: &str = "it is damaged";
 const WRONG_LENGTH: &str = "its vectors have the wrong length";
@@ -405,21 +407,25 @@ const WRONG_LENGTH: &str = "its vectors have the wrong length";
 struct StoredVector {
     bytes: Vec<u8>,
     checksum: u32,
+    passage: PassageId,
+    tree: TreeId,
 }
 
 fn read_vector(row: &Row<'_>) -> rusqlite::Result<StoredVector> {
-    Ok(StoredVector { bytes: row.get(0)?, checksum: row.get(1)? })
+    let (passage, tree) = (PassageId(row.get(2)?), TreeId(row.get(3)?));
+    Ok(StoredVector { bytes: row.get(0)?, checksum: row.get(1)?, passage, tree })
 }
 
 impl StoredVector {
     fn verified(self) -> Result<Vector> {
-        Ok(verified(&self.bytes, self.checksum)?.iter().copied().map(f32::from_le_bytes).collect())
+        let elements = verified(self.passage, self.tree, &self.bytes, self.checksum)?;
+        Ok(elements.iter().copied().map(f32::from_le_bytes).collect())
     }
 }
 
-/// Returns the elements of a vector as they are stored, unless they are damaged.
-fn verified(bytes: &[u8], checksum: u32) -> Result<&[[u8; size_of::<f32>()]]> {
-    ensure!(checksum == crc32fast::hash(bytes), StoreError::Damaged(DAMAGED.into()));
+/// Returns the elements of a passage's vector as they are stored, unless they are damaged.
+fn verified(passage: PassageId, tree: TreeId, bytes: &[u8], checksum: u32) -> Result<&[[u8; size_of::<f32>()]]> {
+    ensure!(checksum == vector_checksum(passage, tree, bytes), StoreError::Damaged(DAMAGED.into()));
     let (elements, rest) = bytes.as_chunks();
     ensure!(rest.is_empty(), StoreError::Damaged(WRONG_LENGTH.into()));
     Ok(elements)
@@ -454,7 +460,6 @@ fn largest(values: &[f32], limit: usize) -> Vec<usize> {
 /// A row of a query for [`COLUMNS`].
 struct Stored {
     vector: StoredVector,
-    id: PassageId,
     tree: TreeId,
     path: String,
     first_line: u32,
@@ -469,32 +474,33 @@ impl Stored {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             vector: read_vector(row)?,
-            id: PassageId(row.get(2)?),
-            tree: TreeId(row.get(3)?),
-            path: row.get(4)?,
-            first_line: row.get(5)?,
-            last_line: row.get(6)?,
-            item: row.get(7)?,
-            text: row.get(8)?,
-            embedded: row.get(9)?,
-            checksum: row.get(10)?,
+            tree: TreeId(row.get(4)?),
+            path: row.get(5)?,
+            first_line: row.get(6)?,
+            last_line: row.get(7)?,
+            item: row.get(8)?,
+            text: row.get(9)?,
+            embedded: row.get(10)?,
+            checksum: row.get(11)?,
         })
     }
 
     /// Returns the passage, unless its row is damaged.
     fn verified(self) -> Result<(PassageId, StoredPassage)> {
-        let expected = checksum(self.first_line, self.last_line, &self.item, &self.text, &self.embedded);
-        ensure!(self.checksum == expected, StoreError::Damaged(DAMAGED.into()));
+        let Self { vector, tree, path, first_line, last_line, item, text, embedded, checksum } = self;
+        let expected = passage_checksum(tree, &path, [first_line, last_line], [&item, &text], &embedded);
+        ensure!(checksum == expected && vector.tree == tree, StoreError::Damaged(DAMAGED.into()));
+        let id = vector.passage;
         let passage = StoredPassage {
-            tree: self.tree,
-            path: self.path,
-            start: self.first_line as usize,
-            end: self.last_line as usize,
-            item: self.item,
-            text: self.text,
-            vector: self.vector.verified()?,
+            tree,
+            path,
+            start: first_line as usize,
+            end: last_line as usize,
+            item,
+            text,
+            vector: vector.verified()?,
         };
-        Ok((self.id, passage))
+        Ok((id, passage))
     }
 }
 
@@ -520,12 +526,20 @@ fn put(transaction: &Transaction<'_>, tree: TreeId, file: &NewFile) -> Result<()
                 "INSERT INTO passages (file, first_line, last_line, item, text, embedded, checksum)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute(params![id, start, end, item, text, embedded, checksum(*start, *end, item, text, embedded)])?;
+            .execute(params![
+                id,
+                start,
+                end,
+                item,
+                text,
+                embedded,
+                passage_checksum(tree, path, [*start, *end], [item, text], embedded)
+            ])?;
         let id = transaction.last_insert_rowid();
         let vector = vector.iter().flat_map(|element| element.to_le_bytes()).collect::<Vec<_>>();
         transaction
             .prepare_cached("INSERT INTO vectors (passage, tree, vector, checksum) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![id, tree.0, vector, crc32fast::hash(&vector)])?;
+            .execute(params![id, tree.0, vector, vector_checksum(PassageId(id), tree, &vector)])?;
         let searched = [path, item, text].map(|part| words(part).join(" "));
         transaction
             .prepare_cached("INSERT INTO passage_words (rowid, path, item, text) VALUES (?1, ?2, ?3, ?4)")?
@@ -534,13 +548,24 @@ fn put(transaction: &Transaction<'_>, tree: TreeId, file: &NewFile) -> Result<()
     Ok(())
 }
 
-fn checksum(first_line: u32, last_line: u32, item: &str, text: &str, embedded: &Digest) -> u32 {
+/// Returns the checksum of a passage with its place: a changed reference to another file or tree is damage too.
+fn passage_checksum(tree: TreeId, path: &str, lines: [u32; 2], texts: [&String; 2], embedded: &Digest) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&first_line.to_le_bytes());
-    hasher.update(&last_line.to_le_bytes());
-    for part in [item.as_bytes(), text.as_bytes(), embedded] {
+    hasher.update(&tree.0.to_le_bytes());
+    lines.iter().for_each(|line| hasher.update(&line.to_le_bytes()));
+    for part in [path.as_bytes(), texts[0].as_bytes(), texts[1].as_bytes(), embedded] {
         hasher.update(part);
     }
+    hasher.finalize()
+}
+
+/// Returns the checksum of a vector, the passage that it is of, and its tree.
+fn vector_checksum(passage: PassageId, tree: TreeId, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for number in [passage.0, tree.0] {
+        hasher.update(&number.to_le_bytes());
+    }
+    hasher.update(bytes);
     hasher.finalize()
 }
 
@@ -555,21 +580,36 @@ fn placeholders(count: usize) -> String {
 /// Makes an error of SQLite a [`StoreError`].
 fn classified(error: Error) -> anyhow::Error {
     let message = error.to_string();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(message).into(),
-        Some(_) if matches!(error, Error::SqliteFailure(..)) => StoreError::Unusable(message).into(),
-        None if has_wrong_type(&error) => StoreError::Damaged(message).into(),
+    if is_damage(&error) {
+        return StoreError::Damaged(message).into();
+    }
+    match error {
+        Error::SqliteFailure(..) => StoreError::Unusable(message).into(),
         // A fault of this program.
-        _ => error.into(),
+        error => error.into(),
     }
 }
 
-/// Returns whether a column has a value that this program does not write.
-const fn has_wrong_type(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::InvalidColumnType(..) | Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..)
-    )
+/// Returns whether an error comes from a file that this program did not write as it is.
+const fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::SqliteFailure(error, _) | Error::SqlInputError { error, .. } => matches!(
+            error.code,
+            ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                // A row is there twice, or refers to none.
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                // A table or a column is missing: the statements themselves are valid.
+                | ErrorCode::Unknown
+        ),
+        // A column has a value that this program does not write, or a row that it wrote is missing.
+        Error::InvalidColumnType(..)
+        | Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::QueryReturnedNoRows => true,
+        _ => false,
+    }
 }
 
 /// Makes an error whose cause is SQLite a [`StoreError`].
