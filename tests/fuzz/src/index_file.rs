@@ -183,8 +183,8 @@ struct Place {
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let root = scratch::file("tree");
     fs::create_dir(&root).expect("the folder can be written");
-    let long: String =
-        (0..120).map(|n| format!("/// Step {n}.\nfn step_{n}(x: u8) -> u8 {{\n    x * {n}\n}}\n\n")).collect();
+    let step = |n: u8| format!("/// Step {n}.\nfn step_{n}(x: u8) -> u8 {{\n    x * {n}\n}}\n\n");
+    let long = (0..120).map(step).collect::<Vec<_>>().concat();
     for (name, text) in FILES.into_iter().chain([("long.rs", long.as_str())]) {
         fs::write(root.join(name), text).expect("the folder can be written");
         let file = File::options().write(true).open(root.join(name)).expect("it was written");

@@ -227,6 +227,7 @@ fn in_scope(scope: Scope, backend: Option<usize>, body: impl FnOnce()) {
 }
 
 /// Returns `task` in a scope, for every installed backend or for MLX.
+#[expect(clippy::redundant_async_block, reason = "the macros take async blocks")]
 fn task_in_scope(scope: Scope, is_for_mlx: bool, task: Task) -> Task {
     match (scope, is_for_mlx) {
         (Scope::NoGrad, false) => Box::pin(no_grad!(async move { task.await })),
@@ -244,6 +245,7 @@ fn task_in_scope(scope: Scope, is_for_mlx: bool, task: Task) -> Task {
 }
 
 /// Returns a task that runs a block between suspensions, in scopes inside each other.
+#[expect(clippy::redundant_async_block, reason = "the macro takes an async block")]
 fn task(random: Random, nested: usize) -> Task {
     let kind = random.below(4);
     let (scope, is_for_mlx, mode) = (random.of(&SCOPES), random.once_in(3), random.of(&MODES));
@@ -351,10 +353,10 @@ impl Thread {
                 self.tasks.push(task);
             }
             14..16 => {
-                if let Some(at) = self.some(self.tasks.len()) {
-                    if caught(|| poll(self.tasks[at].as_mut())) != Some(Poll::Pending) {
-                        drop(self.tasks.swap_remove(at));
-                    }
+                if let Some(at) = self.some(self.tasks.len())
+                    && caught(|| poll(self.tasks[at].as_mut())) != Some(Poll::Pending)
+                {
+                    drop(self.tasks.swap_remove(at));
                 }
             }
             16 => {
@@ -399,7 +401,7 @@ impl Thread {
                 let tasks = self.some(self.tasks.len()).map(|at| self.tasks.swap_remove(at)).into_iter().collect();
                 let jobs = self.some(self.jobs.len()).map(|at| self.jobs.swap_remove(at)).into_iter().collect();
                 let work = move || {
-                    let mut thread = Self { tasks, jobs, snapshots, ..Self::new(random, 0) };
+                    let mut thread = Self { snapshots, tasks, jobs, ..Self::new(random, 0) };
                     thread.attempt(0);
                     thread.end();
                 };
