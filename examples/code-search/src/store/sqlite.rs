@@ -552,7 +552,9 @@ fn put(transaction: &Transaction<'_>, tree: TreeId, file: &NewFile) -> Result<()
 fn passage_checksum(tree: TreeId, path: &str, lines: [u32; 2], texts: [&String; 2], embedded: &Digest) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&tree.0.to_le_bytes());
-    lines.iter().for_each(|line| hasher.update(&line.to_le_bytes()));
+    for line in lines {
+        hasher.update(&line.to_le_bytes());
+    }
     for part in [path.as_bytes(), texts[0].as_bytes(), texts[1].as_bytes(), embedded] {
         hasher.update(part);
     }
