@@ -186,7 +186,8 @@ fn attribute(kind: ScopeKind, arguments: &TokenStream, input: &TokenStream) -> T
                         assert_eq!(text(&before.vis), text(&after.vis), "{output}");
                         same_signature(&before.sig, &after.sig, is_bound_anew);
                     }
-                    (before, after) => assert_eq!(text(before), text(after)),
+                    // A function without a body, whose tokens syn keeps.
+                    (before, after) => assert_eq!(declaration(before), declaration(after)),
                 }
             }
         }
@@ -198,6 +199,19 @@ fn attribute(kind: ScopeKind, arguments: &TokenStream, input: &TokenStream) -> T
         }
     }
     output
+}
+
+/// Returns the text of a function without a body as syn prints it: without empty generics, and with its own spaces.
+fn declaration(member: &ImplItem) -> String {
+    match syn::parse2(member.to_token_stream()) {
+        Ok(TraitItem::Fn(mut function)) => {
+            if function.sig.generics.params.is_empty() {
+                (function.sig.generics.lt_token, function.sig.generics.gt_token) = (None, None);
+            }
+            text(&function)
+        }
+        _ => text(member),
+    }
 }
 
 fn same_signature(before: &Signature, after: &Signature, is_bound_anew: bool) {
