@@ -5,8 +5,11 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use support::random::Random;
+use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{DeriveInput, Expr, File, FnArg, ImplItem, Item, ItemTrait, Macro, Signature, TraitItem};
+use syn::{
+    Attribute, DeriveInput, Expr, File, FnArg, ImplItem, Item, ItemTrait, Macro, Signature, TraitItem, Visibility,
+};
 
 use crate::scope::ScopeKind;
 use crate::source::Writer;
@@ -186,8 +189,7 @@ fn attribute(kind: ScopeKind, arguments: &TokenStream, input: &TokenStream) -> T
                         assert_eq!(text(&before.vis), text(&after.vis), "{output}");
                         same_signature(&before.sig, &after.sig, is_bound_anew);
                     }
-                    // A function without a body, whose tokens syn keeps.
-                    (before, after) => assert_eq!(declaration(before), declaration(after)),
+                    (before, after) => same_member(before, after, is_bound_anew),
                 }
             }
         }
@@ -201,17 +203,31 @@ fn attribute(kind: ScopeKind, arguments: &TokenStream, input: &TokenStream) -> T
     output
 }
 
-/// Returns the text of a function without a body as syn prints it: without empty generics, and with its own spaces.
-fn declaration(member: &ImplItem) -> String {
-    match syn::parse2(member.to_token_stream()) {
-        Ok(TraitItem::Fn(mut function)) => {
-            if function.sig.generics.params.is_empty() {
-                (function.sig.generics.lt_token, function.sig.generics.gt_token) = (None, None);
-            }
-            text(&function)
+/// Compares members that are functions for rustc alone, such as one without a body in an `impl` block or with `pub` in a trait: syn
+/// keeps their tokens. Other members stay as they are.
+fn same_member(before: &impl ToTokens, after: &impl ToTokens, is_bound_anew: bool) {
+    match (function(before), function(after)) {
+        (Some((before_visibility, before)), Some((after_visibility, after))) => {
+            assert_eq!(text(&before_visibility), text(&after_visibility));
+            same_signature(&before, &after, is_bound_anew);
         }
-        _ => text(member),
+        _ => assert_eq!(text(before), text(after)),
     }
+}
+
+/// Returns the visibility and the signature of a function, without empty generics.
+fn function(member: &impl ToTokens) -> Option<(Visibility, Signature)> {
+    let parse = |input: ParseStream<'_>| {
+        input.call(Attribute::parse_outer)?;
+        let visibility = input.parse()?;
+        let mut signature: Signature = input.parse()?;
+        input.parse::<TokenStream>()?; // The body.
+        if signature.generics.params.is_empty() {
+            (signature.generics.lt_token, signature.generics.gt_token) = (None, None);
+        }
+        Ok((visibility, signature))
+    };
+    parse.parse2(member.to_token_stream()).ok()
 }
 
 fn same_signature(before: &Signature, after: &Signature, is_bound_anew: bool) {
@@ -243,7 +259,7 @@ fn same_trait(before: &ItemTrait, after: &ItemTrait, is_bound_anew: bool) {
                 same_signature(&before.sig, &after.sig, is_bound_anew);
                 assert_eq!(before.default.is_some(), after.default.is_some());
             }
-            (before, after) => assert_eq!(text(before), text(after)),
+            (before, after) => same_member(before, after, is_bound_anew),
         }
     }
 }
