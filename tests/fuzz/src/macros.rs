@@ -8,7 +8,8 @@ use support::random::Random;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, DeriveInput, Expr, File, FnArg, ImplItem, Item, ItemTrait, Macro, Signature, TraitItem, Visibility,
+    Attribute, DeriveInput, Expr, File, FnArg, ImplItem, Item, ItemTrait, Macro, Signature, Token, TraitItem,
+    Visibility,
 };
 
 use crate::scope::ScopeKind;
@@ -220,6 +221,7 @@ fn function(member: &impl ToTokens) -> Option<(Visibility, Signature)> {
     let parse = |input: ParseStream<'_>| {
         input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
+        input.parse::<Option<Token![default]>>()?;
         let mut signature: Signature = input.parse()?;
         input.parse::<TokenStream>()?; // The body.
         if signature.generics.params.is_empty() {
