@@ -104,6 +104,17 @@ fn guarantee_14_a_scope_from_before_is_listed_without_a_place() {
 
 /// Scopes from before are the fewest that account for the guards, with a mode where it is certain.
 #[test]
+fn guarantee_14_scopes_from_before_of_which_one_was_dropped_early() {
+    let _outer = no_grad();
+    let inner = enable_grad();
+    let _watch = watch_scopes();
+    let _recorded = no_grad();
+    drop(inner);
+    let kinds: Vec<_> = open_scopes().iter().map(OpenScope::kind).collect();
+    assert_eq!(kinds, [ScopeKind::Unrecorded { mode: Some(NoGrad) }, ScopeKind::Scope(Scope::NoGrad)]);
+}
+
+#[test]
 fn guarantee_14_the_fewest_scopes_from_before() {
     type Listed = (Option<&'static str>, Option<GradMode>);
     type Case = (fn() -> Vec<GradGuard>, &'static [Listed]);

@@ -407,8 +407,7 @@ fn unrecorded_in_slot(slot: Slot) -> (u64, Option<GradMode>) {
             Some((depth, record)) => (depth - 1, mode_in(record.before, slot)),
             None => (guards, mode(slot)),
         };
-        let (_, mode) = below_dropped_early(slot, below_records.0).unwrap_or(below_records);
-        (count, Some(mode))
+        (count, Some(below_dropped_early(slot, below_records.0).unwrap_or(below_records.1)))
     })
 }
 

@@ -248,6 +248,21 @@ const fn low_slot(state: u64) -> u32 {
     state as u32
 }
 
+/// Returns whether a scope has to take the slow path, from the sum of the state and `INCREMENT`.
+#[inline]
+const fn has_flags(sum: u64) -> bool {
+    sum & FLAGS != 0
+}
+
+/// Returns whether a scope may have modes to save: of the native switch of the one backend that it is for, or of those installed.
+fn may_save_modes(
+    native: Option<&'static dyn Backend>,
+    only: Option<&'static dyn Backend>,
+    installed: u64,
+) -> bool {
+    native.is_some() || only.is_none() && installed & SWITCHES != 0
+}
+
 /// Returns the half of the word that scopes swap: the slots of the CPU and MLX.
 #[inline]
 pub(crate) fn slots() -> u64 {
@@ -359,7 +374,7 @@ impl Entered {
         }
         let before = slots();
         let after = apply(scope, before) + INCREMENT.load(Ordering::Relaxed);
-        if after & FLAGS != 0 {
+        if has_flags(after) {
             return Self::enter_elsewhere(before, after, scope, Location::caller());
         }
         set_slots(after);
@@ -374,7 +389,7 @@ impl Entered {
         let is_probe_due = probe::is_due();
         let before = slots();
         let after = ((before & !(EACH_SLOT * MODE_BITS)) | snapshot.slots()) + INCREMENT.load(Ordering::Relaxed);
-        if is_probe_due || after & FLAGS != 0 {
+        if is_probe_due || has_flags(after) {
             return Self::enter_slow(Change::Exactly(snapshot), None, Location::caller());
         }
         set_slots(after);
@@ -460,7 +475,7 @@ impl Entered {
             }
         }
         let native = only.and_then(|backend| backend.slot().map_or(Some(backend), native_switch));
-        let switches = (native.is_some() || only.is_none() && installed & SWITCHES != 0).then(saved::next_guard);
+        let switches = may_save_modes(native, only, installed).then(saved::next_guard);
         let covers_torch = Slot::Torch.guards(before) != Slot::Torch.guards(after);
 
         let was_enabled = !covers_torch || switch::is_enabled();
@@ -596,12 +611,11 @@ pub(crate) fn dropped_early_count(slot: Slot) -> u64 {
     DROPPED_EARLY.with_borrow(|ranges| ranges[slot as usize].iter().map(|range| range.high - range.low + 1).sum())
 }
 
-/// If the guard at `depth` of `slot` was dropped early, returns the depth below it at which the next guard is alive, and the mode
-/// that this guard established.
-pub(crate) fn below_dropped_early(slot: Slot, depth: u64) -> Option<(u64, GradMode)> {
+/// If the guard at `depth` of `slot` was dropped early, returns the mode that the next guard alive below it established.
+pub(crate) fn below_dropped_early(slot: Slot, depth: u64) -> Option<GradMode> {
     DROPPED_EARLY.with_borrow(|ranges| {
         let range = ranges[slot as usize].iter().find(|range| (range.low..=range.high).contains(&depth))?;
-        Some((range.low - 1, range.found.mode))
+        Some(range.found.mode)
     })
 }
 
