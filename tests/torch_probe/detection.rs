@@ -193,6 +193,7 @@ fn installed_explicitly_before_libtorch_is_loaded() {
     alone(|| {
         install(&Torch).unwrap();
         assert_eq!(install(&Torch), Err(AlreadyInstalled { name: "torch" }));
+        assert_eq!(names(), ["cpu", "mlx", "torch"]);
         drop(no_grad());
         let libtorch = FakeLibtorch::loaded();
         assert!(no_grad!(!libtorch.is_on()));
@@ -208,6 +209,20 @@ fn installed_explicitly_after_a_scope_installed_it() {
         drop(no_grad());
         assert_eq!(install(&Torch), Err(AlreadyInstalled { name: "torch" }));
         assert!(no_grad!(!libtorch.is_on()));
+    });
+}
+
+#[test]
+fn the_mode_of_libtorch_is_set_directly() {
+    alone(|| {
+        Torch.set_grad_mode(NoGrad); // There is no switch yet.
+        assert_eq!(Torch.grad_mode(), Enabled);
+        let libtorch = FakeLibtorch::loaded();
+        Torch.set_grad_mode(NoGrad);
+        assert!(!libtorch.is_on());
+        assert_eq!(Torch.grad_mode(), NoGrad);
+        Torch.set_grad_mode(Enabled);
+        assert!(libtorch.is_on());
     });
 }
 
