@@ -203,6 +203,19 @@ fn installed_explicitly_before_libtorch_is_loaded() {
 }
 
 #[test]
+fn guarantee_11_a_scope_from_before_libtorch_leaves_its_mode_alone() {
+    alone(|| {
+        install(&Torch).unwrap();
+        let before = no_grad();
+        let libtorch = FakeLibtorch::loaded();
+        libtorch.set(false);
+        drop(no_grad()); // Finds it.
+        drop(before);
+        assert!(!libtorch.is_on());
+    });
+}
+
+#[test]
 fn installed_explicitly_after_a_scope_installed_it() {
     alone(|| {
         let libtorch = FakeLibtorch::loaded();

@@ -159,8 +159,7 @@ pub fn is_grad_enabled() -> bool {
 pub(crate) fn mark_installed(slot: Option<Slot>) {
     let flags = match slot {
         Some(Slot::Torch) if switch::find() => TORCH,
-        // It is installed before libtorch is there: the slow path goes on looking for it.
-        Some(Slot::Torch) => TORCH | SWITCHES,
+        // Scopes cover libtorch's slot once it is there: the probe that finds it calls this again.
         _ => SWITCHES,
     };
     INCREMENT.fetch_or(flags, Ordering::Release);
