@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use grad_runtime::{
-    AlreadyInstalled, Backend, Cpu, GradMode, ModeSnapshot, Torch, grad_mode, inference_mode, install, installed,
-    is_grad_enabled, no_grad,
+    AlreadyInstalled, Backend, Cpu, GradMode, ModeSnapshot, Scope, Torch, grad_mode, inference_mode, install,
+    installed, is_grad_enabled, no_grad,
 };
 
 use GradMode::{Enabled, NoGrad};
@@ -212,6 +212,17 @@ fn guarantee_11_a_scope_from_before_libtorch_leaves_its_mode_alone() {
         drop(no_grad()); // Finds it.
         drop(before);
         assert!(!libtorch.is_on());
+    });
+}
+
+#[test]
+fn a_selective_scope_from_before_libtorch_leaves_it_enabled() {
+    alone(|| {
+        let before = Scope::NoGrad.enter_for(&Torch);
+        let libtorch = FakeLibtorch::loaded();
+        drop(no_grad()); // Finds it.
+        drop(before);
+        assert!(libtorch.is_on());
     });
 }
 
