@@ -145,7 +145,7 @@ fn guarantee_2_a_backend_is_installed_while_a_thread_is_in_scopes() {
     });
 }
 
-/// The list of backends grows at its end, whoever reads it.
+/// A thread that reads the list of backends twice finds the same ones first: the list grows at its end.
 #[test]
 #[cfg_attr(miri, ignore = "needs a process of its own: `tests/core/run miri`")]
 fn the_list_of_backends_only_grows() {

@@ -42,7 +42,7 @@ fn main() {
 fn build() -> Result<()> {
     let os = target_os();
     if !["linux", "macos"].contains(&&*os) {
-        return Err(format!("this version supports MLX on Linux and macOS, and the target's system is {os}").into());
+        return Err(format!("MLX is supported on Linux and macOS, not on {os}; use the feature `cpu` there").into());
     }
     let mlx = Mlx::find()?;
     let version = mlx.version()?;

@@ -21,8 +21,7 @@ pub fn download() -> Result<PathBuf> {
         _ => "mlx-cpu",
     };
     let package = env::var("GRAD_MLX_PACKAGE").unwrap_or_else(|_| default.to_owned());
-    let requirement = requirement(&package)?;
-    let release = requirement.split_whitespace().next().unwrap_or_default();
+    let (release, requirement) = requirement(&package)?;
     // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out.
     let out = out_dir()?;
     let target = out.ancestors().nth(4).ok_or("OUT_DIR is not where Cargo puts it")?;
@@ -32,7 +31,7 @@ pub fn download() -> Result<PathBuf> {
     }
     // Under another name until it is complete.
     let unfinished = target.join(format!("{release}.{}", process::id()));
-    let installed = install(&requirement, &out.join("wheel"), &unfinished)
+    let installed = install(requirement, &out.join("wheel"), &unfinished)
         .map_err(|error| format!("cannot download {release}: {error}"))
         .and_then(|()| {
             // Another build may have been faster.
@@ -45,22 +44,24 @@ pub fn download() -> Result<PathBuf> {
     Ok(place)
 }
 
-/// Returns the requirement for a package: with the SHA-256 of its files, from the list or as the variable names them.
-fn requirement(package: &str) -> Result<String> {
-    if package.contains("--hash=sha256:") {
-        return Ok(package.to_owned());
+/// Returns the release to install and its requirement, with the SHA-256 of its files: from the list, or as the variable names them.
+fn requirement(package: &str) -> Result<(&str, &str)> {
+    let split = |requirement: &'static str| Some((requirement.split_once(' ')?.0, requirement));
+    let mut listed = WHEELS.lines().filter_map(split);
+    let is_named = |release: &str| release == package || release.split("==").next() == Some(package);
+    if let Some(found) = listed.find(|(release, _)| is_named(release)) {
+        return Ok(found);
     }
-    let listed = WHEELS.lines().find(|line| {
-        let release = line.split_whitespace().next().unwrap_or_default();
-        release == package || release.split("==").next() == Some(package)
-    });
-    listed.map(str::to_owned).ok_or_else(|| {
-        format!(
+    match package.split_once(' ') {
+        Some((release, hashes)) if release.contains("==") && hashes.contains("--hash=sha256:") => {
+            Ok((release, package))
+        }
+        _ => Err(format!(
             "cannot download {package}: the SHA-256 of its wheel is not known; set GRAD_MLX_PACKAGE to \
              `NAME==VERSION --hash=sha256:…`, or install the package and name its folder in MLX_DIR"
         )
-        .into()
-    })
+        .into()),
+    }
 }
 
 /// Installs a requirement into `folder`: pip downloads its wheel to `wheels`, and removes it again if its SHA-256 is another one.
