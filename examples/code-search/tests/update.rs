@@ -16,6 +16,10 @@ use code_search::walk::Why;
 use grad_examples::embedder::{Embed, Matrix, Vector};
 use tempfile::TempDir;
 
+#[path = "support/letters.rs"]
+mod letters;
+use letters::{Rows, letters};
+
 /// Embeds a text as the normalized counts of its letters, and records the texts.
 #[derive(Default, Clone)]
 struct Letters {
@@ -40,28 +44,6 @@ impl Embed for Letters {
         self.loaded.set(self.loaded.get() + 1);
         Ok(Box::new(Rows { vectors, length }))
     }
-}
-
-struct Rows {
-    vectors: Vec<f32>,
-    length: usize,
-}
-
-impl Matrix for Rows {
-    fn cosines(&self, query: &[f32]) -> Result<Vec<f32>> {
-        ensure!(query.len() == self.length, "another length");
-        let dot = |vector: &[f32]| vector.iter().zip(query).map(|(a, b)| a * b).sum();
-        Ok(self.vectors.chunks(self.length).map(dot).collect())
-    }
-}
-
-fn letters(text: &str) -> Vector {
-    let mut counts = [0.0_f32; 26];
-    for letter in text.bytes().filter(u8::is_ascii_lowercase) {
-        counts[usize::from(letter - b'a')] += 1.0;
-    }
-    let norm = counts.iter().map(|count| count * count).sum::<f32>().sqrt().max(1.0);
-    counts.iter().map(|count| count / norm).collect()
 }
 
 /// A tree of two files, modified a minute ago, and a folder for its index.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use code_search::rank::{Hit, Ranking};
 use code_search::session::{Location, Session};
 use code_search::shard::Shard;
@@ -15,6 +15,7 @@ use grad_examples::embedder::{Embed, Matrix, Vector};
 use rusqlite::Connection;
 use support::random::Random;
 
+use crate::letters::{Rows, letters};
 use crate::scratch;
 
 /// The files of the tree, by name.
@@ -236,26 +237,4 @@ impl Embed for Letters {
     fn matrix(&self, vectors: Vec<f32>, length: usize) -> Result<Box<dyn Matrix>> {
         Ok(Box::new(Rows { vectors, length }))
     }
-}
-
-struct Rows {
-    vectors: Vec<f32>,
-    length: usize,
-}
-
-impl Matrix for Rows {
-    fn cosines(&self, query: &[f32]) -> Result<Vec<f32>> {
-        ensure!(query.len() == self.length, "another length");
-        let dot = |vector: &[f32]| vector.iter().zip(query).map(|(a, b)| a * b).sum();
-        Ok(self.vectors.chunks(self.length).map(dot).collect())
-    }
-}
-
-fn letters(text: &str) -> Vector {
-    let mut counts = [0.0_f32; 26];
-    for letter in text.bytes().filter(u8::is_ascii_lowercase) {
-        counts[usize::from(letter - b'a')] += 1.0;
-    }
-    let norm = counts.iter().map(|count| count * count).sum::<f32>().sqrt().max(1.0);
-    counts.iter().map(|count| count / norm).collect()
 }

@@ -54,6 +54,11 @@ mod run;
 #[path = "../../random_programs/shrink.rs"]
 mod shrink;
 
+// An embedder without a model.
+#[cfg(feature = "code-search")]
+#[path = "../../../examples/code-search/tests/support/letters.rs"]
+mod letters;
+
 #[cfg(feature = "arrays")]
 mod arrays;
 #[cfg(feature = "code-search")]
