@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use grad_runtime::{
-    AlreadyInstalled, Backend, Cpu, GradMode, ModeSnapshot, Scope, Torch, grad_mode, inference_mode, install,
-    installed, is_grad_enabled, no_grad,
+    AlreadyInstalled, Backend, Cpu, GradMode, ModeSnapshot, Scope, Torch, cutting_scopes, explain, grad_mode,
+    inference_mode, install, installed, is_grad_enabled, no_grad, watch_scopes,
 };
 
 use GradMode::{Enabled, NoGrad};
@@ -223,6 +223,27 @@ fn a_selective_scope_from_before_libtorch_leaves_it_enabled() {
         drop(no_grad()); // Finds it.
         drop(before);
         assert!(libtorch.is_on());
+    });
+}
+
+#[test]
+fn guarantee_11_a_selective_scope_from_before_libtorch_leaves_its_mode_alone() {
+    alone(|| {
+        let _watch = watch_scopes();
+        let before = Scope::NoGrad.enter_for(&Torch);
+        let nested = Scope::EnableGrad.enter_for(&Torch);
+        let libtorch = FakeLibtorch::loaded();
+        libtorch.set(false);
+        {
+            let _inner = Scope::EnableGrad.enter_for(&Torch); // Finds it.
+            assert!(libtorch.is_on());
+        }
+        assert!(!libtorch.is_on());
+        assert_eq!(cutting_scopes(&Torch), [], "it is off, but not by a scope of ours");
+        drop(before);
+        drop(nested);
+        assert!(!libtorch.is_on());
+        assert_eq!(explain::scopes(), []);
     });
 }
 

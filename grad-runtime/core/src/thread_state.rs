@@ -457,8 +457,9 @@ impl Entered {
         let before = word();
         let mut after = before;
         for (slot, backend) in WITH_SLOTS {
+            // A scope that is entered before libtorch is loaded leaves it alone, also when it is left.
             let covers = match only {
-                Some(only) => only.slot() == Some(slot),
+                Some(only) => only.slot() == Some(slot) && (slot != Slot::Torch || switch::find()),
                 None => slot != Slot::Torch || installed & TORCH != 0,
             };
             if !covers {
@@ -501,7 +502,8 @@ impl Entered {
         mem::forget(restore);
         // A guard that has saved no mode leaves its number to the next one.
         let switches = switches.filter(|&guard| saved::has_saved(guard));
-        if places::are_recorded() {
+        let covers_any = before != after || switches.is_some();
+        if places::are_recorded() && covers_any {
             let kind = match change {
                 Change::Apply(scope) => ScopeKind::Scope(scope),
                 Change::Exactly(snapshot) => ScopeKind::Carried(snapshot.into()),
@@ -680,7 +682,6 @@ fn leave_slot_by_slot(before: u64, after: u64) {
 mod tests {
     use super::*;
     use crate::backend::{Cpu, Mlx};
-    use crate::torch::Torch;
 
     const MODES: [GradMode; 3] = [GradMode::Enabled, GradMode::NoGrad, GradMode::Inference];
     const SCOPES: [Scope; 4] =
@@ -728,27 +729,25 @@ mod tests {
         set_slots(0);
     }
 
-    /// One guard more than a slot can count is refused on the fast path and on the slow one, and changes nothing.
+    /// One guard more than a slot can count is refused on the fast path and on the slow one, and changes nothing. For libtorch's
+    /// slot it is `exhaustive` that checks it, where libtorch is found.
     #[test]
     fn too_many_guards_are_refused() {
+        assert_full_slots_refuse(|| Entered::universal(Scope::NoGrad));
+        assert_full_slots_refuse(|| Entered::selective(Scope::NoGrad, &Cpu, Location::caller()));
+        assert_full_slots_refuse(|| Entered::selective(Scope::NoGrad, &Mlx, Location::caller()));
+    }
+
+    /// Asserts that `enter` panics where every slot is full, and changes nothing.
+    pub(super) fn assert_full_slots_refuse(enter: fn() -> Entered) {
         let full = SLOT_OVERFLOW - ONE_GUARD;
         let state = full << Slot::Cpu.shift() | full << Slot::Mlx.shift();
-        let enter: [fn() -> Entered; 4] = [
-            || Entered::universal(Scope::NoGrad),
-            || Entered::selective(Scope::NoGrad, &Cpu, Location::caller()),
-            || Entered::selective(Scope::NoGrad, &Mlx, Location::caller()),
-            || Entered::selective(Scope::NoGrad, &Torch, Location::caller()),
-        ];
         for slow in [0, SLOW] {
-            for enter in enter {
-                set_slots(state | slow);
-                STATE.with(|state| state.torch.set(low_slot(full)));
-                assert!(std::panic::catch_unwind(enter).is_err());
-                assert_eq!((slots(), Slot::Torch.of(word())), (state | slow, full));
-            }
+            set_both(state | slow, low_slot(full));
+            assert!(std::panic::catch_unwind(enter).is_err());
+            assert_eq!((slots(), Slot::Torch.of(word())), (state | slow, full));
         }
-        set_slots(0);
-        set_word(0);
+        set_both(0, 0);
     }
 
     /// What a guard stores says again which slots it covers, and what it found and set there.

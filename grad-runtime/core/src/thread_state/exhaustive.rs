@@ -356,6 +356,7 @@ fn guarantee_2_and_1_and_7_and_10_in_every_order() {
         let [search, other] = at_once([search, other]);
         search.assert(6_162, 30_656);
         other.assert(6_209, 30_696);
+        tests::assert_full_slots_refuse(|| Entered::selective(Scope::NoGrad, &Torch, Location::caller()));
     }
 
     install(&Engine).unwrap();
