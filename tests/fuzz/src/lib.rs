@@ -39,10 +39,7 @@ mod numbers;
 mod program;
 #[cfg(feature = "arrays")]
 #[path = "../../random_programs/reference.rs"]
-#[expect(
-    dead_code,
-    reason = "the derivatives of `differentiate` and the mistakes are for the tests of the reference"
-)]
+#[expect(dead_code, reason = "the derivatives of `differentiate` are for the tests of the reference")]
 mod reference;
 #[cfg(feature = "arrays")]
 #[path = "../../random_programs/reference_tensors.rs"]
@@ -75,7 +72,7 @@ mod scratch;
 mod source;
 
 #[cfg(feature = "arrays")]
-pub use arrays::{arrays, mlx_arrays};
+pub use arrays::{arrays, mlx_arrays, mlx_unnoticed_mistakes, unnoticed_mistakes};
 #[cfg(feature = "code-search")]
 pub use index_file::index_file;
 pub use macros::macros;
