@@ -20,7 +20,7 @@ pub fn expand(kind: ScopeKind, arguments: TokenStream, item: TokenStream) -> Tok
         Ok((attribute, Item::Function(mut function))) => {
             let conflict = validate::item::take_conflict(&attribute.scope, &mut function.attributes);
             match conflict.map_or_else(|| validate::item::check_function(&attribute, &function), Err) {
-                Ok(()) => function::expand(&attribute, &function),
+                Ok(()) => function::expand(&attribute, *function),
                 Err(error) => error_and_item(&error, function),
             }
         }

@@ -3,9 +3,10 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{FnArg, Ident, Pat, PatIdent, Signature, Type};
+use syn::{FnArg, Ident, Pat, PatIdent, Type};
 
 use crate::parse::bindings;
+use crate::parse::signature::Signature;
 use crate::scope::DetachArgs;
 use crate::span::{generated_at, moved_to};
 use crate::types::peeled;
@@ -19,7 +20,11 @@ use crate::types::peeled;
 pub fn rebind(wanted: &DetachArgs, root: &TokenStream, signature: &mut Signature, rename: bool) -> TokenStream {
     let span = Span::mixed_site();
     let mut statements = TokenStream::new();
-    for input in &mut signature.inputs {
+    // Arguments that cannot be parsed were refused before.
+    let Ok(mut arguments) = signature.arguments() else {
+        return statements;
+    };
+    for input in &mut arguments {
         let FnArg::Typed(argument) = input else {
             continue;
         };
@@ -66,6 +71,7 @@ pub fn rebind(wanted: &DetachArgs, root: &TokenStream, signature: &mut Signature
             bound.push(ident);
         });
     }
+    signature.set_arguments(&arguments);
     statements
 }
 

@@ -14,17 +14,17 @@ use crate::tokens::{in_braces, is_punct};
 use crate::types::nameable_output;
 
 /// Returns the function with its body in the scope of `attribute`.
-pub fn expand(attribute: &ScopeAttribute, function: &Function) -> TokenStream {
+pub fn expand(attribute: &ScopeAttribute, function: Function) -> TokenStream {
     let scope = &attribute.scope;
-    let Function { attributes, visibility, defaultness, signature, body } = function;
+    let Function { attributes, visibility, defaultness, mut signature, body } = function;
+    let span = body.span();
     // The user's own braces are kept where possible: rustc reports an error in a copy twice.
     let (inner_attributes, mut body) = match split_inner_attributes(body.stream()) {
         Some((attributes, statements)) => (attributes, in_braces(body.span(), statements)),
-        None => (TokenStream::new(), body.clone()),
+        None => (TokenStream::new(), body),
     };
 
     let deferred = if attribute.eager { None } else { deferred_type::of_output(&signature.output) };
-    let mut signature = signature.clone();
     if let Some(wanted) = &attribute.detach_args {
         // A condition reads the arguments by the user's names.
         let rename = scope.condition.is_none();
@@ -43,7 +43,7 @@ pub fn expand(attribute: &ScopeAttribute, function: &Function) -> TokenStream {
         (None, None, None) => in_scope(scope, &body),
     };
     // With the user's span, errors about the body as a whole point to its braces.
-    let body = in_braces(function.body.span(), quote!(#inner_attributes #statements));
+    let body = in_braces(span, quote!(#inner_attributes #statements));
     quote!(#(#attributes)* #visibility #defaultness #signature #body)
 }
 

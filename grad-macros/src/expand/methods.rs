@@ -27,7 +27,7 @@ pub fn expand(attribute: &ScopeAttribute, block: MethodBlock) -> TokenStream {
         expanded.extend(match member {
             Member::Method(method) if validate::item::takes_block_attribute(&method) => {
                 match validate::item::check_method(attribute, &method) {
-                    Ok(()) => function::expand(attribute, &method),
+                    Ok(()) => function::expand(attribute, *method),
                     Err(error) => error_and_item(&error, method),
                 }
             }

@@ -6,8 +6,9 @@ use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::token::Brace;
-use syn::{Attribute, LitStr, Result, Signature, Token, Visibility};
+use syn::{Attribute, LitStr, Result, Token, Visibility};
 
+use super::signature::Signature;
 use crate::tokens::{in_braces, is_punct};
 
 /// An item under an attribute.
@@ -103,7 +104,7 @@ fn parse_without_body(input: ParseStream) -> Result<Item> {
         input.parse::<TokenStream>()?;
         return Ok(Item::Other(other, span));
     }
-    let signature = input.parse()?;
+    let signature: Signature = input.parse()?;
     let span = input.span();
     let Some(body) = body_in(input.parse()?) else {
         input.parse::<TokenStream>()?;
@@ -212,7 +213,7 @@ fn parse_function(input: ParseStream) -> Option<Member> {
     if !is_function(&ahead) {
         return None;
     }
-    let signature = ahead.parse().ok()?;
+    let signature: Signature = ahead.parse().ok()?;
     let function = if let Some(semicolon) = ahead.parse::<Option<Token![;]>>().ok()? {
         Member::Other(quote!(#(#attributes)* #visibility #defaultness #signature #semicolon))
     } else {

@@ -7,4 +7,5 @@ pub mod deferred_tail;
 pub mod deferred_type;
 pub mod early_exit;
 pub mod item;
+pub mod signature;
 pub mod suspension;

@@ -133,15 +133,20 @@ pub fn take_conflict(scope: &Scope, attributes: &mut Vec<Attribute>) -> Option<E
 
 /// Checks that each name in `detach(x, y)` is an argument of one of the functions in `place`.
 fn check_detach_args(attribute: &ScopeAttribute, functions: &[&Function], place: &str) -> Result<()> {
-    let Some(DetachArgs::Named(names)) = &attribute.detach_args else {
+    let Some(wanted) = &attribute.detach_args else {
         return Ok(());
     };
     let mut bindings = Vec::new();
-    for input in functions.iter().flat_map(|function| &function.signature.inputs) {
-        if let FnArg::Typed(argument) = input {
-            bindings::visit(&mut argument.pat.clone(), &mut |binding| bindings.push(binding.ident.clone()));
+    for function in functions {
+        for argument in function.signature.arguments()? {
+            if let FnArg::Typed(mut argument) = argument {
+                bindings::visit(&mut argument.pat, &mut |binding| bindings.push(binding.ident.clone()));
+            }
         }
     }
+    let DetachArgs::Named(names) = wanted else {
+        return Ok(());
+    };
     let Some(name) = names.iter().find(|name| !bindings.contains(name)) else {
         return Ok(());
     };
