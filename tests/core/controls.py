@@ -8,6 +8,7 @@ edits of a copy of the working tree in target/controls; the tree itself stays as
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,10 @@ SUITES = {
     "modes": (f"{TESTS} --test modes", {}),
     "macros": (f"{TESTS} --test macros", {}),
     "torch_probe": (f"{TESTS} --features torch --test torch_probe", {}),
-    "conformance-cpu": (f"{TESTS} --features cpu --test conformance", {}),
+    "conformance": ("cargo test -p grad-tests --test conformance", {}),
+    "transforms": ("cargo test -p grad-tests --test transforms", {}),
+    "mlx": ("cargo test -p grad-tests --test mlx", {}),
+    "distributed": ("cargo test -p grad-tests --test distributed", {}),
 }
 
 
@@ -60,7 +64,10 @@ def edited(control: dict) -> dict[Path, str]:
 
 
 def run(suite: str, test: str) -> tuple[bool, str]:
-    """Runs a test, and returns whether it failed, not passed, and its output. Exits where it did neither."""
+    """Runs a test, and returns whether it failed, not passed, and its output. Exits where it did neither.
+
+    It has failed, too, where a signal has ended its process.
+    """
     command, variables = SUITES[suite]
     environment = {**os.environ, **variables, "CARGO_TARGET_DIR": str(COPY.parent / f"target-{suite}"
                    if suite == "loom" else COPY.parent / "target"), "CARGO_INCREMENTAL": "0", "RUST_BACKTRACE": "0"}
@@ -69,7 +76,8 @@ def run(suite: str, test: str) -> tuple[bool, str]:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except subprocess.TimeoutExpired:
         sys.exit(f"{test}: no result after 15 minutes")
-    if f"test {test} ... FAILED" in done.stdout or f"{test} --- FAILED" in done.stdout:
+    was_killed = re.search(r"process didn't exit successfully: `\S+ --exact .*\(signal: ", done.stdout)
+    if was_killed or f"test {test} ... FAILED" in done.stdout or f"{test} --- FAILED" in done.stdout:
         return True, done.stdout
     if f"test {test} ... ok" in done.stdout:
         return False, done.stdout
