@@ -61,6 +61,11 @@ pub struct ScopeAttribute {
 }
 
 impl Scope {
+    /// Returns the kind of a scope on every backend that no condition decides about.
+    pub fn constant(&self) -> Option<ScopeKind> {
+        (self.condition.is_none() && self.backend.is_none()).then_some(self.kind)
+    }
+
     /// Returns whether the two scopes name different backends.
     pub fn has_other_backend_than(&self, other: &Self) -> bool {
         match (&self.backend, &other.backend) {

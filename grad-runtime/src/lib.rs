@@ -198,7 +198,10 @@ pub mod prelude {
 /// The support code of the macros' output. Not public: it may change in any release.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::carry::{map_future, map_iterator, map_stream, scoped, scoped_stream};
+    pub use crate::carry::{
+        map_future, map_iterator, map_stream, scoped, scoped_enable_grad, scoped_inference_mode, scoped_no_grad,
+        scoped_stream,
+    };
     pub use crate::detach::{borrowed_like, detach_with, detached_copy};
     pub use grad_macros::{block, carry};
 

@@ -1,7 +1,7 @@
 //! Async functions in a scope.
 
 use proc_macro2::{Group, Span, TokenStream};
-use quote::quote_spanned;
+use quote::{format_ident, quote_spanned};
 use syn::ReturnType;
 
 use super::deferred;
@@ -27,9 +27,15 @@ pub fn in_scope(
     if let Some(each) = deferred::each(deferred, &Reentry { root, enter: &enter, detach }) {
         future = quote_spanned!(span=> #root::__private::map_future(#future, #each));
     }
+    let scoped = if let Some(kind) = scope.constant() {
+        let function = format_ident!("scoped_{}", kind.name(), span = span);
+        quote_spanned!(span=> #function(#future))
+    } else {
+        quote_spanned!(span=> scoped(move || #enter, #future))
+    };
     quote_spanned! {span=>
         #setup
-        #root::__private::scoped(move || #enter, #future).await
+        #root::__private::#scoped.await
     }
 }
 

@@ -53,7 +53,14 @@ impl Scope {
     #[inline]
     #[track_caller]
     pub fn enter(self) -> GradGuard {
-        GradGuard::new(Entered::universal(self))
+        self.enter_at(Location::caller())
+    }
+
+    /// Enters this scope as [`enter`](Self::enter) does, for code at `place`: grad-runtime's, each time it polls a future.
+    #[doc(hidden)]
+    #[inline]
+    pub fn enter_at(self, place: &'static Location<'static>) -> GradGuard {
+        GradGuard::new(Entered::universal(self, place))
     }
 
     /// Enters this scope for `backend` alone, installed or not.

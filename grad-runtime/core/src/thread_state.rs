@@ -365,16 +365,15 @@ impl Change {
 impl Entered {
     /// Enters `scope` on every installed backend.
     #[inline]
-    #[track_caller]
-    pub(crate) fn universal(scope: Scope) -> Self {
+    pub(crate) fn universal(scope: Scope, place: &'static Location<'static>) -> Self {
         // Before `INCREMENT` is read: where no probe is due because another thread has found libtorch, the flag is there.
         if probe::is_due() {
-            return Self::enter_slow_scope(scope, Location::caller());
+            return Self::enter_slow_scope(scope, place);
         }
         let before = slots();
         let after = apply(scope, before) + INCREMENT.load(Ordering::Relaxed);
         if has_flags(after) {
-            return Self::enter_elsewhere(before, after, scope, Location::caller());
+            return Self::enter_elsewhere(before, after, scope, place);
         }
         set_slots(after);
         Self { before, after }
@@ -733,7 +732,7 @@ mod tests {
     /// slot it is `exhaustive` that checks it, where libtorch is found.
     #[test]
     fn too_many_guards_are_refused() {
-        assert_full_slots_refuse(|| Entered::universal(Scope::NoGrad));
+        assert_full_slots_refuse(|| Entered::universal(Scope::NoGrad, Location::caller()));
         assert_full_slots_refuse(|| Entered::selective(Scope::NoGrad, &Cpu, Location::caller()));
         assert_full_slots_refuse(|| Entered::selective(Scope::NoGrad, &Mlx, Location::caller()));
     }

@@ -15,7 +15,7 @@ use grad_core::{GradMode, ModeSnapshot};
 
 pub use closure::carry;
 pub use mapped::{Mapped, map_future, map_iterator, map_stream};
-pub use scoped::{Scoped, scoped};
+pub use scoped::{Scoped, scoped, scoped_enable_grad, scoped_inference_mode, scoped_no_grad};
 pub use stream::scoped_stream;
 
 /// Runs a future, a stream or an iterator in a grad mode, wherever and whenever it is resumed.

@@ -1,11 +1,13 @@
 //! `Scoped`: a value that runs later, and a way to enter its scope.
 
 use std::fmt;
+use std::panic::Location;
 use std::pin::Pin;
 
-use grad_core::{GradGuard, ModeSnapshot};
+use grad_core::{GradGuard, ModeSnapshot, Scope};
 
-/// A way to enter a scope: a closure in the output of the macros, a [`ModeSnapshot`] in what [`Carry`](crate::Carry) returns.
+/// A way to enter a scope: a closure or one of the types below in the output of the macros, a [`ModeSnapshot`] in what
+/// [`Carry`](crate::Carry) returns.
 pub trait Enter {
     fn enter(&self) -> GradGuard;
 }
@@ -25,6 +27,39 @@ impl Enter for ModeSnapshot {
     fn enter(&self) -> GradGuard {
         Self::enter(*self)
     }
+}
+
+/// Defines ways to enter a scope from the place where a function is called, which wraps a value for it.
+///
+/// The attributes of async functions use them where no more is needed, since the compiler takes longer for a closure.
+macro_rules! scopes {
+    ($($(#[$doc:meta])* $function:ident $name:ident: $scope:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub struct $name(&'static Location<'static>);
+
+        impl Enter for $name {
+            #[inline]
+            fn enter(&self) -> GradGuard {
+                $scope.enter_at(self.0)
+            }
+        }
+
+        $(#[$doc])*
+        #[inline]
+        #[track_caller]
+        pub fn $function<T>(inner: T) -> Scoped<T, $name> {
+            scoped($name(Location::caller()), inner)
+        }
+    )*};
+}
+scopes! {
+    /// In a no-grad scope.
+    scoped_no_grad InNoGrad: Scope::NoGrad;
+    /// In a scope that enables recording.
+    scoped_enable_grad InEnableGrad: Scope::EnableGrad;
+    /// In inference mode.
+    scoped_inference_mode InInferenceMode: Scope::InferenceMode(true);
 }
 
 pin_project_lite::pin_project! {

@@ -283,7 +283,7 @@ impl Search {
         let plain = Plain { beginning: self.beginning, alive: &state.alive, installed: self.installed };
         let established = plain.established(kind);
         let entered = ManuallyDrop::new(match kind {
-            Kind::Universal(scope) => Entered::universal(scope),
+            Kind::Universal(scope) => Entered::universal(scope, Location::caller()),
             Kind::Selective(scope, only) => Entered::selective(scope, BACKENDS[only], Location::caller()),
             Kind::Carried([cpu, mlx]) => Entered::exactly(ModeSnapshot::of_slots(cpu, mlx).as_static()),
         });
