@@ -469,3 +469,34 @@ fn an_input_that_is_also_captured() {
     assert_eq!(f.call(&[scalar(4.0)]).unwrap()[0].item::<f32>().unwrap(), 12.0);
     assert_eq!(grad_mode(), Enabled);
 }
+
+/// MLX writes a number into the kernel that it compiles where the graph broadcasts it, and there is one kernel, in a scope too.
+#[test]
+fn numbers_are_parts_of_the_kernel() {
+    let f = mlx::compile(|x| Ok(vec![x[0].multiply(0.5)?.add(1)?]));
+    let x = [array(&[1.0, 2.0])];
+    for outputs in [f.call(&x).unwrap(), no_grad!(f.call(&x)).unwrap()] {
+        assert_eq!(
+            format!("{outputs:?}"),
+            "[mlx::Array(float32[2], CompiledBroadcastMultiplyBroadcastAdd to be evaluated)]"
+        );
+        assert_eq!(elements(&outputs[0]), [1.5, 2.0]);
+    }
+}
+
+/// Where it is captured, even if the number is not computed yet, or is an input of the call.
+#[test]
+fn captured_numbers_that_are_broadcast() {
+    let two = A::scalar(1.0_f32).unwrap().add(1).unwrap();
+    let twos = two.broadcast_to(&[2]).unwrap();
+    let f = mlx::compile({
+        let twos = twos.clone();
+        move |x| Ok(vec![x[0].multiply(&twos)?, twos.clone(), twos.add(1)?])
+    });
+    for x in [array(&[1.0, 2.0]), two, A::scalar(3.0_f32).unwrap()] {
+        let outputs = f.call(std::slice::from_ref(&x)).unwrap();
+        assert_eq!(elements(&outputs[0]), elements(&x.multiply(&twos).unwrap()));
+        assert_eq!(outputs[1..].iter().map(elements).collect::<Vec<_>>(), [[2.0; 2], [3.0; 2]]);
+    }
+    assert_eq!(elements(&twos), [2.0, 2.0]);
+}

@@ -237,6 +237,24 @@ mod no_cost_outside_a_transform {
         assert_eq!(inside[0].item::<f32>().unwrap(), 12.0);
     }
 
+    /// Functions that are compiled or mapped, not differentiated, compute the same graph in a scope.
+    #[test]
+    fn guarantee_4_inside_a_function_that_is_not_differentiated() {
+        fn same_graph(x: &[A]) -> Result<Vec<A>> {
+            let outside = x[0].square()?.add(&x[0])?;
+            let inside = no_grad!(x[0].square()?.add(&x[0])?);
+            assert_eq!(format!("{inside:?}"), format!("{outside:?}"));
+            Ok(vec![inside])
+        }
+        let x = array(&[3.0, 4.0]);
+        let compiled = mlx::compile(same_graph).call(&[x.clone()]).unwrap();
+        assert_eq!(elements(&compiled[0]), [12.0, 20.0]);
+        let mapped = vmap(Rc::new(|x| Ok(same_graph(&[x.clone()])?.swap_remove(0))));
+        assert_eq!(elements(&mapped(&x).unwrap()), [12.0, 20.0]);
+        assert_eq!(elements(&grad(compile(Rc::new(|x| no_grad!(x.square()))))(&x).unwrap()), [0.0, 0.0]);
+        assert_eq!(elements(&compile(grad(Rc::new(|x| no_grad!(x.square()))))(&x).unwrap()), [0.0, 0.0]);
+    }
+
     /// In a scope they call the function directly, and store nothing for a gradient.
     #[test]
     fn guarantee_4_checkpointed_and_custom_functions() {

@@ -36,7 +36,8 @@ void require_depth(const Arrays& inputs, const Arrays& outputs) {
 
 // Evaluates the arrays that a traced function captured, and puts arrays of the same elements in their place. MLX would take
 // their graphs for a part of the function: it rewrites them, although they are the caller's, and refuses them if they hold an
-// input of the call.
+// input of the call. A number that is broadcast stays so, in a copy of the graph: MLX's compiler writes numbers into its kernels,
+// and would have those read an array instead, by its strides.
 void evaluate_captured(const Arrays& inputs, Arrays& outputs) {
   Marks<bool> marks; // Whether an array depends on `inputs`.
   for (const auto& input : inputs) {
@@ -57,10 +58,16 @@ void evaluate_captured(const Arrays& inputs, Arrays& outputs) {
   Arrays captured;
   auto find_captured = [&](Arrays& arrays) {
     for (auto& a : arrays) {
-      if (!is_traced(a)) {
-        uses.push_back(&a);
-        captured.push_back(a);
+      if (is_traced(a)) {
+        continue;
       }
+      array* use = &a;
+      if (is_operation(a, "Broadcast") && a.inputs()[0].size() == 1) {
+        a = array(a.shape(), a.dtype(), a.primitive_ptr(), {a.inputs()[0]});
+        use = &a.inputs()[0];
+      }
+      uses.push_back(use);
+      captured.push_back(*use);
     }
   };
   find_captured(outputs);

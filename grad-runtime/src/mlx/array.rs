@@ -48,8 +48,8 @@ pub struct Array(Handle);
 
 impl Array {
     /// Wraps an array that MLX returned. Every array passes here or [`ffi`]'s operations on its way to the user, so this is
-    /// where one that was created while the mode is off becomes a constant to the transforms that are running. Where none is,
-    /// nothing is added.
+    /// where one that was created while the mode is off becomes a constant to the transforms that are running. Where none
+    /// differentiates, nothing is added: compiled functions would otherwise run each operation of an optimizer by itself.
     pub(in crate::mlx) fn new(handle: Handle) -> FfiResult<Self> {
         let mut array = Self(handle);
         array.follow_mode().map(|()| array)
@@ -57,7 +57,7 @@ impl Array {
 
     /// Makes a new array a constant to the transforms that are running, if the mode is off.
     pub(super) fn follow_mode(&mut self) -> FfiResult<()> {
-        if !ffi::thread::is_transforming() || Mlx.grad_mode().is_enabled() {
+        if !ffi::thread::is_differentiating() || Mlx.grad_mode().is_enabled() {
             Ok(())
         } else {
             if distributed::notes_cuts() && self.0.is_traced() {

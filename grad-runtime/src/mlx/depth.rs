@@ -8,18 +8,25 @@ use grad_core::{Backend, Cpu, Mlx};
 use super::ffi::thread;
 
 /// Lives while a transform traces a function.
-pub struct Tracing(());
+pub struct Tracing {
+    kind: u64,
+}
 
 impl Tracing {
+    /// Starts a function that is compiled or mapped, not differentiated.
     pub fn start() -> Self {
-        thread::enter_function();
-        Self(())
+        Self::of(thread::FUNCTION)
+    }
+
+    fn of(kind: u64) -> Self {
+        thread::enter_function(kind);
+        Self { kind }
     }
 }
 
 impl Drop for Tracing {
     fn drop(&mut self) {
-        thread::leave_function();
+        thread::leave_function(self.kind);
     }
 }
 
@@ -42,6 +49,6 @@ impl Differentiating {
     }
 
     fn with_modes(modes: [Option<GradGuard>; 2]) -> Self {
-        Self { _modes: modes, _tracing: Tracing::start() }
+        Self { _modes: modes, _tracing: Tracing::of(thread::FUNCTION + thread::DIFFERENTIATED) }
     }
 }

@@ -1,10 +1,5 @@
 //! Functions made by `macro_rules!`, as a whole or from fragments.
-#![expect(
-    clippy::boxed_local,
-    clippy::mixed_attributes_style,
-    clippy::needless_arbitrary_self_type,
-    clippy::needless_lifetimes
-)]
+#![expect(clippy::boxed_local, clippy::mixed_attributes_style, clippy::needless_lifetimes)]
 
 use grad_runtime::GradMode::{self, Enabled, Inference, NoGrad};
 use grad_runtime::prelude::*;

@@ -3,12 +3,14 @@
 use std::cell::Cell;
 
 /// Set while the thread may use MLX's state of it.
-const ENTERED: u32 = 1;
+const ENTERED: u64 = 1;
 /// Added for each function of a transform that is running on the thread.
-const FUNCTION: u32 = 2;
+pub const FUNCTION: u64 = 2;
+/// Added, besides, for each that is differentiated.
+pub const DIFFERENTIATED: u64 = 1 << 32;
 
 thread_local! {
-    static STATE: Cell<u32> = const { Cell::new(0) };
+    static STATE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Returns whether the thread may use MLX's state of it.
@@ -29,14 +31,22 @@ pub fn is_transforming() -> bool {
     STATE.get() >= FUNCTION
 }
 
+/// Returns whether the thread is inside a function that is differentiated. Where it is not, no gradient passes through an array.
+#[inline]
+pub fn is_differentiating() -> bool {
+    STATE.get() >= DIFFERENTIATED
+}
+
 pub(super) fn set_entered(is_entered: bool) {
     STATE.set(if is_entered { STATE.get() | ENTERED } else { STATE.get() & !ENTERED });
 }
 
-pub fn enter_function() {
-    STATE.set(STATE.get() + FUNCTION);
+/// Enters a function: adds `FUNCTION`, or the sum of both.
+pub fn enter_function(kind: u64) {
+    STATE.set(STATE.get() + kind);
 }
 
-pub fn leave_function() {
-    STATE.set(STATE.get() - FUNCTION);
+/// Leaves a function of the kind that was entered.
+pub fn leave_function(kind: u64) {
+    STATE.set(STATE.get() - kind);
 }
