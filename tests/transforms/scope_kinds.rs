@@ -247,9 +247,9 @@ mod no_cost_outside_a_transform {
             Ok(vec![inside])
         }
         let x = array(&[3.0, 4.0]);
-        let compiled = mlx::compile(same_graph).call(&[x.clone()]).unwrap();
+        let compiled = mlx::compile(same_graph).call(from_ref(&x)).unwrap();
         assert_eq!(elements(&compiled[0]), [12.0, 20.0]);
-        let mapped = vmap(Rc::new(|x| Ok(same_graph(&[x.clone()])?.swap_remove(0))));
+        let mapped = vmap(Rc::new(|x| Ok(same_graph(from_ref(x))?.swap_remove(0))));
         assert_eq!(elements(&mapped(&x).unwrap()), [12.0, 20.0]);
         assert_eq!(elements(&grad(compile(Rc::new(|x| no_grad!(x.square()))))(&x).unwrap()), [0.0, 0.0]);
         assert_eq!(elements(&compile(grad(Rc::new(|x| no_grad!(x.square()))))(&x).unwrap()), [0.0, 0.0]);
