@@ -85,8 +85,30 @@ mod memory {
 }
 
 mod file {
-    single!(crate::place::Place::file());
-    shared!(crate::place::Place::file());
+    use std::sync::Barrier;
+    use std::thread;
+
+    use crate::place::Place;
+
+    single!(Place::file());
+    shared!(Place::file());
+
+    /// SQLite refuses some of those that switch a new file to its log at once, and does not wait.
+    #[test]
+    fn many_open_new_files_at_once() {
+        const THREADS: usize = 8;
+        for _ in 0..100 {
+            let (place, barrier) = (Place::file(), Barrier::new(THREADS));
+            thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        place.open();
+                    });
+                }
+            });
+        }
+    }
 }
 
 #[cfg(feature = "postgres")]

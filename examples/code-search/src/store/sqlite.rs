@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use grad_examples::embedder::{Embed, Matrix, Vector};
@@ -157,7 +158,7 @@ impl Sqlite {
         connection.pragma_update(None, "foreign_keys", true)?;
         if in_file {
             // Readers and a writer do not block each other. A crash of the system may lose the last transactions, not more.
-            connection.pragma_update(None, "journal_mode", "wal")?;
+            use_log(&connection)?;
             connection.pragma_update(None, "synchronous", "normal")?;
         }
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -569,6 +570,20 @@ fn vector_checksum(passage: PassageId, tree: TreeId, bytes: &[u8]) -> u32 {
     }
     hasher.update(bytes);
     hasher.finalize()
+}
+
+/// Switches a file to SQLite's write-ahead log, which it keeps. Where others open the file for the first time too, SQLite does not wait
+/// for them, as it does for transactions: it fails at once.
+fn use_log(connection: &Connection) -> rusqlite::Result<()> {
+    let start = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && start.elapsed() < BUSY => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
+        }
+    }
 }
 
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
