@@ -90,6 +90,9 @@
 //! model that any thread opens, and [`Shared`](crate::Shared) to those of one array. Nothing is copied, so 8 threads hold the memory
 //! of one model. A thread opens the model into a template of the same structure. Its arrays may be `zeros`, which MLX never computes.
 //!
+//! On an NVIDIA GPU, start the program with `MLX_USE_CUDA_GRAPHS=0` if several threads compute at the same time. Otherwise MLX 0.32.4,
+//! which records CUDA graphs, may end the process.
+//!
 //! ```
 //! use std::sync::mpsc::channel;
 //! use std::thread;

@@ -8,8 +8,8 @@
 //!    future that is dropped half-way. Guards that are dropped out of order leave the mode of the innermost guard still alive.
 //! 3. An array that is produced while the mode is off is a constant to every enclosing transform: reverse, forward, nested,
 //!    vmapped, compiled and checkpointed. Its value is the same as without the scope.
-//! 4. Outside a transform, a scope costs nothing on the array side: no additional node, and no copy. Inside a transform, the
-//!    operations of a scope keep no graph alive: memory does not grow with their number, evaluated or not.
+//! 4. Outside a function that is differentiated, a scope costs nothing on the array side: no additional node, and no copy. Inside
+//!    one, the operations of a scope keep no graph alive: memory does not grow with their number, evaluated or not.
 //! 5. A transform that differentiates and is started inside a no-grad scope ignores that scope. Its results are constants to
 //!    transforms further out. Started in inference mode, it is an error. `vmap`, `compile`, `checkpoint` and custom functions
 //!    run in the mode of the call.
