@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::io::{Read, Write as _};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, process, thread};
@@ -146,6 +148,8 @@ impl Ring {
         let start = |rank: usize| {
             let mut command = command(rank);
             command.env("MLX_RANK", rank.to_string()).env("MLX_HOSTFILE", file.path());
+            // Below `LIMIT`, so that a collective that does not complete is an error that names it.
+            command.env("GRAD_DISTRIBUTED_TIMEOUT", "90");
             command.envs(self.variables.iter().map(|(name, value)| (name, value)));
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             Process::start(command)
@@ -164,13 +168,24 @@ impl Ring {
 
 /// Returns addresses of this machine at which nothing listens.
 ///
+/// Their ports are below those that systems give to connections, on Linux from 32768 on: a process that connects to one of those
+/// while nothing listens there may be given that port itself, and so be connected to itself.
+///
 /// # Panics
 ///
 /// If there are no free ports.
 #[must_use]
 pub fn free_addresses(count: usize) -> Vec<String> {
-    let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect()
+    const PORTS: Range<u32> = 10_000..32_000;
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let tried = (0..PORTS.len()).map(|_| {
+        // Processes begin at different ports.
+        let at = process::id().wrapping_mul(101).wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
+        format!("127.0.0.1:{}", PORTS.start + at % (PORTS.end - PORTS.start))
+    });
+    let free: Vec<String> = tried.filter(|address| TcpListener::bind(address).is_ok()).take(count).collect();
+    assert_eq!(free.len(), count, "there are no free ports");
+    free
 }
 
 /// Returns the text of a file for `MLX_HOSTFILE`, with one address for each process.
