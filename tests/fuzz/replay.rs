@@ -41,7 +41,7 @@ macro_rules! replay {
 
 replay!(arrays index_file macros mlx_arrays passages safetensors scopes);
 
-/// A mistake in the reference of array programs is noticed by the cases alone, so a backend that makes it is, too.
+/// Asserts that a target's cases notice each mistake planted in the reference, so that they would notice a backend that makes it.
 fn assert_noticed(name: &str, unnoticed: fn(&[Vec<u8>]) -> Vec<String>) {
     let programs: Vec<_> = cases(name).into_iter().map(|(_, case)| case).collect();
     assert_eq!(unnoticed(&programs), [""; 0]);

@@ -54,11 +54,11 @@ macro_rules! scopes {
     )*};
 }
 scopes! {
-    /// In a no-grad scope.
+    /// Enters a no-grad scope.
     scoped_no_grad InNoGrad: Scope::NoGrad;
-    /// In a scope that enables recording.
+    /// Enters a scope that enables recording.
     scoped_enable_grad InEnableGrad: Scope::EnableGrad;
-    /// In inference mode.
+    /// Enters inference mode.
     scoped_inference_mode InInferenceMode: Scope::InferenceMode(true);
 }
 
