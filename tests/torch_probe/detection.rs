@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use grad_runtime::{
-    AlreadyInstalled, Backend, Cpu, GradMode, ModeSnapshot, Scope, Torch, cutting_scopes, explain, grad_mode,
-    inference_mode, install, installed, is_grad_enabled, no_grad, watch_scopes,
+    AlreadyInstalled, Backend, Cpu, GradMode, ModeSnapshot, Scope, Torch, cutting_scopes, grad_mode,
+    inference_mode, install, installed, is_grad_enabled, no_grad, open_scopes, watch_scopes,
 };
 
 use GradMode::{Enabled, NoGrad};
@@ -243,7 +243,7 @@ fn guarantee_11_a_selective_scope_from_before_libtorch_leaves_its_mode_alone() {
         drop(before);
         drop(nested);
         assert!(!libtorch.is_on());
-        assert_eq!(explain::scopes(), []);
+        assert_eq!(open_scopes(), []);
     });
 }
 
