@@ -313,7 +313,7 @@ impl<A: Array> Encoder<A> {
     }
 
     /// Returns a model of zeros, the template from which [`SharedParams::open`](params::SharedParams::open) takes the structure
-    /// and the shapes. The parameters are broadcast scalars, so it needs an eighth of a model's memory.
+    /// and the shapes. The parameters are broadcast scalars, so on the CPU it needs a third of a model's memory.
     ///
     /// # Errors
     ///
@@ -490,7 +490,7 @@ struct Linear<A: Array> {
 
 impl<A: Array> Linear<A> {
     fn new(weight: &A, bias: &A) -> Result<Self> {
-        Ok(Self { weight: weight.transpose(&[1, 0])?.contiguous()?, bias: bias.clone() })
+        Ok(Self { weight: weight.transpose(&[1, 0])?.prepacked()?, bias: bias.clone() })
     }
 
     fn forward(&self, inputs: &A) -> Result<A> {

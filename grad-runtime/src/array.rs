@@ -44,7 +44,7 @@ pub use length::Length;
 /// | comparison and selection | [`equal`](Array::equal), [`greater`](Array::greater), [`less`](Array::less), [`where_cond`](Array::where_cond), [`not_equal`](Array::not_equal), [`greater_equal`](Array::greater_equal), [`less_equal`](Array::less_equal), [`logical_and`](Array::logical_and), [`logical_or`](Array::logical_or), [`logical_not`](Array::logical_not), [`isnan`](Array::isnan) |
 /// | reductions | [`sum`](Array::sum), [`sum_all`](Array::sum_all), [`mean`](Array::mean), [`mean_all`](Array::mean_all), [`max`](Array::max), [`min`](Array::min), [`logsumexp`](Array::logsumexp), [`argmax`](Array::argmax), [`argmin`](Array::argmin), [`var`](Array::var), [`std`](Array::std), [`all`](Array::all), [`any`](Array::any) |
 /// | linear algebra and normalization | [`matmul`](Array::matmul), [`addmm`](Array::addmm), [`softmax`](Array::softmax), [`layer_norm`](Array::layer_norm), [`log_softmax`](Array::log_softmax), [`cross_entropy`](Array::cross_entropy), [`scaled_dot_product_attention`](Array::scaled_dot_product_attention) |
-/// | shapes and indexing | [`reshape`](Array::reshape), [`transpose`](Array::transpose), [`expand_dims`](Array::expand_dims), [`squeeze`](Array::squeeze), [`broadcast_to`](Array::broadcast_to), [`concatenate`](Array::concatenate), [`slice`](Array::slice), [`take`](Array::take), [`narrow`](Array::narrow), [`split`](Array::split), [`stack`](Array::stack), [`flatten`](Array::flatten), [`swapaxes`](Array::swapaxes), [`contiguous`](Array::contiguous), [`take_along_axis`](Array::take_along_axis), [`one_hot`](Array::one_hot), [`tril`](Array::tril), [`triu`](Array::triu) |
+/// | shapes and indexing | [`reshape`](Array::reshape), [`transpose`](Array::transpose), [`expand_dims`](Array::expand_dims), [`squeeze`](Array::squeeze), [`broadcast_to`](Array::broadcast_to), [`concatenate`](Array::concatenate), [`slice`](Array::slice), [`take`](Array::take), [`narrow`](Array::narrow), [`split`](Array::split), [`stack`](Array::stack), [`flatten`](Array::flatten), [`swapaxes`](Array::swapaxes), [`contiguous`](Array::contiguous), [`prepacked`](Array::prepacked), [`take_along_axis`](Array::take_along_axis), [`one_hot`](Array::one_hot), [`tril`](Array::tril), [`triu`](Array::triu) |
 /// | conversion | [`astype`](Array::astype) |
 /// | gradients | [`stop_gradient`](Array::stop_gradient), [`value_and_grad`](Array::value_and_grad), [`grad`](Array::grad) |
 ///
@@ -412,6 +412,9 @@ pub trait Array: Sealed + Clone + Detach + Params<Self> + fmt::Debug + fmt::Disp
     #[doc = array_doc!(contiguous)]
     #[track_caller]
     fn contiguous(&self) -> Result<Self>;
+    #[doc = array_doc!(prepacked)]
+    #[track_caller]
+    fn prepacked(&self) -> Result<Self>;
     #[doc = array_doc!(take_along_axis)]
     #[track_caller]
     fn take_along_axis(&self, indices: &Self, axis: isize) -> Result<Self>;

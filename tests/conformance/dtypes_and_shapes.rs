@@ -156,6 +156,7 @@ fn operations<A: Array>() -> Vec<(&'static str, usize, Function<A>)> {
         "flatten"(1) |x| x[0].flatten(0, 1);
         "swapaxes"(1) |x| x[0].swapaxes(0, 1);
         "contiguous"(1) |x| x[0].swapaxes(0, 1)?.contiguous();
+        "prepacked"(1) |x| x[0].swapaxes(0, 1)?.prepacked();
         "take_along_axis"(2) |x| x[0].take_along_axis(&x[1], 1);
         "take_along_axis of a broadcast index"(2) |x| x[0].take_along_axis(&x[1].narrow(0, 0, 1)?, 1);
         "one_hot"(1) |x| x[0].one_hot(3, Dtype::BFloat16);

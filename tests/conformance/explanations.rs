@@ -227,7 +227,7 @@ fn guarantee_14_arrays_have_the_size_of_what_they_refer_to() {
     #[cfg(feature = "mlx")]
     assert_eq!(size_of::<grad_runtime::mlx::Array>(), 2 * size_of::<usize>(), "MLX's shared pointer");
     #[cfg(feature = "cpu")]
-    assert_eq!(size_of::<grad_runtime::cpu::Array>(), 3 * size_of::<usize>(), "a tensor, a dtype and a node");
+    assert_eq!(size_of::<grad_runtime::cpu::Array>(), 4 * size_of::<usize>(), "two tensors, a dtype and a node");
 }
 
 /// A program that is not changed, with `GRAD_EXPLAIN=1`: the report of its three steps is printed once.

@@ -785,12 +785,27 @@ array_docs! { ($)
     }
     contiguous {
         /// Returns the elements with each row of the last axis side by side in memory, one row after the other. [`transpose`](Self::transpose)
-        /// and other views keep them where they are. A matrix that many products have on the right, such as a transposed weight, is
-        /// worth the copy.
+        /// and other views keep them where they are. For a matrix that many products have on the right, such as a transposed weight,
+        /// [`prepacked`](Self::prepacked) does more.
         example
         /// let weight = Array::from_slice(&[1, 2, 3, 4], &[2, 2])?;
         /// let transposed = weight.transpose(&[1, 0])?.contiguous()?;
         /// assert_eq!(transposed.to_vec::<i32>()?, [1, 3, 2, 4]);
+        errors
+        /// [`Error::Unavailable`](crate::Error::Unavailable) if the backend is not available.
+    }
+    prepacked {
+        /// Returns an equal matrix that is laid out ahead of time for products in which it is on the right. Use it for weights by which many
+        /// arrays are multiplied; [`matmul`](Self::matmul) and [`addmm`](Self::addmm) of few rows gain most.
+        ///
+        /// On the CPU it keeps the elements a second time, in the order in which products read them and, for half precision, in float32. An array
+        /// computed from it, such as its transpose, does not. On MLX, and for arrays that are no matrices of floating point numbers, it is
+        /// [`contiguous`](Self::contiguous).
+        example
+        /// let weight = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2])?;
+        /// let weight = weight.transpose(&[1, 0])?.prepacked()?;
+        /// let x = Array::from_slice(&[1.0_f32, 0.0], &[1, 2])?;
+        /// assert_eq!(x.matmul(&weight)?.to_vec::<f32>()?, [1.0, 3.0]);
         errors
         /// [`Error::Unavailable`](crate::Error::Unavailable) if the backend is not available.
     }

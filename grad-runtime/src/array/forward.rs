@@ -180,6 +180,7 @@ macro_rules! forward_to_inherent {
                 flatten(start_axis: isize, end_axis: isize);
                 swapaxes(axis1: isize, axis2: isize);
                 contiguous();
+                prepacked();
                 take_along_axis(indices: &Self, axis: isize);
                 one_hot(classes: usize, dtype: $crate::dtype::Dtype);
                 tril(k: i32);

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::operation::{Reason, bail, operation};
+use super::products::{self, Right};
 use super::tape::{self, Node, VjpArgs, finish_output, record};
-use super::{kernels, products, shapes};
+use super::{kernels, shapes};
 use crate::array::docs::array_doc;
 use crate::array::{self, IntoOperand, Sealed, all_axes, forward_to_inherent, operands};
 use crate::detach::Detach;
@@ -43,6 +44,8 @@ pub struct Array {
     pub(super) dtype: Dtype,
     /// The record of how it was computed, if a transform was running on the operands.
     pub(super) node: Option<Arc<Node>>,
+    /// The elements of a prepacked matrix in the order in which products read them.
+    pub(super) panels: Option<Tensor>,
 }
 
 /// A function of each pair of elements of tensors of the same dtype.
@@ -92,7 +95,7 @@ impl Sealed for Array {
     type Shared = Self;
 
     fn share_all(arrays: &[Self]) -> Result<Vec<Self>> {
-        Ok(arrays.iter().map(|array| Self::constant(array.tensor.clone(), array.dtype)).collect())
+        Ok(arrays.iter().map(Self::constant_copy).collect())
     }
 
     fn open(shared: &Self) -> Result<Self> {
@@ -100,7 +103,7 @@ impl Sealed for Array {
             return Ok(shared.clone());
         }
         // A tensor of its own, which tells the array from the one that was shared.
-        Ok(Self::constant(shared.tensor.copy().unwrap_or_else(|_| shared.tensor.clone()), shared.dtype))
+        Ok(shared.distinct_copy())
     }
 
     fn describe(shared: &Self) -> Operand {
@@ -642,7 +645,10 @@ impl Array {
         let batch = shapes::broadcast(&[x_batch, y_batch])?;
         let shape = [&batch[..], &[*rows, *columns]].concat();
         shapes::check(&shape)?;
-        if other.ndim() == 2 && self.ndim() > 2 {
+        if other.ndim() == 2 {
+            if self.ndim() == 2 {
+                return Ok(self.matmul_batch(other)?);
+            }
             // One matrix on the right: the batch is so many more rows.
             let rows = shape[..shape.len() - 1].iter().product();
             return Ok(self.reshape(&[rows, *length])?.matmul_batch(other)?.reshape(&shape)?);
@@ -656,7 +662,7 @@ impl Array {
     #[track_caller]
     fn matmul_batch(&self, other: &Self) -> Result<Self> {
         operation("matmul", &[self, other], || {
-            let tensor = products::matmul(&self.tensor, &other.tensor)?;
+            let tensor = products::matmul(&self.tensor, other.as_right())?;
             Ok(record(tensor, self.dtype, &[self, other], |index, args| match index {
                 0 => args.cotangent.matmul_batch(&args.operands[1].swap_last_axes()?),
                 _ => args.operands[0].swap_last_axes()?.matmul_batch(args.cotangent),
@@ -668,7 +674,7 @@ impl Array {
     #[track_caller]
     fn addmm_matrices(&self, a: &Self, b: &Self, alpha: f32, beta: f32) -> Result<Self> {
         operation("addmm", &[self, a, b], || {
-            let tensor = products::addmm(&self.tensor, &a.tensor, &b.tensor, alpha, beta)?;
+            let tensor = products::addmm(&self.tensor, &a.tensor, b.as_right(), alpha, beta)?;
             Ok(record(tensor, self.dtype, &[self, a, b], move |index, args| {
                 let [c, a, b] = args.operands else { unreachable!("addmm has three operands") };
                 match index {
@@ -678,6 +684,10 @@ impl Array {
                 }
             }))
         })
+    }
+
+    fn as_right(&self) -> Right<'_> {
+        Right { tensor: &self.tensor, panels: self.panels.as_ref() }
     }
 
     /// Multiplies by a factor.
@@ -712,7 +722,8 @@ impl Array {
 
     /// Creates an array that shares the elements of a candle tensor. It is a constant to every transform.
     ///
-    /// A later in-place change of a `candle_core::Var` shows in an array made from it.
+    /// A later in-place change of a `candle_core::Var` shows in an array made from it, but not in the products of an array
+    /// that was [`prepacked`](Self::prepacked) before.
     ///
     /// # Errors
     ///
@@ -825,7 +836,7 @@ impl Array {
 
     /// Creates an array that depends on nothing.
     pub(super) fn constant(tensor: Tensor, dtype: Dtype) -> Self {
-        Self { tensor, dtype, node: None }
+        Self { tensor, dtype, node: None, panels: None }
     }
 
     pub(super) fn dims(&self) -> &[usize] {

@@ -6,6 +6,7 @@ use super::Array;
 use super::array::elements;
 use super::kernels;
 use super::operation::{Reason, bail, operation};
+use super::products;
 use super::shapes;
 use super::tape::{finish_output, record};
 use crate::array::docs::array_doc;
@@ -219,6 +220,15 @@ impl Array {
     #[track_caller]
     pub fn contiguous(&self) -> Result<Self> {
         operation("contiguous", &[self], || Ok(self.record_reshaped(self.tensor.contiguous()?)))
+    }
+
+    #[doc = array_doc!(prepacked, "cpu")]
+    #[track_caller]
+    pub fn prepacked(&self) -> Result<Self> {
+        operation("prepacked", &[self], || match products::panels(&self.tensor)? {
+            None => Ok(self.contiguous()?),
+            panels => Ok(Self { panels, ..self.record_reshaped(self.tensor.clone()) }),
+        })
     }
 
     #[doc = array_doc!(tril, "cpu")]

@@ -8,7 +8,7 @@ use candle_core::{D, DType, Device, Result, Storage, Tensor, WithDType};
 use num_traits::Float;
 
 use super::elementwise;
-use super::rows::{self, BLOCK_OF_FUNCTIONS, BLOCK_OF_SUMS, Real, map_rows, not_on_the_cpu, zip_elements};
+use super::rows::{self, BLOCK_OF_FUNCTIONS, Real, map_rows, not_on_the_cpu, zip_elements};
 
 /// Computes a floating point kernel, of half precision in float32, whose result is rounded once.
 pub(super) fn in_full_precision(x: &Tensor, kernel: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
@@ -392,7 +392,7 @@ fn layer_norm_of_rows<T: Real>(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: 
     map_rows(
         x,
         weight.len(),
-        BLOCK_OF_SUMS,
+        BLOCK_OF_FUNCTIONS,
         #[inline(always)]
         |rows: &mut [T]| {
             for row in rows.chunks_exact_mut(weight.len()) {

@@ -28,33 +28,62 @@ const COLUMNS: usize = 64;
 /// The most columns that gemm computes without copying the left matrix first, which is not worth it for few rows.
 const STRIP: usize = 128;
 
+/// The most rows for which gemm computes without copying the right matrix first.
+const ROWS_WITHOUT_COPY: usize = 48;
+
 /// Multiplies matrices, or batches of matrices whose leading axes are the same. Half precision is accumulated in float32.
-pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    in_full_precision(x, |x| {
-        let y = y.to_dtype(x.dtype())?;
-        match x.dtype() {
-            DType::F64 => multiply::<f64>(x, &y, None),
-            _ => multiply::<f32>(x, &y, None),
-        }
+pub(super) fn matmul(x: &Tensor, y: Right<'_>) -> Result<Tensor> {
+    in_full_precision(x, |x| match x.dtype() {
+        DType::F64 => multiply::<f64>(x, y, None),
+        _ => multiply::<f32>(x, y, None),
     })
 }
 
 /// Computes `beta * c + alpha * (a @ b)` of two matrices and of a matrix or a row.
-pub(super) fn addmm(c: &Tensor, a: &Tensor, b: &Tensor, alpha: f32, beta: f32) -> Result<Tensor> {
+pub(super) fn addmm(c: &Tensor, a: &Tensor, b: Right<'_>, alpha: f32, beta: f32) -> Result<Tensor> {
     in_full_precision(a, |a| {
-        let (b, c) = (b.to_dtype(a.dtype())?, c.to_dtype(a.dtype())?.contiguous()?);
+        let c = c.to_dtype(a.dtype())?.contiguous()?;
         match a.dtype() {
-            DType::F64 => multiply::<f64>(a, &b, Some((&c, alpha.into(), beta.into()))),
-            _ => multiply::<f32>(a, &b, Some((&c, alpha, beta))),
+            DType::F64 => multiply::<f64>(a, b, Some((&c, alpha.into(), beta.into()))),
+            _ => multiply::<f32>(a, b, Some((&c, alpha, beta))),
         }
     })
 }
 
-fn multiply<T: Real>(x: &Tensor, y: &Tensor, added: Option<(&Tensor, T, T)>) -> Result<Tensor> {
+/// The right operand of a product.
+#[derive(Clone, Copy)]
+pub(super) struct Right<'a> {
+    pub tensor: &'a Tensor,
+    /// The same matrix in the order in which gemm's kernels read it.
+    pub panels: Option<&'a Tensor>,
+}
+
+/// Copies a matrix to panels of [`COLUMNS`] columns, of which the last may be narrower. In each, a row is next to the one before. gemm copies
+/// its operands to such panels in each product, which takes a fifth of the time if there are few rows on the left.
+///
+/// Returns `None` for what is no matrix of floating point numbers.
+pub(super) fn panels(matrix: &Tensor) -> Result<Option<Tensor>> {
+    if matrix.rank() != 2 || matrix.elem_count() == 0 || !matrix.dtype().is_float() {
+        return Ok(None);
+    }
+    let matrix = if matrix.dtype() == DType::F64 { matrix.clone() } else { matrix.to_dtype(DType::F32)? };
+    let columns = matrix.dim(1)?;
+    let panels = (0..columns)
+        .step_by(COLUMNS)
+        .map(|column| matrix.narrow(1, column, COLUMNS.min(columns - column))?.flatten_all())
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Some(Tensor::cat(&panels, 0)?))
+}
+
+fn multiply<T: Real>(x: &Tensor, right: Right<'_>, added: Option<(&Tensor, T, T)>) -> Result<Tensor> {
     let (rows, length) = (x.dims()[x.rank() - 2], x.dim(D::Minus1)?);
-    let columns = y.dim(D::Minus1)?;
+    let columns = right.tensor.dim(D::Minus1)?;
     let mut shape = x.dims().to_vec();
     shape[x.rank() - 1] = columns;
+    let y = match right.panels {
+        Some(panels) => panels.clone(),
+        None => right.tensor.to_dtype(T::DTYPE)?,
+    };
     let ((x, x_layout), (y, y_layout)) = (x.storage_and_layout(), y.storage_and_layout());
     let added = added.map(|(c, alpha, beta)| (c.storage_and_layout(), alpha, beta));
     let added = match &added {
@@ -67,7 +96,10 @@ fn multiply<T: Real>(x: &Tensor, y: &Tensor, added: Option<(&Tensor, T, T)>) -> 
     };
     let product = Product {
         left: Matrices::new(&x, x_layout)?,
-        right: Matrices::new(&y, y_layout)?,
+        right: match right.panels {
+            Some(_) => RightMatrices::Panels(rows::contiguous(&y, y_layout)?),
+            None => RightMatrices::Strided(Matrices::new(&y, y_layout)?),
+        },
         added,
         size: [rows, columns, length],
     };
@@ -109,6 +141,12 @@ impl<'a, T: WithDType> Matrices<'a, T> {
     }
 }
 
+enum RightMatrices<'a, T> {
+    Strided(Matrices<'a, T>),
+    /// One matrix, as [`panels`] lays it out.
+    Panels(&'a [T]),
+}
+
 /// What is added to a product: a matrix, or a row if `row_stride` is 0.
 struct Added<'a, T> {
     elements: &'a [T],
@@ -119,7 +157,7 @@ struct Added<'a, T> {
 
 struct Product<'a, T> {
     left: Matrices<'a, T>,
-    right: Matrices<'a, T>,
+    right: RightMatrices<'a, T>,
     added: Option<Added<'a, T>>,
     /// The numbers of rows and columns of a result, and the length of its sums.
     size: [usize; 3],
@@ -144,7 +182,7 @@ impl<T: Real> Product<'_, T> {
                 .for_each(|matrix| self.compute_part(Part { matrix, rows: 0..rows, columns: 0..columns }, &target));
         } else {
             let parts = self.parts(batch, rayon::current_num_threads()).collect::<Vec<_>>();
-            parts.into_par_iter().for_each(|part| self.compute_part(part, &target));
+            parts.into_par_iter().with_max_len(1).for_each(|part| self.compute_part(part, &target));
         }
         // SAFETY: it has the capacity, and the parts are all of the results.
         unsafe { results.set_len(elements) };
@@ -158,7 +196,9 @@ impl<T: Real> Product<'_, T> {
         let height = rows.div_ceil(wanted.min(rows / ROWS).max(1)).max(1);
         let in_rows = rows.div_ceil(height);
         let most = (columns * rows).saturating_mul(length) / MULTIPLICATIONS;
-        let in_columns = if in_rows * batch >= threads { 1 } else { (threads / in_rows).min(most).max(1) };
+        // Each part copies the right matrix unless it is in panels, so that narrower parts cost no more.
+        let parts = if matches!(self.right, RightMatrices::Panels(_)) { wanted } else { threads };
+        let in_columns = if in_rows * batch >= threads { 1 } else { (parts / in_rows).min(most).max(1) };
         let width = columns.div_ceil(in_columns).next_multiple_of(COLUMNS);
         (0..batch).flat_map(move |matrix| {
             (0..rows).step_by(height).flat_map(move |row| {
@@ -173,43 +213,60 @@ impl<T: Real> Product<'_, T> {
 
     /// Writes each element of a part of the results.
     fn compute_part(&self, part: Part, target: &Target<T>) {
-        let [rows, columns, _] = self.size;
-        let (height, width) = (part.rows.len(), part.columns.len());
-        let first = (part.matrix * rows + part.rows.start) * columns + part.columns.start;
+        let Part { matrix, rows, columns } = part;
+        // What one call of gemm computes.
+        let [height, width] = match self.right {
+            RightMatrices::Panels(_) => [ROWS_WITHOUT_COPY, COLUMNS],
+            RightMatrices::Strided(_) if rows.len() < ROWS => [rows.len(), STRIP],
+            RightMatrices::Strided(_) => [rows.len(), columns.len()],
+        };
+        for column in columns.clone().step_by(width.max(1)) {
+            for row in rows.clone().step_by(height.max(1)) {
+                let rows = row..rows.end.min(row + height);
+                let columns = column..columns.end.min(column + width);
+                self.multiply_into(&Part { matrix, rows, columns }, target);
+            }
+        }
+    }
+
+    /// Writes a product, or what is added and then the product to it.
+    fn multiply_into(&self, part: &Part, target: &Target<T>) {
+        let [all_rows, all_columns, length] = self.size;
+        let Part { matrix, rows, columns } = part;
+        // SAFETY: the part lies within the capacity of the results.
+        let first = unsafe { target.0.add((matrix * all_rows + rows.start) * all_columns + columns.start) };
         if let Some(Added { elements, row_stride, factors: [_, beta] }) = &self.added {
-            for row in 0..height {
-                let added = &elements[(part.rows.start + row) * row_stride..][part.columns.clone()];
-                // SAFETY: the part lies within the capacity of the results, and is no other thread's.
+            for row in 0..rows.len() {
+                let added = &elements[(rows.start + row) * row_stride..][columns.clone()];
+                // SAFETY: the row lies within the capacity of the results, and is no other thread's.
                 let results =
-                    unsafe { slice::from_raw_parts_mut(target.0.add(first + row * columns).cast(), width) };
+                    unsafe { slice::from_raw_parts_mut(first.add(row * all_columns).cast(), columns.len()) };
                 rows::vectorized(
                     #[inline(always)]
                     || write_scaled(added, *beta, results),
                 );
             }
         }
-        let strip = if height < ROWS { STRIP } else { width.max(1) };
-        let Part { matrix, rows, columns } = part;
-        for column in columns.clone().step_by(strip) {
-            self.multiply_into(matrix, rows.clone(), column..columns.end.min(column + strip), target);
-        }
-    }
-
-    /// Writes a product, or adds it to what is there.
-    fn multiply_into(&self, matrix: usize, rows: Range<usize>, columns: Range<usize>, target: &Target<T>) {
-        let [all_rows, all_columns, length] = self.size;
-        let left = self.left.at(matrix, [rows.start, 0], [rows.len(), length]);
-        let right = self.right.at(matrix, [0, columns.start], [length, columns.len()]);
+        let left = self.left.at(*matrix, [rows.start, 0], [rows.len(), length]);
+        let (right, right_strides) = match &self.right {
+            RightMatrices::Strided(matrices) => {
+                (matrices.at(*matrix, [0, columns.start], [length, columns.len()]), matrices.strides)
+            }
+            RightMatrices::Panels(panels) => {
+                let panel = &panels[columns.start * length..][..columns.len() * length];
+                (panel.as_ptr(), [columns.len(), 1])
+            }
+        };
         let [[left_row, left_column], [right_row, right_column]] =
-            [self.left.strides, self.right.strides].map(|strides| strides.map(usize::cast_signed));
-        // SAFETY: `at` has checked that the operands lie within their storage. The rows and columns lie within the capacity of the results and
-        // are no other thread's; they are read only if something is added, which has been written before.
+            [self.left.strides, right_strides].map(|strides| strides.map(usize::cast_signed));
+        // SAFETY: `at` and the slice of panels have checked that the operands lie within their storage. The rows and columns lie within the
+        // capacity of the results and are no other thread's; they are read only if something is added, which has been written before.
         unsafe {
             gemm::gemm(
                 rows.len(),
                 columns.len(),
                 length,
-                target.0.add((matrix * all_rows + rows.start) * all_columns + columns.start),
+                first,
                 1,
                 all_columns.cast_signed(),
                 self.added.is_some(),

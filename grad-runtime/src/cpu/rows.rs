@@ -18,9 +18,9 @@ impl Real for f32 {}
 impl Real for f64 {}
 
 /// The number of elements that are worth another thread, which takes some 10 µs to wake, where a loop adds and multiplies.
-pub(super) const BLOCK_OF_SUMS: usize = 1 << 17;
+const BLOCK_OF_SUMS: usize = 1 << 17;
 
-/// As [`BLOCK_OF_SUMS`], where a loop computes a transcendental function of each element.
+/// As [`BLOCK_OF_SUMS`], where a loop computes a transcendental function of each element, or passes over it several times.
 pub(super) const BLOCK_OF_FUNCTIONS: usize = 1 << 15;
 
 /// Runs `kernel`, compiled for the instruction sets that this CPU has.

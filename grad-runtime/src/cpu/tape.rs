@@ -105,8 +105,14 @@ impl Array {
     }
 
     /// Returns the same values as a constant.
-    fn constant_copy(&self) -> Self {
-        Self::constant(self.tensor.clone(), self.dtype)
+    pub(super) fn constant_copy(&self) -> Self {
+        Self { node: None, ..self.clone() }
+    }
+
+    /// As [`constant_copy`](Self::constant_copy), with a tensor of its own, which tells it from this array while a record is made.
+    pub(super) fn distinct_copy(&self) -> Self {
+        let tensor = self.tensor.copy().unwrap_or_else(|_| self.tensor.clone());
+        Self { tensor, ..self.constant_copy() }
     }
 
     /// As [`constant_copy`](Self::constant_copy), for the function `op` that was called to cut the gradient, or in a scope.
@@ -115,8 +121,7 @@ impl Array {
         if !explain::record::is_recording() {
             return self.constant_copy();
         }
-        // A tensor of its own, which tells the constant from others.
-        let constant = Self::constant(self.tensor.copy().unwrap_or_else(|_| self.tensor.clone()), self.dtype);
+        let constant = self.distinct_copy();
         record_output(op, &[self], &constant);
         constant
     }
@@ -216,7 +221,7 @@ fn backward(value: &Array, first_leaf: u64, leaves: &[Array]) -> Result<Vec<Arra
             *gradient = Some(cotangent);
             continue;
         }
-        let output = Array { tensor: node.output.clone(), dtype: node.dtype, node: Some(Arc::clone(&node)) };
+        let output = Array { node: Some(Arc::clone(&node)), ..Array::constant(node.output.clone(), node.dtype) };
         let args = VjpArgs { operands: &node.operands, output: &output, cotangent: &cotangent };
         for (index, operand) in node.operands.iter().enumerate() {
             let Some(source) = operand.node.as_ref().filter(|source| source.id >= first_leaf) else {

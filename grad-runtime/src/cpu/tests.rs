@@ -657,13 +657,40 @@ fn addmm_is_that_of_its_parts() {
             for c in &added {
                 let c = c.astype(dtype).unwrap();
                 let found = c.addmm(&a, &b, 0.5, -2.0).unwrap();
+                let prepacked = c.addmm(&a, &b.prepacked().unwrap(), 0.5, -2.0).unwrap();
                 let [a, b, c] = [&a, &b, &c].map(in_float64);
                 let product = a.matmul(&b).unwrap().multiply(0.5).unwrap();
                 let expected = product.add(c.multiply(-2.0).unwrap()).unwrap();
-                assert_near(&found, &expected.astype(dtype).unwrap(), tolerance);
+                let expected = expected.astype(dtype).unwrap();
+                assert_near(&found, &expected, tolerance);
+                assert_near(&prepacked, &expected, tolerance);
             }
         }
     }
+}
+
+#[test]
+fn a_prepacked_matrix_stays_so_until_it_is_computed_with() {
+    let matrix = numbers(1, &[3, 70], -1.0, 1.0).prepacked().unwrap();
+    let is_prepacked = |x: &Array| x.panels.is_some();
+    assert!(is_prepacked(&matrix));
+    assert!(is_prepacked(&matrix.astype(Dtype::Float32).unwrap()));
+    assert!(is_prepacked(&matrix.stop_gradient().unwrap()));
+    let shared = params::share(&vec![matrix.clone()]).unwrap();
+    assert!(is_prepacked(&shared.open(&vec![matrix.clone()]).unwrap()[0]));
+    let gradient = Array::value_and_grad(
+        |x: &[Array]| -> Result<Array, Error> {
+            assert!(is_prepacked(&x[0]));
+            let prepacked = x[0].multiply(2.0)?.prepacked()?;
+            assert!(is_prepacked(&prepacked));
+            Array::ones(&[1, 3], Dtype::Float32)?.matmul(&prepacked)?.sum_all()
+        },
+        from_ref(&matrix),
+    );
+    assert_eq!(gradient.unwrap().1[0].to_vec::<f32>().unwrap(), [2.0; 210]);
+    assert!(!is_prepacked(&matrix.transpose(&[1, 0]).unwrap()));
+    assert!(!is_prepacked(&matrix.reshape(&[1, 3, 70]).unwrap().prepacked().unwrap()), "it is no matrix");
+    assert!(!is_prepacked(&matrix.astype(Dtype::Int32).unwrap().prepacked().unwrap()));
 }
 
 /// Products whose results are cut into rows, columns and matrices, and of vectors, whatever was in the memory of the result before. They
@@ -719,9 +746,12 @@ fn guarantee_16_products_of_views() {
                 assert_near(&product, &expected.astype(dtype).unwrap(), tolerance);
                 if batch == 1 {
                     let [x, y] = [&x, &y].map(|x| x.squeeze(0).unwrap());
-                    let sum = Array::scalar(1.0_f32).unwrap().addmm(&x, &y, 1.0, 1.0).unwrap();
-                    let expected = expected.squeeze(0).unwrap().add(1.0).unwrap();
-                    assert_near(&sum, &expected.astype(dtype).unwrap(), tolerance);
+                    let expected = expected.squeeze(0).unwrap().astype(dtype).unwrap();
+                    let one = Array::scalar(1.0_f32).unwrap();
+                    for y in [y.clone(), y.prepacked().unwrap()] {
+                        assert_near(&x.matmul(&y).unwrap(), &expected, tolerance);
+                        assert_near(&one.addmm(&x, &y, 1.0, 1.0).unwrap(), &expected.add(1.0).unwrap(), tolerance);
+                    }
                 }
             }
         }

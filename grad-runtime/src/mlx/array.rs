@@ -234,6 +234,15 @@ impl Array {
     }
 }
 
+/// # Memory layout
+impl Array {
+    #[doc = array_doc!(prepacked, "mlx")]
+    #[track_caller]
+    pub fn prepacked(&self) -> Result<Self> {
+        self.contiguous().map_err(|error| error.with_op("prepacked"))
+    }
+}
+
 /// # Reductions over all axes
 impl Array {
     #[doc = array_doc!(sum_all, "mlx")]
