@@ -22,11 +22,6 @@ mod python_mlx;
 
 /// The most instructions that a case may take in Rust, in those of C++.
 const MOST: f64 = 1.03;
-/// The same for cases that take more.
-const EXCEPTIONS: [(&str, f64); 1] = [
-    // The lengths, of any integer type, are converted to the integers of MLX, and checked.
-    ("reshape", 1.07),
-];
 
 const ROUNDS_COUNTED: u32 = 1000;
 const ROUNDS_TIMED: u32 = 20_000;
@@ -132,11 +127,9 @@ fn print_instructions(cpp: &Path) {
     for (at, (name, _)) in CASES.iter().enumerate() {
         let (cpp, rust, scope) = (cpp[at], rust[at], scope[at]);
         println!("{name:<12}{cpp:>8.0}{rust:>8.0}{:>8.3}{scope:>8.0}{:>8.3}", rust / cpp, scope / cpp);
-        let exception = EXCEPTIONS.iter().find(|(exception, _)| exception == name);
-        let most = exception.map_or(MOST, |(_, most)| *most);
         let found = rust.max(scope) / cpp;
-        if found > most {
-            exceeded.push(format!("{name} takes {found:.3} times those of C++, and may take {most}"));
+        if found > MOST {
+            exceeded.push(format!("{name} takes {found:.3} times those of C++, and may take {MOST}"));
         }
     }
     assert!(exceeded.is_empty(), "{}", exceeded.join("; "));

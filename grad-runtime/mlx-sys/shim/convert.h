@@ -91,6 +91,10 @@ class Axes {
   size_t size() const {
     return slice.len;
   }
+  // Not narrowed.
+  ptrdiff_t operator[](size_t at) const {
+    return slice.data[at];
+  }
 
   operator std::vector<int>() const {
     return std::vector<int>(begin(), end());

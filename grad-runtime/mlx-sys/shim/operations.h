@@ -57,27 +57,31 @@ array layer_norm(const array& a, const array& weight, const array& bias, float e
   return layer_norm_with_gradient(has_floats ? a : floats_of(a), weight, bias, eps);
 }
 
-[[noreturn, gnu::cold, gnu::noinline]] void refuse_length(int length) {
-  throw std::invalid_argument("an axis cannot have length " + std::to_string(length));
+[[gnu::cold, gnu::noinline]] void require_lengths(Axes axes) {
+  for (int length : axes) {
+    if (length < -1) {
+      throw std::invalid_argument("an axis cannot have length " + std::to_string(length));
+    }
+  }
 }
 
 // Returns the lengths, and sets `bits` to the union of their bits.
-static inline Shape to_lengths(const Axes& axes, unsigned& bits) {
+static inline Shape to_lengths(const Axes& axes, size_t& bits) {
   Shape lengths(axes.size());
   auto place = lengths.begin();
   bits = 0;
-  for (int length : axes) {
-    if (length < -1) {
-      refuse_length(length);
-    }
-    bits |= static_cast<unsigned>(length);
-    *place++ = length;
+  for (size_t at = 0; at < axes.size(); ++at) {
+    bits |= static_cast<size_t>(axes[at]);
+    *place++ = static_cast<int>(axes[at]);
+  }
+  if (bits > std::numeric_limits<int>::max()) {
+    require_lengths(axes); // One is negative or too large.
   }
   return lengths;
 }
 
 static NoLarger<array> reshape(const array& a, const Axes& axes) {
-  unsigned bits;
+  size_t bits;
   NoLarger<array> reshaped{mx::reshape(a, to_lengths(axes, bits))};
   if (!fits(bits, axes.size())) {
     require_size(reshaped.result); // MLX compares a product that may have overflowed.

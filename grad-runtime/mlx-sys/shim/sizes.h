@@ -12,8 +12,8 @@ constexpr int MOST_BITS = 48;
 
 // Returns whether it is certain that no more elements than that have `ndim` lengths of which `bits` is the union, if none is
 // negative: no length has more bits than their union.
-[[gnu::always_inline]] inline bool fits(unsigned bits, size_t ndim) {
-  return static_cast<size_t>(std::bit_width(bits | 1)) * ndim <= MOST_BITS;
+[[gnu::always_inline]] inline bool fits(size_t bits, size_t ndim) {
+  return static_cast<unsigned>(std::bit_width(bits | 1)) * ndim <= MOST_BITS;
 }
 
 // MLX multiplies lengths unchecked.

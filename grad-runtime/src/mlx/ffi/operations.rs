@@ -271,6 +271,7 @@ impl Array {
 
     #[doc = array_doc!(reshape, "mlx")]
     #[track_caller]
+    #[inline]
     pub fn reshape<L: Length>(&self, shape: &[L]) -> Result<Self> {
         let (mut few, mut many) = ([0; 8], Vec::new());
         let (a, shape) = (self, length::signed(shape, &mut few, &mut many));
