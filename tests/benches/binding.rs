@@ -24,8 +24,8 @@ mod python_mlx;
 const MOST: f64 = 1.03;
 
 const ROUNDS_COUNTED: u32 = 1000;
-const ROUNDS_TIMED: u32 = 20_000;
-const TURNS: usize = 25;
+const ROUNDS_TIMED: u32 = 100_000;
+const TURNS: usize = 15;
 
 struct Inputs {
     x: mlx::Array,
@@ -82,15 +82,19 @@ const CASES: [(&str, Case); 13] = cases! {
 fn main() -> Result<()> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     match &env::args().collect::<Vec<_>>()[1..] {
-        [what, rounds, rest @ ..] if what == "count" => {
+        [what, rounds, rest @ ..] if what == "count" || what == "time" => {
             let rounds = rounds.parse().expect("a number of rounds");
-            if rest.is_empty() { count(rounds) } else { no_grad!(count(rounds)) }
+            let run = if what == "count" { count } else { time };
+            if rest.is_empty() { run(rounds) } else { no_grad!(run(rounds)) }
         }
         [what, ..] if what == "instructions" => {
             print_instructions(&compile(target));
             Ok(())
         }
-        _ => print_times(&compile(target), target),
+        _ => {
+            print_times(&compile(target), target);
+            Ok(())
+        }
     }
 }
 
@@ -102,6 +106,18 @@ fn count(rounds: u32) -> Result<()> {
         callgrind_mark();
         run(&inputs, rounds)?;
         callgrind_mark();
+    }
+    Ok(())
+}
+
+/// Prints the nanoseconds of each case.
+fn time(rounds: u32) -> Result<()> {
+    let inputs = Inputs::new()?;
+    for (_, run) in CASES {
+        run(&inputs, rounds)?; // A new process is slower at first.
+        let start = Instant::now();
+        run(&inputs, rounds)?;
+        println!("{}", start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds));
     }
     Ok(())
 }
@@ -139,16 +155,17 @@ fn per_round(count: u64) -> f64 {
     f64::from(u32::try_from(count).expect("no operation takes millions")) / f64::from(ROUNDS_COUNTED)
 }
 
-fn print_times(cpp_program: &Path, target: &Path) -> Result<()> {
+fn print_times(cpp_program: &Path, target: &Path) {
+    let rounds = ROUNDS_TIMED.to_string();
     let python =
         || python_mlx::python(include_str!("binding.py"), target.parent().expect("a folder of Cargo's target"));
-    let inputs = Inputs::new()?;
+    let this = env::current_exe().expect("a running program has a file");
     let (mut cpp, mut rust, mut scoped, mut py) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        cpp.push(elsewhere(Command::new(cpp_program).arg("time")));
-        rust.push(in_rust(&inputs)?);
-        scoped.push(no_grad!(in_rust(&inputs)?));
-        py.push(elsewhere(&mut python()));
+        cpp.push(times(Command::new(cpp_program).args(["time", &rounds])));
+        rust.push(times(Command::new(&this).args(["time", &rounds])));
+        scoped.push(times(Command::new(&this).args(["time", &rounds, "scope"])));
+        py.push(times(python().arg(&rounds)));
     }
     println!("{:<12}{:>32}{:>26}{:>26}", "", "ns", "times C++", "times Python");
     println!(
@@ -166,22 +183,11 @@ fn print_times(cpp_program: &Path, target: &Path) -> Result<()> {
         }
         println!();
     }
-    Ok(())
 }
 
-/// Returns the nanoseconds of each case.
-fn in_rust(inputs: &Inputs) -> Result<Vec<f64>> {
-    let time = |(_, run): &(&str, Case)| {
-        let start = Instant::now();
-        run(inputs, ROUNDS_TIMED)?;
-        Ok(start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUNDS_TIMED))
-    };
-    CASES.iter().map(time).collect()
-}
-
-/// Runs a program that times the same cases, and returns its times.
-fn elsewhere(program: &mut Command) -> Vec<f64> {
-    let output = program.arg(ROUNDS_TIMED.to_string()).output().expect("it starts");
+/// Runs a program that times the cases, and returns its times.
+fn times(program: &mut Command) -> Vec<f64> {
+    let output = program.output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8_lossy(&output.stdout);
     printed.split_whitespace().map(|number| number.parse().expect("it prints numbers")).collect()

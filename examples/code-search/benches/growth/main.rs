@@ -113,7 +113,7 @@ fn table(cli: &Cli) -> Result<()> {
     let model = if cli.real { "the model" } else { "a stand-in for the model" };
     println!("embeddings of {model}; index and search in processes of their own; peaks are of resident memory");
     println!(
-        "{:>9}{:>7}{:>8}{:>9}{:>10}{:>9}{:>9}{:>11}{:>11}{:>10}{:>9}",
+        "{:>9}{:>7}{:>8}{:>9}{:>10}{:>9}{:>9}{:>13}{:>11}{:>10}{:>9}",
         "passages",
         "MB",
         "read s",
@@ -146,7 +146,7 @@ fn table(cli: &Cli) -> Result<()> {
         })?;
         ensure!((1..20).contains(&changed.embedded), "{} passages of one function", changed.embedded);
         println!(
-            "{:>9}{:>7.1}{reading:>8.3}{:>9.2}{:>10.0}{:>9.0}{:>9.1}{:>11.3}{:>11.3}{:>10.3}{:>9.0}",
+            "{:>9}{:>7.1}{reading:>8.3}{:>9.2}{:>10.0}{:>9.0}{:>9.1}{:>13.3}{:>11.3}{:>10.3}{:>9.0}",
             index.passages,
             megabytes(sources.bytes),
             index.seconds,
