@@ -248,6 +248,7 @@ pub fn typed_body(root: &TokenStream, ty: &Type, body: &Group) -> Group {
         Some(identity) => {
             (quote_spanned!(span=> { #identity(#never) }), quote_spanned!(span=> { #identity(#body) }))
         }
+        // A plain block would warn about its braces; its contents alone would have a syntax error in them reported twice.
         None => (never, quote_spanned!(span=> match () { () => #body })),
     };
     in_braces(body.span(), quote_spanned!(span=> if false { return #never; } #value))

@@ -327,3 +327,44 @@ fn short_bodies() {
     assert_eq!(restored(only_a_macro()), "NoGrad");
     assert_eq!(restored(braces()), NoGrad);
 }
+
+/// Generated statements come before the body, which could continue one of them.
+#[test]
+fn bodies_that_begin_with_an_operator() {
+    #[no_grad]
+    async fn minus(x: i32) -> i32 {
+        -x
+    }
+    #[no_grad]
+    async fn dereference(x: &mut GradMode) -> Result<(), String> {
+        *x = grad_mode();
+        Ok(())
+    }
+    #[no_grad]
+    async fn reference(x: &GradMode) -> &GradMode {
+        &*x
+    }
+    #[no_grad]
+    async fn tuple(x: u8) -> (u8, GradMode) {
+        (x, grad_mode())
+    }
+    #[no_grad]
+    async fn array(x: GradMode) -> [GradMode; 2] {
+        [x, grad_mode()]
+    }
+    #[no_grad]
+    async fn path() -> String {
+        <str>::to_lowercase("NO GRAD")
+    }
+    #[no_grad]
+    async fn block(x: u8) -> u8 {
+        { Some(x) }.map_or(0, |x| x + 1)
+    }
+
+    let mut mode = Enabled;
+    assert_eq!(awaited(dereference(&mut mode)), Ok(()));
+    assert_eq!((mode, *awaited(reference(&mode))), (NoGrad, NoGrad));
+    assert_eq!((awaited(minus(2)), awaited(tuple(3))), (-2, (3, NoGrad)));
+    assert_eq!(awaited(array(Enabled)), [Enabled, NoGrad]);
+    assert_eq!((awaited(path()).as_str(), awaited(block(1))), ("no grad", 2));
+}
