@@ -690,6 +690,7 @@ fn a_prepacked_matrix_stays_so_until_it_is_computed_with() {
     assert_eq!(gradient.unwrap().1[0].to_vec::<f32>().unwrap(), [2.0; 210]);
     assert!(!is_prepacked(&matrix.transpose(&[1, 0]).unwrap()));
     assert!(!is_prepacked(&matrix.reshape(&[1, 3, 70]).unwrap().prepacked().unwrap()), "it is no matrix");
+    assert!(!is_prepacked(&matrix.narrow(1, 0, 63).unwrap().prepacked().unwrap()), "it is narrow");
     assert!(!is_prepacked(&matrix.astype(Dtype::Int32).unwrap().prepacked().unwrap()));
 }
 
