@@ -313,7 +313,7 @@ impl<A: Array> Encoder<A> {
     }
 
     /// Returns a model of zeros, the template from which [`SharedParams::open`](params::SharedParams::open) takes the structure
-    /// and the shapes. The parameters are broadcast scalars, so on the CPU it needs a third of a model's memory.
+    /// and the shapes. The parameters are broadcast scalars, so it needs less memory than a model.
     ///
     /// # Errors
     ///

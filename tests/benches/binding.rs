@@ -6,7 +6,7 @@
 //! ratios.
 //!
 //! With `-- instructions` it counts instructions under valgrind instead, in C++ and in Rust, and fails if a case takes more than
-//! [`MOST`] times those of C++, or than its limit in [`EXCEPTIONS`].
+//! [`MOST`] times those of C++.
 
 use std::env;
 use std::hint::black_box;

@@ -226,7 +226,7 @@ operations! {
     swapaxes(Signed [2, 3, 4]) |x| x[0].swapaxes(0, -1);
     contiguous(Signed [2, 3, 4]) |x| x[0].transpose(&[1, 2, 0])?.contiguous();
     prepacked(Signed [64, 2]) |x| x[0].swapaxes(0, 1)?.prepacked();
-    prepacked_array_that_is_no_matrix(Signed [2, 3, 4]) |x| x[0].transpose(&[1, 2, 0])?.prepacked();
+    prepacked_array_of_three_axes(Signed [2, 3, 4]) |x| x[0].transpose(&[1, 2, 0])?.prepacked();
     product_of_a_prepacked_matrix(Signed [2, 1], Signed [64, 1]) |x| x[0].matmul(&x[1].swapaxes(0, 1)?.prepacked()?);
     addmm_of_a_prepacked_matrix(Signed [1], Signed [2, 1], Signed [65, 1]) |x| x[0].addmm(&x[1], &x[2].swapaxes(0, 1)?.prepacked()?, 0.5, 2.0);
     take_along_axis(Signed [2, 4]) |x| x[0].take_along_axis(&Array::from_slice(&[3_i64, 0, 0, 1, 1, 1], &[2, 3])?, 1);

@@ -799,8 +799,8 @@ array_docs! { ($)
         /// arrays are multiplied; [`matmul`](Self::matmul) and [`addmm`](Self::addmm) of 2 to some 200 rows gain most.
         ///
         /// On the CPU it keeps the elements a second time, in the order in which products read them and, for half precision, in float32. An array
-        /// computed from it, such as its transpose, does not. On MLX, and for arrays that are no matrices of floating point numbers with 64
-        /// columns or more, it is [`contiguous`](Self::contiguous).
+        /// computed from it, such as its transpose, does not. For other arrays than matrices of floating point numbers with at least 64
+        /// columns, and on MLX, it is [`contiguous`](Self::contiguous).
         example
         /// let weight = Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], &[2, 2])?;
         /// let weight = weight.transpose(&[1, 0])?.prepacked()?;

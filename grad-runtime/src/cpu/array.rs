@@ -102,7 +102,6 @@ impl Sealed for Array {
         if !explain::record::is_recording() {
             return Ok(shared.clone());
         }
-        // A tensor of its own, which tells the array from the one that was shared.
         Ok(shared.distinct_copy())
     }
 
@@ -722,8 +721,8 @@ impl Array {
 
     /// Creates an array that shares the elements of a candle tensor. It is a constant to every transform.
     ///
-    /// A later in-place change of a `candle_core::Var` shows in an array made from it, but not in the products of an array
-    /// that was [`prepacked`](Self::prepacked) before.
+    /// A later in-place change of a `candle_core::Var` shows in an array made from it, but not in every product of an array that was
+    /// [`prepacked`](Self::prepacked) before: prepack it again after the change.
     ///
     /// # Errors
     ///

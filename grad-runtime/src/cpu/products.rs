@@ -58,10 +58,10 @@ pub(super) struct Right<'a> {
     pub panels: Option<&'a Tensor>,
 }
 
-/// Copies a matrix to panels of [`COLUMNS`] columns, of which the last may be narrower. In each, a row is next to the one before. gemm copies
-/// its operands to such panels in each product, which takes a fifth of the time if there are few rows on the left.
+/// Copies a matrix to panels of [`COLUMNS`] columns, of which the last may be narrower. Each panel is contiguous, row after row. gemm
+/// copies its operands to such panels in each product, which takes a fifth of the time if there are few rows on the left.
 ///
-/// Returns `None` for what is no matrix of floating point numbers, or one too narrow to gain from it.
+/// Returns `None` unless it is a matrix of floating point numbers with at least [`COLUMNS`] columns: narrower ones gain nothing.
 pub(super) fn panels(matrix: &Tensor) -> Result<Option<Tensor>> {
     let columns = match matrix.dims() {
         [rows, columns] if *rows > 0 && *columns >= COLUMNS && matrix.dtype().is_float() => *columns,
@@ -198,7 +198,7 @@ impl<T: Real> Product<'_, T> {
         let height = rows.div_ceil(wanted.min(rows / ROWS).max(1)).max(1);
         let in_rows = rows.div_ceil(height);
         let most = (columns * rows).saturating_mul(length) / MULTIPLICATIONS;
-        // Each part copies the right matrix unless it is in panels, so that narrower parts cost no more.
+        // Panels are not copied, so more and narrower parts cost nothing and balance the threads.
         let parts = if matches!(self.right, RightMatrices::Panels(_)) { wanted } else { threads };
         let in_columns = if in_rows * batch >= threads { 1 } else { (parts / in_rows).min(most).max(1) };
         let width = columns.div_ceil(in_columns).next_multiple_of(COLUMNS);
