@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice::from_ref;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::tape::record;
 use super::{Array, elementwise};
@@ -667,6 +667,18 @@ fn addmm_is_that_of_its_parts() {
             }
         }
     }
+}
+
+#[test]
+fn a_variable_that_changed_is_prepacked_again() {
+    let variable = Var::ones((3, 128), DType::F32, &Device::Cpu).unwrap();
+    let array = Array::from_tensor(&variable).unwrap();
+    let x = Array::ones(&[2, 3], Dtype::Float32).unwrap();
+    let product = |matrix: &Array| x.matmul(matrix).unwrap().to_vec::<f32>().unwrap();
+    let before = array.prepacked().unwrap();
+    variable.set(&Tensor::zeros((3, 128), DType::F32, &Device::Cpu).unwrap()).unwrap();
+    assert_eq!(product(&before), [3.0; 256]);
+    assert_eq!((product(&array), product(&before.prepacked().unwrap())), (vec![0.0; 256], vec![0.0; 256]));
 }
 
 #[test]
