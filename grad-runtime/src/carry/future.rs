@@ -15,7 +15,8 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (_guard, future) = self.enter_pinned();
+        let (enter, future) = self.project();
+        let _guard = enter.enter();
         future.poll(cx)
     }
 }

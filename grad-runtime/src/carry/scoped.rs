@@ -1,8 +1,12 @@
 //! `Scoped`: a value that runs later, and a way to enter its scope.
 
+#![allow(unsafe_code, reason = "the value is dropped in its scope, and pinned")]
+
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
+use std::ptr;
 
 use grad_core::{GradGuard, ModeSnapshot, Scope};
 
@@ -49,7 +53,7 @@ macro_rules! scopes {
         #[inline]
         #[track_caller]
         pub fn $function<T>(inner: T) -> Scoped<T, $name> {
-            scoped($name(Location::caller()), inner)
+            Scoped { inner: ManuallyDrop::new(inner), enter: $name(Location::caller()) }
         }
     )*};
 }
@@ -62,54 +66,45 @@ scopes! {
     scoped_inference_mode InInferenceMode: Scope::InferenceMode(true);
 }
 
-pin_project_lite::pin_project! {
-    // An enum, not an `Option` of a struct: each type around a future counts towards the recursion limit.
-    #[project = StateProjection]
-    #[project_ref = StateReference]
-    enum State<T, E> {
-        Whole {
-            #[pin]
-            inner: T,
-            enter: E,
-        },
-        Consumed,
-    }
+/// A future, stream or iterator that enters its scope each time it is polled or advanced, and while it is dropped.
+///
+/// [`Carry`](crate::Carry) and the attributes return it. It is `Send`, `Sync` and `Unpin` if the wrapped value is, and eight
+/// bytes larger than that value, if its alignment allows.
+///
+/// ```
+/// use grad_runtime::{Scoped, prelude::*};
+///
+/// let mut modes: Scoped<_> = std::iter::repeat_with(grad_runtime::grad_mode).with_grad_mode(GradMode::NoGrad);
+/// assert_eq!(modes.next(), Some(GradMode::NoGrad));
+/// assert!(is_grad_enabled());
+/// ```
+#[must_use = "it does nothing until it is polled, advanced or called"]
+pub struct Scoped<T, E = ModeSnapshot>
+where
+    E: Enter,
+{
+    // Pinned where the whole is. Dropped by the destructor, which enters the scope first.
+    inner: ManuallyDrop<T>,
+    // Never pinned.
+    enter: E,
 }
 
-pin_project_lite::pin_project! {
-    /// A future, stream or iterator that enters its scope each time it is polled or advanced, and while it is dropped.
-    ///
-    /// [`Carry`](crate::Carry) and the attributes return it. It is `Send`, `Sync` and `Unpin` if the wrapped value is, and it is
-    /// larger than that value by at most one word, or by the value's alignment if that is more.
-    ///
-    /// ```
-    /// use grad_runtime::{Scoped, prelude::*};
-    ///
-    /// let mut modes: Scoped<_> = std::iter::repeat_with(grad_runtime::grad_mode).with_grad_mode(GradMode::NoGrad);
-    /// assert_eq!(modes.next(), Some(GradMode::NoGrad));
-    /// assert!(is_grad_enabled());
-    /// ```
-    #[must_use = "it does nothing until it is polled, advanced or called"]
-    pub struct Scoped<T, E = ModeSnapshot>
-    where
-        E: Enter,
-    {
-        // Consumed only while it is dropped or taken apart: a pinned value can be dropped early only by replacing it.
-        #[pin]
-        state: State<T, E>,
-    }
+impl<T, E> Unpin for Scoped<T, E>
+where
+    T: Unpin,
+    E: Enter,
+{
+}
 
-    impl<T, E> PinnedDrop for Scoped<T, E>
-    where
-        E: Enter,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            let mut state = this.project().state;
-            if let StateReference::Whole { enter, .. } = state.as_ref().project_ref() {
-                let _guard = enter.enter();
-                state.set(State::Consumed);
-            }
-        }
+impl<T, E> Drop for Scoped<T, E>
+where
+    E: Enter,
+{
+    #[inline]
+    fn drop(&mut self) {
+        let _guard = self.enter.enter();
+        // SAFETY: this is the only place that drops it, and nothing uses it afterwards. It is not moved, in case it is pinned.
+        unsafe { ManuallyDrop::drop(&mut self.inner) };
     }
 }
 
@@ -119,13 +114,7 @@ pub fn scoped<T, E>(enter: E, inner: T) -> Scoped<T, E>
 where
     E: Enter,
 {
-    Scoped { state: State::Whole { inner, enter } }
-}
-
-// Not the Rust ABI, by which it could unwind: each poll would keep a register for the cleanup that follows.
-#[cold]
-extern "C" fn consumed() -> ! {
-    unreachable!("the value is taken out only when this is dropped or consumed")
+    Scoped { inner: ManuallyDrop::new(inner), enter }
 }
 
 impl<T, E> Scoped<T, E>
@@ -136,29 +125,24 @@ where
     #[doc(hidden)]
     #[inline]
     pub fn enter(&self) -> (GradGuard, &T) {
-        match &self.state {
-            State::Whole { inner, enter } => (enter.enter(), inner),
-            State::Consumed => consumed(),
-        }
+        (self.enter.enter(), &self.inner)
     }
 
     /// As [`enter`](Self::enter).
     #[doc(hidden)]
     #[inline]
     pub fn enter_mut(&mut self) -> (GradGuard, &mut T) {
-        match &mut self.state {
-            State::Whole { inner, enter } => (enter.enter(), inner),
-            State::Consumed => consumed(),
-        }
+        (self.enter.enter(), &mut self.inner)
     }
 
-    /// As [`enter`](Self::enter).
-    #[doc(hidden)]
+    /// Returns the way to enter the scope, and the wrapped value.
     #[inline]
-    pub fn enter_pinned(self: Pin<&mut Self>) -> (GradGuard, Pin<&mut T>) {
-        match self.project().state.project() {
-            StateProjection::Whole { inner, enter } => (enter.enter(), inner),
-            StateProjection::Consumed => consumed(),
+    pub(crate) fn project(self: Pin<&mut Self>) -> (&E, Pin<&mut T>) {
+        // SAFETY: nothing moves out of `this`. `inner` is pinned with it: it is lent as `&mut T` only where `self` is not pinned,
+        // `Scoped` is `Unpin` only if `T` is, and the destructor does not move it.
+        unsafe {
+            let this = self.get_unchecked_mut();
+            (&this.enter, Pin::new_unchecked(&mut this.inner))
         }
     }
 
@@ -172,11 +156,10 @@ where
 
     /// Returns the way to enter the scope, and the wrapped value.
     #[inline]
-    pub(crate) fn into_parts(mut self) -> (E, T) {
-        match std::mem::replace(&mut self.state, State::Consumed) {
-            State::Whole { inner, enter } => (enter, inner),
-            State::Consumed => consumed(),
-        }
+    pub(crate) fn into_parts(self) -> (E, T) {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is neither used nor dropped afterwards, so each of the two has one owner.
+        unsafe { (ptr::read(&raw const this.enter), ptr::read(&raw const *this.inner)) }
     }
 
     /// Returns a reference to the wrapped value, without entering the scope.
@@ -189,10 +172,7 @@ where
     /// ```
     #[must_use]
     pub fn inner(&self) -> &T {
-        match &self.state {
-            State::Whole { inner, .. } => inner,
-            State::Consumed => consumed(),
-        }
+        &self.inner
     }
 
     /// Returns a mutable reference to the wrapped value, without entering the scope.
@@ -205,10 +185,7 @@ where
     /// assert!(numbers.eq([2]));
     /// ```
     pub fn inner_mut(&mut self) -> &mut T {
-        match &mut self.state {
-            State::Whole { inner, .. } => inner,
-            State::Consumed => consumed(),
-        }
+        &mut self.inner
     }
 
     /// Returns the wrapped value, which leaves its scope behind.
@@ -231,13 +208,8 @@ where
     E: Enter + Clone,
 {
     fn clone(&self) -> Self {
-        match &self.state {
-            State::Whole { inner, enter } => {
-                let _guard = enter.enter();
-                scoped(enter.clone(), inner.clone())
-            }
-            State::Consumed => consumed(),
-        }
+        let (_guard, inner) = self.enter();
+        scoped(self.enter.clone(), inner.clone())
     }
 }
 

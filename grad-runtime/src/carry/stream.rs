@@ -51,7 +51,8 @@ mod implementations {
 
         #[inline]
         fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-            let (_guard, stream) = self.enter_pinned();
+            let (enter, stream) = self.project();
+            let _guard = enter.enter();
             stream.poll_next(cx)
         }
 
