@@ -13,6 +13,8 @@ pub fn python(program: &str, target: &Path) -> Command {
     let packages = named.unwrap_or_else(|| fetched(target));
     let mut python = Command::new("python3");
     python.args(["-c", program]).env("PYTHONPATH", packages);
+    // MLX as users of Python have it: in this process the variable is set when MLX is loaded.
+    python.env_remove("MLX_USE_CUDA_GRAPHS");
     python
 }
 

@@ -8,7 +8,9 @@ use support::processes::{Compiler, compile_library, run};
 /// Returns what `mlx-status` prints, with these variables set.
 fn status(environment: &[(&str, &str)]) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_mlx-status"));
-    program.env_remove("GRAD_MLX_LIBRARY").env_remove("GRAD_MLX_BLAS");
+    for variable in ["GRAD_MLX_LIBRARY", "GRAD_MLX_BLAS", "MLX_USE_CUDA_GRAPHS"] {
+        program.env_remove(variable);
+    }
     run(program.envs(environment.iter().copied()))
 }
 
@@ -21,6 +23,12 @@ fn libmlx_of_version(version: &str) -> PathBuf {
 
 fn version_function(version: &str) -> String {
     format!(r#"namespace mlx::core {{ const char* version() {{ return "{version}"; }} }}"#)
+}
+
+/// Returns the version that the program was built for.
+fn wanted_version() -> String {
+    let other = status(&[("GRAD_MLX_LIBRARY", libmlx_of_version("0.0.8").to_str().unwrap())]);
+    other.split("was built for ").nth(1).and_then(|rest| rest.split(';').next()).unwrap().to_owned()
 }
 
 fn library(name: &str, source: &str, flags: &[&str]) -> PathBuf {
@@ -71,12 +79,40 @@ fn a_library_of_another_version() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_library_without_a_symbol() {
-    let other = status(&[("GRAD_MLX_LIBRARY", libmlx_of_version("0.0.8").to_str().unwrap())]);
-    let wanted = other.split("was built for ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
-    let library = library("without-symbols", &version_function(wanted), &["-Wl,-soname,libmlx.so"]);
+    let library = library("without-symbols", &version_function(&wanted_version()), &["-Wl,-soname,libmlx.so"]);
     let status = status(&[("GRAD_MLX_LIBRARY", library.to_str().unwrap())]);
     assert!(status.starts_with("cannot use mlx: cannot load the shim from "), "{status}");
     assert!(status.contains("undefined symbol: "), "{status}");
+}
+
+/// MLX ends the process if threads compute at once with CUDA graphs, so they are off where the environment does not say otherwise.
+/// A library stands in for MLX's build for CUDA, which this machine may not have: it prints the variable when it is unloaded.
+#[test]
+#[cfg(target_os = "linux")]
+fn cuda_graphs_are_off_unless_the_environment_decides() {
+    let version = version_function(&wanted_version());
+    let with_cuda = |has_cuda: bool| {
+        let source = format!(
+            r#"#include <cstdio>
+            #include <cstdlib>
+            {version}
+            namespace mlx::core::cu {{ bool is_available() {{ return {has_cuda}; }} }}
+            __attribute__((destructor)) void report() {{
+                const char* graphs = std::getenv("MLX_USE_CUDA_GRAPHS");
+                std::printf("graphs: %s\n", graphs ? graphs : "unset");
+                std::fflush(stdout);
+            }}"#
+        );
+        library(&format!("with-cuda-{has_cuda}"), &source, &["-Wl,-soname,libmlx.so"]).to_str().unwrap().to_owned()
+    };
+    let graphs = |library: &str, environment: &[(&str, &str)]| {
+        let report = status(&[environment, &[("GRAD_MLX_LIBRARY", library)]].concat());
+        report.lines().find_map(|line| line.strip_prefix("graphs: ").map(str::to_owned))
+    };
+    let (cuda, cpu) = (with_cuda(true), with_cuda(false));
+    assert_eq!(graphs(&cuda, &[]).as_deref(), Some("0"));
+    assert_eq!(graphs(&cuda, &[("MLX_USE_CUDA_GRAPHS", "1")]).as_deref(), Some("1"));
+    assert_eq!(graphs(&cpu, &[]).as_deref(), Some("unset"));
 }
 
 /// A BLAS that fills every product with 42 shows that MLX calls the BLAS named in the environment.

@@ -29,6 +29,8 @@ pub fn load() -> Result<Api, String> {
              (or named in MLX_DIR), or name a libmlx of version {wanted} in GRAD_MLX_LIBRARY"
         ));
     }
+    #[cfg(target_os = "linux")]
+    turn_cuda_graphs_off(&mlx);
     let shim = load_shim()?;
     // SAFETY: the shim defines the symbol as a constant of the type that build/bindings.rs wrote from that of `Api`: the same
     // fields in the same order.
@@ -86,6 +88,28 @@ fn load_blas() -> Result<(), String> {
     };
     std::mem::forget(library);
     Ok(())
+}
+
+/// Has MLX launch CUDA kernels one by one, unless the environment decides.
+///
+/// MLX can also record them as graphs. While it does, a second thread that computes, or ends, can make the recording fail, in a
+/// destructor, which ends the process (MLX 0.32.4). Graphs are slower, too, in `tests/gpu`.
+#[cfg(target_os = "linux")]
+fn turn_cuda_graphs_off(mlx: &Library) {
+    const VARIABLE: &str = "MLX_USE_CUDA_GRAPHS";
+
+    // SAFETY: the symbol is `bool mlx::core::cu::is_available()` as Linux mangles it. It returns a constant.
+    let has_cuda = unsafe {
+        mlx.get::<unsafe extern "C" fn() -> bool>(b"_ZN3mlx4core2cu12is_availableEv\0")
+            .is_ok_and(|is_available| is_available())
+    };
+    if has_cuda && env::var_os(VARIABLE).is_none() {
+        // SAFETY: MLX reads the variable when it launches its first kernel, which is later. Rust code on other threads waits for
+        // the environment. C code does not: glibc since 2.41 lets it read meanwhile. An older one does, too, if nothing has set a variable
+        // before: then the list that this replaces is the kernel's, which is not freed. The docs say to set the variable where
+        // that may not hold.
+        unsafe { env::set_var(VARIABLE, "0") };
+    }
 }
 
 /// Loads the shim, which is part of this program. The loader takes files only, so the shim becomes one for a moment, in a

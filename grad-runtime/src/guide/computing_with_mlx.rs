@@ -90,8 +90,10 @@
 //! model that any thread opens, and [`Shared`](crate::Shared) to those of one array. Nothing is copied, so 8 threads hold the memory
 //! of one model. A thread opens the model into a template of the same structure. Its arrays may be `zeros`, which MLX never computes.
 //!
-//! On an NVIDIA GPU, start the program with `MLX_USE_CUDA_GRAPHS=0` if several threads compute at the same time. Otherwise MLX 0.32.4,
-//! which records CUDA graphs, may end the process.
+//! On an NVIDIA GPU, MLX can record kernels as CUDA graphs, but MLX 0.32.4 may end the process if it does so while another thread
+//! computes or ends. So the first use of MLX sets the environment variable `MLX_USE_CUDA_GRAPHS` to `0`, unless it has a value. Set
+//! it yourself before the program starts if C code on other threads may read the environment at that moment, or if you want graphs
+//! and one thread computes.
 //!
 //! ```
 //! use std::sync::mpsc::channel;

@@ -70,7 +70,8 @@
 //! `GRAD_MLX_PACKAGE` names, such as `mlx-cuda-13` or, for a version that this crate does not know,
 //! `mlx-cpu==0.33.0 --hash=sha256:…`. When the program runs, `GRAD_MLX_LIBRARY` names the libmlx to load, or is `off`. On Linux
 //! `GRAD_MLX_BLAS` names the BLAS that takes the place of the wheel's reference one, by default an installed OpenBLAS, or is
-//! `off`. [`check_available`] returns why MLX was not found or loaded, if so.
+//! `off`. On NVIDIA GPUs, `MLX_USE_CUDA_GRAPHS` says whether MLX records CUDA graphs, by default `0`: see [Computing with
+//! MLX](crate::guide::computing_with_mlx#one-model-on-several-threads). [`check_available`] returns why MLX was not found or loaded, if so.
 
 mod array;
 mod depth;
