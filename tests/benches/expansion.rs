@@ -1,24 +1,29 @@
 //! Measures the compile time of the attributes, beside `#[tracing::instrument(skip_all)]`.
 //!
-//! `cargo bench -p grad-tests --no-default-features --bench expansion` prints two tables:
+//! `cargo bench -p grad-tests --no-default-features --bench expansion` prints three tables:
 //!
-//! - `cargo check` of one file of 2,000 functions, annotated with the one, with the other and not at all: expansion, and
-//!   what the compiler then makes of the code.
+//! - `cargo check` and `cargo build` of one file of 2,000 functions, annotated with the one, with the other and not at all:
+//!   expansion, and what the compiler then makes of the code.
 //! - `cargo build` from an empty target folder of a package that depends on `grad-core`, of one that depends on `grad-macros`, and
 //!   of one that depends on `tracing-attributes`.
 //!
 //! Rounds are interleaved, and the middle one of each is printed: wall time, and the CPU time of cargo and of what it
-//! started (on Linux). With `-- instructions`, rustc runs under `valgrind --tool=callgrind` instead, once, for numbers
-//! that another load on the machine does not change; that takes some minutes.
+//! started (on Linux).
+//!
+//! With `-- instructions`, rustc checks the functions without an attribute and with `#[no_grad]` under `valgrind --tool=callgrind`
+//! instead, for numbers that another load on the machine does not change, and the benchmark fails if their ratio is above
+//! [`LIMIT`]. That takes some minutes.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs, io};
+use std::{env, fs, io, thread};
 
 const FUNCTIONS: usize = 2_000;
 const ROUNDS: usize = 5;
+/// How many times as many instructions rustc may take with `#[no_grad]`.
+const LIMIT: f64 = 1.25;
 
 /// Set for the copies of this program that cargo runs in the place of rustc.
 const INSTEAD_OF_RUSTC: &str = "GRAD_EXPANSION_REPORT";
@@ -32,22 +37,27 @@ fn main() -> io::Result<()> {
         ("#[no_grad]", "#[no_grad]"),
         ("#[instrument(skip_all)]", "#[instrument(skip_all)]"),
     ];
+    let counted = env::args().any(|argument| argument == "instructions");
     let mut cases = vec![];
-    for (name, attribute) in annotations {
+    for (name, attribute) in annotations.into_iter().take(if counted { 2 } else { 3 }) {
         let dependencies = ["grad-runtime = { path = \"ROOT/grad-runtime\" }", "tracing = \"0.1\""];
-        let package = Package::new(&format!("checked {name}"), "checked", &dependencies, &functions(attribute))?;
+        // Cargo builds one package at a time in a target folder.
+        let target = if counted && attribute.is_empty() { "plain" } else { "checked" };
+        let package = Package::new(&format!("checked {name}"), target, &dependencies, &functions(attribute))?;
         // Builds the dependencies, which are not measured.
         package.cargo("check")?;
         cases.push((name.to_owned(), package));
     }
-    println!("{FUNCTIONS} functions:");
-    if env::args().any(|argument| argument == "instructions") {
-        for (name, package) in &cases {
-            println!("{:>10.1} million instructions: {name}", package.instructions()? / 1e6);
-        }
-        return Ok(());
+    if counted {
+        return compare_instructions(&cases[0], &cases[1]);
     }
+    println!("cargo check of {FUNCTIONS} functions:");
     compare(&cases, |package| package.cargo("check"))?;
+    println!("cargo build of {FUNCTIONS} functions:");
+    for (_, package) in &cases {
+        package.cargo("build")?;
+    }
+    compare(&cases, |package| package.cargo("build"))?;
 
     println!("from scratch:");
     let crates = [
@@ -192,6 +202,23 @@ fn under_callgrind(report: &Path) -> io::Result<()> {
         fs::write(report, count.rsplit(' ').next().unwrap_or_default())?;
     }
     std::process::exit(status.code().unwrap_or(1))
+}
+
+/// Prints how many instructions rustc takes to check both, and fails if their ratio is above [`LIMIT`].
+fn compare_instructions(plain: &(String, Package), annotated: &(String, Package)) -> io::Result<()> {
+    let counts = thread::scope(|threads| {
+        [plain, annotated]
+            .map(|(_, package)| threads.spawn(|| package.instructions()))
+            .map(|count| count.join().expect("no thread panics"))
+    });
+    let [less, more] = counts;
+    let (less, more) = (less?, more?);
+    println!("{FUNCTIONS} functions:");
+    for (count, (name, _)) in [(less, plain), (more, annotated)] {
+        println!("{:>10.1} million instructions: {name}", count / 1e6);
+    }
+    println!("{:>10.3} times as many; {LIMIT} are allowed", more / less);
+    if more <= LIMIT * less { Ok(()) } else { Err(io::Error::other("the attribute takes too long to compile")) }
 }
 
 /// Runs the cases in turns, and prints the middle one of each one's times.
