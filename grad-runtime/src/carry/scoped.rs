@@ -68,8 +68,8 @@ scopes! {
 
 /// A future, stream or iterator that enters its scope each time it is polled or advanced, and while it is dropped.
 ///
-/// [`Carry`](crate::Carry) and the attributes return it. It is `Send`, `Sync` and `Unpin` if the wrapped value is, and eight
-/// bytes larger than that value, if its alignment allows.
+/// [`Carry`](crate::Carry) and the attributes return it. It is `Send`, `Sync` and `Unpin` if the wrapped value is, and
+/// larger than that value by eight bytes, or by its alignment if that is more.
 ///
 /// ```
 /// use grad_runtime::{Scoped, prelude::*};

@@ -91,9 +91,9 @@
 //! of one model. A thread opens the model into a template of the same structure. Its arrays may be `zeros`, which MLX never computes.
 //!
 //! On an NVIDIA GPU, MLX can record kernels as CUDA graphs, but MLX 0.32.4 may end the process if it does so while another thread
-//! computes or ends. So the first use of MLX sets the environment variable `MLX_USE_CUDA_GRAPHS` to `0`, unless it has a value. Set
-//! it yourself before the program starts if C code on other threads may read the environment at that moment, or if you want graphs
-//! and one thread computes.
+//! computes or ends. So the first use of MLX sets the environment variable `MLX_USE_CUDA_GRAPHS` to `0`, unless it has a value;
+//! processes that this one starts inherit it. Set it yourself before the program starts if C code on other threads may read the
+//! environment at that moment, or to `1` if you want graphs and one thread computes.
 //!
 //! ```
 //! use std::sync::mpsc::channel;
