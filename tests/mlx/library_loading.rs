@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+#[cfg(target_os = "linux")]
+use std::sync::LazyLock;
 
 use support::processes::{Compiler, compile_library, run};
 
@@ -25,11 +27,12 @@ fn version_function(version: &str) -> String {
     format!(r#"namespace mlx::core {{ const char* version() {{ return "{version}"; }} }}"#)
 }
 
-/// Returns the version that the program was built for.
-fn wanted_version() -> String {
+/// The version that the program was built for. Tests run at once, so only one of them compiles the library that shows it.
+#[cfg(target_os = "linux")]
+static WANTED_VERSION: LazyLock<String> = LazyLock::new(|| {
     let other = status(&[("GRAD_MLX_LIBRARY", libmlx_of_version("0.0.8").to_str().unwrap())]);
     other.split("was built for ").nth(1).and_then(|rest| rest.split(';').next()).unwrap().to_owned()
-}
+});
 
 fn library(name: &str, source: &str, flags: &[&str]) -> PathBuf {
     let file = format!("{name}-of-a-test.so");
@@ -79,7 +82,7 @@ fn a_library_of_another_version() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_library_without_a_symbol() {
-    let library = library("without-symbols", &version_function(&wanted_version()), &["-Wl,-soname,libmlx.so"]);
+    let library = library("without-symbols", &version_function(&WANTED_VERSION), &["-Wl,-soname,libmlx.so"]);
     let status = status(&[("GRAD_MLX_LIBRARY", library.to_str().unwrap())]);
     assert!(status.starts_with("cannot use mlx: cannot load the shim from "), "{status}");
     assert!(status.contains("undefined symbol: "), "{status}");
@@ -90,7 +93,7 @@ fn a_library_without_a_symbol() {
 #[test]
 #[cfg(target_os = "linux")]
 fn cuda_graphs_are_off_unless_the_environment_decides() {
-    let version = version_function(&wanted_version());
+    let version = version_function(&WANTED_VERSION);
     let with_cuda = |has_cuda: bool| {
         let source = format!(
             r#"#include <cstdio>

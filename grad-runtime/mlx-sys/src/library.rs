@@ -104,10 +104,9 @@ fn turn_cuda_graphs_off(mlx: &Library) {
             .is_ok_and(|is_available| is_available())
     };
     if has_cuda && env::var_os(VARIABLE).is_none() {
-        // SAFETY: MLX reads the variable when it launches its first kernel, which is later. Rust code on other threads waits for
-        // the environment. C code does not: glibc since 2.41 lets it read meanwhile. An older one does, too, if nothing has set a variable
-        // before: then the list that this replaces is the kernel's, which is not freed. The docs say to set the variable where
-        // that may not hold.
+        // SAFETY: std makes other Rust code that uses the environment wait. C code may read it meanwhile since glibc 2.41. Before, it
+        // may if nothing has set a variable yet, since the list that this replaces is then the kernel's, which is not freed; for
+        // other programs, the guide says to set the variable before they start.
         unsafe { env::set_var(VARIABLE, "0") };
     }
 }
