@@ -1,6 +1,7 @@
 //! Attributes on `async fn`: the scope is entered for each poll, and the caller's mode is untouched in between.
 
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -138,6 +139,39 @@ fn guarantee_2_a_future_dropped_half_way_restores() {
 }
 
 #[test]
+fn guarantee_2_a_destructor_that_panics_restores() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("in the destructor");
+        }
+    }
+    #[no_grad]
+    async fn holds(used: Witness) {
+        let _panics = Panics;
+        suspend().await;
+        drop(used);
+    }
+
+    let mut half_way = Box::pin(holds(Witness("used")));
+    assert!(poll(half_way.as_mut()).is_pending());
+    catch_unwind(AssertUnwindSafe(|| drop(half_way))).unwrap_err();
+    assert_eq!(grad_mode(), Enabled);
+    // Once, and in the scope.
+    assert_eq!(dropped(), [("used", NoGrad)]);
+}
+
+#[test]
+fn guarantee_8_a_value_that_left_its_scope_is_dropped_once_outside() {
+    let held = Witness("held");
+    let scoped = async move { held.mode() }.with_grad_mode(NoGrad);
+    let inner = scoped.into_inner();
+    assert_eq!(dropped(), []);
+    drop(inner);
+    assert_eq!(dropped(), [("held", Enabled)]);
+}
+
+#[test]
 fn temporaries_of_the_last_expression_are_dropped_in_the_scope() {
     #[no_grad]
     async fn last() -> GradMode {
@@ -160,7 +194,7 @@ fn guarantee_2_a_panic_restores() {
     }
     let mut future = Box::pin(panics());
     assert!(poll(future.as_mut()).is_pending());
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(future.as_mut())));
+    let caught = catch_unwind(AssertUnwindSafe(|| poll(future.as_mut())));
     assert_eq!(*caught.unwrap_err().downcast::<&str>().unwrap(), "on purpose");
     assert_eq!(grad_mode(), Enabled);
 }

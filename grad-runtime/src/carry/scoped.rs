@@ -53,6 +53,7 @@ macro_rules! scopes {
         #[inline]
         #[track_caller]
         pub fn $function<T>(inner: T) -> Scoped<T, $name> {
+            // Not through `scoped`, which would be one more function for each future in a debug build.
             Scoped { inner: ManuallyDrop::new(inner), enter: $name(Location::caller()) }
         }
     )*};

@@ -95,8 +95,8 @@
 //! processes that this one starts inherit it. Set it yourself before the program starts if C code on other threads may read the
 //! environment at that moment, or to `1` if you want graphs and one thread computes.
 //!
-//! Without graphs, MLX runs further ahead of the GPU, so more arrays exist at once while there is room: above its memory limit,
-//! 95 % of the card, MLX waits. To use less, evaluate more often, or set `MLX_MAX_OPS_PER_BUFFER` to a small number.
+//! Without graphs, large arrays take more memory, since more of them exist at once. To use less, set `MLX_MAX_OPS_PER_BUFFER` to
+//! a small number.
 //!
 //! ```
 //! use std::sync::mpsc::channel;
